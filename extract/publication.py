@@ -1,0 +1,67 @@
+"""The last step of `rt extract` and `rt import`: the short form of the run, its manifest, and the rename."""
+
+import datetime
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse.connection import refresh_catalog
+from warehouse.lake import publish
+from warehouse.manifest import FORMAT, NAME, rt_version, versions, write_json
+from warehouse.schema import TABLES
+from warehouse.shards import Shard, arrow_schema, write_shard
+
+
+def run_id(identity: Mapping[str, Any]) -> str:
+    """`r-` and ten hexadecimal digits of everything that determines the rows of a run."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+    return "r-" + hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def publish_run(
+    lake: Path,
+    run: str,
+    staged: Path,
+    tables: Mapping[str, Sequence[Shard]],
+    facts: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+) -> Path:
+    """Write the `runs` row and the manifest into `staged`, then make the run visible by one rename.
+
+    `facts` are columns of `runs`; `manifest` is everything else worth keeping (configuration, hashes, timings, ...).
+    Returns the folder of the published run.
+    """
+    created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+    row = {**facts, "created_at": created, "rt_version": rt_version()}
+    schema = arrow_schema(TABLES["runs"])
+    data = pa.table({field.name: pa.array([row.get(field.name)], field.type) for field in schema})
+    shard = write_shard(staged / "runs" / "part-00000.parquet", "runs", data, staged)
+    files = {**tables, "runs": [shard]}
+    write_json(
+        staged / NAME,
+        {
+            "format": FORMAT,
+            "run": run,
+            "origin": row["origin"],
+            "created_at": created.isoformat(),
+            "command": sys.argv,
+            "versions": versions(),
+            **manifest,
+            "tables": {
+                name: {
+                    "columns": [column.name for column in TABLES[name].columns],
+                    "rows": sum(shard.rows for shard in shards),
+                    "files": [shard.as_dict() for shard in shards],
+                }
+                for name, shards in files.items()
+            },
+        },
+    )
+    folder = publish(staged, lake, run)
+    refresh_catalog(lake)
+    return folder

@@ -1,0 +1,124 @@
+"""The machinery of analyses: what one is, how the folder is read, how one is run.
+
+An analysis is a module `queries/<slug>.py` with its `queries/<slug>.sql`. The SQL shrinks tokens to sufficient
+statistics per document; `estimate` turns them into one row per estimate; `answer` says in words what the numbers say.
+The folder listing is the registry: nothing else names an analysis.
+"""
+
+import importlib
+import inspect
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from warehouse.connection import frame
+from warehouse.errors import QueryError
+
+FOLDER = Path(__file__).parent
+ESTIMATE = ("estimate", "low", "high", "n")
+PARAMETERS: dict[str, Any] = {"rare_quantile": 0.5, "rare_by": "target"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure: `kind` is a function of `reports.charts`, `tables` the slugs whose tables it draws."""
+
+    kind: str
+    tables: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _whole(table: pl.DataFrame) -> pl.DataFrame:
+    return table
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One question to the lake.
+
+    `estimate(frame, rng)` returns a table with `keys`, then `estimate, low, high, n`, then `columns` (name -> meaning);
+    rows sorted by `keys`, never rounded; a statistic without an answer is NaN and `reason` says why.
+    `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
+    `excerpt(table)` is what a page has room for. `needs` are the columns (`table.column`) that must hold values.
+    `load` fills the last block from the module's docstring and its SQL file.
+    """
+
+    chapter: str
+    keys: tuple[str, ...]
+    unit: str
+    resampled: str
+    columns: Mapping[str, str]
+    chart: Chart
+    estimate: Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]
+    answer: Callable[[pl.DataFrame], str]
+    excerpt: Callable[[pl.DataFrame], pl.DataFrame] = _whole
+    needs: tuple[str, ...] = ("neuron_tokens.delta_loss",)
+
+    slug: str = ""
+    question: str = ""
+    explanation: str = ""
+    caveats: str = ""
+    source: str = ""
+    sql: str = ""
+
+
+def slugs() -> list[str]:
+    """The analyses in the folder, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.sql"))
+
+
+def load(slug: str) -> Analysis:
+    """The analysis `slug`, with the parts of its docstring and its SQL.
+
+    The docstring is: a question that ends in "?"; paragraphs of explanation; a paragraph that begins with "Caveats:";
+    a last paragraph that begins with "Source:".
+    """
+    if slug not in slugs():
+        raise QueryError(f"no analysis `{slug}`", hint=f"there are: {', '.join(slugs())}")
+    module = importlib.import_module(f"queries.{slug}")
+    paragraphs = inspect.cleandoc(module.__doc__ or "").split("\n\n")
+    named = {word: "" for word in ("Caveats", "Source")}
+    explanation = []
+    for paragraph in paragraphs[1:]:
+        head, _, rest = paragraph.partition(":")
+        if head in named:
+            named[head] = rest.strip()
+        else:
+            explanation.append(paragraph)
+    analysis: Analysis = module.ANALYSIS
+    return replace(
+        analysis,
+        slug=slug,
+        question=paragraphs[0],
+        explanation="\n\n".join(explanation),
+        caveats=named["Caveats"],
+        source=named["Source"],
+        sql=(FOLDER / f"{slug}.sql").read_text(encoding="utf-8"),
+    )
+
+
+def run(
+    con: duckdb.DuckDBPyConnection, analysis: Analysis, seed: int = 0, parameters: Mapping[str, Any] | None = None
+) -> pl.DataFrame:
+    """The table of `analysis` on the runs that `con` sees; the same seed gives the same table.
+
+    `parameters` replaces defaults in `PARAMETERS`; an SQL file takes those of them that it names. No rows where the
+    lake has none of what the analysis needs.
+    """
+    values = {**PARAMETERS, **(parameters or {})}
+    named = {name: value for name, value in values.items() if f"${name}" in analysis.sql}
+    rng = np.random.default_rng([seed, zlib.crc32(analysis.slug.encode())])
+    return analysis.estimate(frame(con, analysis.sql, named), rng)
+
+
+def by_group(table: pl.DataFrame, keys: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    """Groups of `table` with equal `keys`, sorted by them."""
+    yield from sorted(
+        ((key, group) for key, group in table.group_by(*keys, maintain_order=True)), key=lambda pair: pair[0]
+    )

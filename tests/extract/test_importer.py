@@ -1,0 +1,120 @@
+import polars as pl
+import pytest
+
+from extract.importer import import_folder
+from tests.lake import planted_influence, write_folder
+from warehouse.connection import connect, frame
+from warehouse.errors import LakeError
+from warehouse.lake import open_lake
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path / "mine", planted_influence(8, elbow=5), documents=3, positions=4)
+
+
+def change(folder, table, **columns):
+    path = folder / f"{table}.parquet"
+    pl.read_parquet(path).with_columns(**columns).write_parquet(path)
+
+
+def bring(folder, lake):
+    return import_folder(folder, lake, "m", "c", "u", say=lambda line: None)
+
+
+def test_what_goes_in_comes_out(folder, tmp_path):
+    run = bring(folder, tmp_path / "lake")
+    con = connect(tmp_path / "lake")
+    given = pl.read_parquet(folder / "neuron_tokens.parquet").sort("neuron", "token_index")
+    found = frame(con, "select * from neuron_tokens order by neuron, token_index")
+    assert found["run"].unique().to_list() == [run]
+    assert found["delta_loss"].to_list() == given["delta_loss"].to_list()
+    assert found["activation"].to_list() == given["activation"].to_list()
+    neurons = frame(con, "select neuron, mean_activation, sd_activation from neurons order by neuron")
+    expected = given.group_by("neuron", maintain_order=True).agg(
+        pl.col("activation").cast(float).mean().alias("m"), pl.col("activation").cast(float).std().alias("s")
+    )
+    assert neurons["mean_activation"].to_numpy() == pytest.approx(expected["m"].to_numpy())
+    assert neurons["sd_activation"].to_numpy() == pytest.approx(expected["s"].to_numpy())
+    words = frame(con, "select probability, frequency_rank, count from vocabulary order by token_id")
+    assert words["probability"].sum() == pytest.approx(1)
+    assert words.sort("frequency_rank")["count"].is_sorted(descending=True)
+    assert frame(con, "select origin from runs").item() == "imported"
+
+
+def test_importing_again_does_nothing(folder, tmp_path):
+    first = bring(folder, tmp_path / "lake")
+    assert bring(folder, tmp_path / "lake") == first
+    assert len(open_lake(tmp_path / "lake").runs) == 1
+
+
+def test_several_files_of_a_table_and_a_run_without_activations(folder, tmp_path):
+    pairs = pl.read_parquet(folder / "neuron_tokens.parquet").drop("activation")
+    (folder / "neuron_tokens.parquet").unlink()
+    (folder / "neuron_tokens").mkdir()
+    pairs[:50].write_parquet(folder / "neuron_tokens/a.parquet")
+    pairs[50:].write_parquet(folder / "neuron_tokens/b.parquet")
+    bring(folder, tmp_path / "lake")
+    con = connect(tmp_path / "lake")
+    assert frame(con, "from ablations").height == pairs.height
+    assert frame(con, "from activations").height == 0
+    assert frame(con, "from neurons").height == 0
+
+
+FAULTS = [
+    ("tokens", {"target_id": pl.lit("x")}, "tokens.parquet, row 0: target_id is x, not INTEGER"),
+    ("tokens", {"target_id": pl.lit(1.5)}, "tokens.parquet, row 0: target_id is 1.5, not a whole number"),
+    ("tokens", {"document": pl.lit(None, pl.Int64)}, "document is null, needed at every row"),
+    ("tokens", {"target_id": pl.lit(99)}, "tokens.parquet, row 0: target_id 99 is not in vocabulary"),
+    ("tokens", {"token_index": pl.lit(0)}, "more than one row with"),
+    ("tokens", {"document": pl.lit(-1)}, "document is -1, below 0"),
+    ("neuron_tokens", {"delta_loss": pl.lit(float("nan"))}, "row 0: delta_loss is nan, not finite"),
+    ("neuron_tokens", {"delta_loss": pl.lit(float("inf"))}, "row 0: delta_loss is inf, not finite"),
+    (
+        "neuron_tokens",
+        {"delta_loss": pl.when(pl.int_range(pl.len()) == 17).then(None).otherwise("delta_loss")},
+        "neuron_tokens.parquet, row 17: delta_loss is null",
+    ),
+    ("neuron_tokens", {"token_index": pl.col("token_index") + 1}, "token_index 12 is not in tokens"),
+]
+
+
+@pytest.mark.parametrize(("table", "columns", "message"), FAULTS)
+def test_every_fault_is_named_with_file_and_row(folder, tmp_path, table, columns, message):
+    change(folder, table, **columns)
+    with pytest.raises(LakeError) as error:
+        bring(folder, tmp_path / "lake")
+    assert message in error.value.message
+    assert "\n" not in error.value.message
+    assert not (tmp_path / "lake/runs").exists()
+
+
+def test_a_neuron_that_is_not_at_every_token(folder, tmp_path):
+    path = folder / "neuron_tokens.parquet"
+    pl.read_parquet(path)[:-1].write_parquet(path)
+    with pytest.raises(LakeError, match="neuron 7 is there at 11 of 12 tokens"):
+        bring(folder, tmp_path / "lake")
+
+
+def test_missing_tables_columns_and_strange_names(folder, tmp_path):
+    pl.read_parquet(folder / "tokens.parquet").drop("target_id").write_parquet(folder / "tokens.parquet")
+    with pytest.raises(LakeError, match=r"tokens.parquet: no column target_id"):
+        bring(folder, tmp_path / "lake")
+    (folder / "tokens.parquet").rename(folder / "words.parquet")
+    with pytest.raises(LakeError, match=r"words.parquet is not named by a table"):
+        bring(folder, tmp_path / "lake")
+    (folder / "words.parquet").unlink()
+    with pytest.raises(LakeError, match=r"has no tokens.parquet"):
+        bring(folder, tmp_path / "lake")
+    (folder / "tokens.parquet").write_text("no parquet")
+    with pytest.raises(LakeError, match="cannot read"):
+        bring(folder, tmp_path / "lake")
+    with pytest.raises(LakeError, match="no folder"):
+        bring(tmp_path / "nowhere", tmp_path / "lake")
+
+
+def test_columns_of_their_own_are_named_and_left_out(folder, tmp_path):
+    change(folder, "tokens", mood=pl.lit("good"))
+    said = []
+    import_folder(folder, tmp_path / "lake", "m", "c", "u", say=said.append)
+    assert "not imported: tokens.mood is not a column of the lake" in said

@@ -1,0 +1,193 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.lake import make_lake, planted_influence
+from warehouse.connection import connect, frame, refresh_catalog
+from warehouse.errors import LakeError, QueryError
+from warehouse.lake import find_run, locked, open_lake, remove_run
+from warehouse.schema import TABLES
+
+SHELL = Path(sys.executable).with_name("duckdb")
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return make_lake(tmp_path, planted_influence(20, elbow=10), documents=6, positions=5)
+
+
+def shell(lake: Path, sql: str, cwd: Path) -> str:
+    """The real DuckDB shell on the lake's catalogue, from another working directory."""
+    command = [SHELL, "-readonly", "-csv", lake.resolve() / "warehouse.duckdb", "-c", sql]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+
+
+def test_every_table_has_a_typed_commented_view(lake):
+    con = connect(lake)
+    for table in TABLES.values():
+        found = {row[0]: row[1] for row in con.execute(f"describe {table.name}").fetchall()}
+        assert found == {"run": "VARCHAR", **{column.name: column.type for column in table.columns}}
+    comments = con.execute("select comment from duckdb_columns() where table_name = 'tokens'").fetchall()
+    assert all(comment for (comment,) in comments)
+
+
+def test_views_of_tables_that_were_never_written_are_typed_and_empty(lake, tmp_path):
+    assert frame(connect(lake), "from residuals").height == 0
+    assert shell(lake, "select count(*) as n from residuals", tmp_path).split() == ["n", "0"]
+
+
+def test_shell_query_of_the_documentation_works_from_anywhere(lake, tmp_path):
+    sql = "select neuron, avg(abs(delta_loss)) from ablations group by neuron order by neuron"
+    ours = frame(connect(lake), sql)
+    theirs = pl.read_csv(shell(lake, sql, tmp_path).encode())
+    assert ours["neuron"].to_list() == theirs["neuron"].to_list()
+    np.testing.assert_allclose(ours[:, 1], theirs[:, 1], rtol=1e-6)
+
+
+def test_a_moved_lake_is_mended(lake, tmp_path):
+    moved = tmp_path / "else where's [1]"
+    shutil.move(lake, moved)
+    refresh_catalog(moved)
+    assert shell(moved, "select count(*) as n from tokens", Path("/")).split() == ["n", "30"]
+
+
+def test_catalogue_is_left_alone_when_nothing_changed(lake):
+    before = (lake / "warehouse.duckdb").stat().st_ino
+    refresh_catalog(lake)
+    assert (lake / "warehouse.duckdb").stat().st_ino == before
+
+
+def test_neurons_are_stored_in_order_with_the_declared_encodings(lake):
+    import pyarrow.parquet as pq
+
+    (path,) = lake.glob("runs/run=*/neuron_tokens/*.parquet")
+    table = pq.read_table(path, partitioning=None)
+    keys = pl.from_arrow(table)
+    assert keys.equals(keys.sort("neuron", "token_index"))
+    columns = pq.read_metadata(path).row_group(0)
+    for index in range(columns.num_columns):
+        column = columns.column(index)
+        wanted = "BYTE_STREAM_SPLIT" if column.physical_type == "FLOAT" else "DELTA_BINARY_PACKED"
+        assert wanted in column.encodings
+        assert column.compression == "ZSTD"
+
+
+def test_other_engines_read_the_files_without_rt(lake):
+    found = pl.scan_parquet(lake / "runs/*/neuron_tokens/*.parquet", hive_partitioning=True).collect()
+    assert found.height == 600
+    assert found["run"].unique().to_list() == [open_lake(lake).runs[0].name]
+
+
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "truncated"),
+        (flip_a_byte, "altered"),
+    ],
+)
+def test_check_names_every_fault(lake, harm, fault):
+    (path,) = lake.glob("runs/run=*/neuron_tokens/*.parquet")
+    harm(path)
+    (found,) = open_lake(lake).runs[0].faults()
+    assert found.startswith(f"neuron_tokens/part-00000.parquet: {fault}")
+
+
+def test_a_truncated_or_missing_file_is_named_before_any_query(lake):
+    (path,) = lake.glob("runs/run=*/tokens/*.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(LakeError, match=r"tokens/part-00000.parquet has [\d,]+ of [\d,]+ bytes"):
+        connect(lake)
+    path.unlink()
+    with pytest.raises(LakeError, match="is missing"):
+        connect(lake)
+
+
+def test_an_unknown_file_is_a_fault(lake):
+    (path,) = lake.glob("runs/run=*/tokens/*.parquet")
+    shutil.copy(path, path.with_name("part-9.parquet"))
+    assert open_lake(lake).runs[0].faults() == ["tokens/part-9.parquet: not in the manifest"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "newer rt"),
+        ({"format": "x"}, "not a manifest"),
+        ({"run": "r-other"}, "holds the run 'r-other'"),
+        ({"tables": None}, "lacks tables"),
+    ],
+)
+def test_a_manifest_that_cannot_be_trusted_is_refused(lake, change, message):
+    (path,) = lake.glob("runs/run=*/manifest.json")
+    manifest = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if value is not None}))
+    with pytest.raises(LakeError, match=message):
+        open_lake(lake)
+
+
+def test_no_lake_and_a_file_instead_of_one(tmp_path):
+    with pytest.raises(LakeError, match="no lake at"):
+        connect(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LakeError, match="is a file"):
+        connect(tmp_path / "file")
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(lake):
+    name = open_lake(lake).runs[0].name
+    assert find_run(lake, name[:6]).name == name
+    with pytest.raises(LakeError, match="no run r-zzz"):
+        find_run(lake, "r-zzz")
+
+
+def test_where_chooses_positions_and_run_chooses_runs(lake):
+    name = open_lake(lake).runs[0].name
+    con = connect(lake, [name], "document < 2")
+    assert con.execute("select count(*) from tokens").fetchone() == (10,)
+    with pytest.raises(QueryError, match="cannot use the condition `nothing = 1`"):
+        connect(lake, where="nothing = 1")
+    with pytest.raises(LakeError, match="no run r-x"):
+        connect(lake, ["r-x"])
+
+
+def test_removing_the_last_run_leaves_an_empty_lake(lake, tmp_path):
+    remove_run(lake, open_lake(lake).runs[0].name)
+    refresh_catalog(lake)
+    assert open_lake(lake).runs == ()
+    assert frame(connect(lake), "from tokens").height == 0
+    assert shell(lake, "select count(*) as n from tokens", tmp_path).split() == ["n", "0"]
+
+
+def test_the_lock_of_a_run_is_exclusive(tmp_path):
+    with (
+        locked(tmp_path, "r-1"),
+        pytest.raises(LakeError, match="another process is writing the run r-1"),
+        locked(tmp_path, "r-1"),
+    ):
+        pass
+
+
+def test_a_query_that_does_not_fit_is_one_line(lake):
+    with pytest.raises(QueryError) as error:
+        frame(connect(lake), "select nothing from tokens")
+    assert "\n" not in error.value.message
+
+
+def test_a_lake_on_a_read_only_catalogue_is_still_read(lake):
+    with duckdb.connect(lake / "warehouse.duckdb", read_only=True):
+        assert frame(connect(lake), "select count(*) as n from tokens")["n"].item() == 30
+        refresh_catalog(lake)

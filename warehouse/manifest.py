@@ -1,0 +1,68 @@
+"""The manifest: everything that is needed to trust a run, or to do it again. One JSON file per run."""
+
+import json
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from warehouse.errors import LakeError
+from warehouse.shards import disk_errors, sync_folder
+
+FORMAT = 1
+NAME = "manifest.json"
+RUN_PATTERN = re.compile(r"r-[0-9a-z][0-9a-z._-]*")
+_REQUIRED = ("format", "run", "origin", "created_at", "config", "tables")
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f"{path.name}.partial")
+    with disk_errors(path):
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        sync_folder(path.parent)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run, checked: readable, complete, and of a format that this version knows."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LakeError(
+            f"no manifest at {path}", hint="the run is not whole: remove its folder, extract again"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LakeError(f"cannot read the manifest {path}: {error}", hint="restore it, or extract again") from None
+    form = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(form, int) or form < 1:
+        raise LakeError(f"{path} is not a manifest of rt: its format is {form!r}", hint=f"expected 1 to {FORMAT}")
+    if form > FORMAT:
+        raise LakeError(
+            f"{path} was written by a newer rt: its format is {form}, this one reads up to {FORMAT}",
+            hint="upgrade rt to read this lake",
+        )
+    missing = [name for name in _REQUIRED if name not in manifest]
+    if missing:
+        raise LakeError(f"the manifest {path} lacks {', '.join(missing)}", hint="restore it, or extract again")
+    return dict(manifest)
+
+
+def rt_version() -> str:
+    """Version of this project as it is installed."""
+    return metadata.version("rt-neurons")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the platform and of every installed package that can change a number."""
+    names = ("rt-neurons", "duckdb", "polars", "pyarrow", "numpy", "scipy", "torch", "transformers", "tokenizers")
+    installed = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
+    found = {name: installed[name] for name in names if name in installed}
+    return {"python": sys.version.split()[0], "platform": platform.platform(), **found}

@@ -1,0 +1,14 @@
+-- The two halves of neuron_tokens, each without the rows that were not measured.
+-- Grain: one row per (run, neuron, token_index).
+create or replace view activations as
+select run, neuron, token_index, activation
+from neuron_tokens
+where activation is not null;
+
+create or replace view ablations as
+select run, neuron, token_index, delta_loss
+from neuron_tokens
+where delta_loss is not null;
+
+comment on view activations is 'Activation of every neuron at every analysed position.';
+comment on view ablations is 'Change of the loss when a neuron is set to its mean, at every analysed position.';
