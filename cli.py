@@ -1,7 +1,6 @@
 """The command `rt`: parse, call one function, print. Heavy imports happen inside the commands."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -384,14 +383,14 @@ def _show(table: "pl.DataFrame", form: Format, output: Path | None) -> None:
     elif form is Format.json:
         text = json.dumps(table.to_dicts(), default=str, indent=1, ensure_ascii=False) + "\n"
     else:
-        shape = "MARKDOWN" if form is Format.markdown else "UTF8_FULL_CONDENSED"
+        is_page = form is Format.markdown
         with pl.Config(
-            tbl_formatting=shape,
+            tbl_formatting="MARKDOWN" if is_page else "UTF8_FULL_CONDENSED",
             tbl_hide_dataframe_shape=True,
-            tbl_hide_column_data_types=form is Format.markdown,
-            tbl_rows=-1 if form is Format.markdown or output else 60,
+            tbl_hide_column_data_types=is_page,
+            tbl_rows=-1 if is_page or output else 60,
             tbl_cols=-1,
-            tbl_width_chars=int(os.environ.get("COLUMNS", shutil.get_terminal_size((160, 24)).columns)),
+            tbl_width_chars=shutil.get_terminal_size((160, 24)).columns,
             fmt_str_lengths=80,
         ):
             text = f"{table}\n"

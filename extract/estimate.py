@@ -1,0 +1,86 @@
+"""`rt extract --dry-run`: what a run will take, from a small measurement; and whether the disk can hold it."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.ablation import Ablation
+from extract.families import LastLayer, capture
+from extract.session import Session, gather, stack
+from extract.settings import Settings
+from extract.windows import positions_per_window
+from warehouse.errors import LakeError
+
+BYTES_PER_PAIR = 6.0  # of neuron_tokens on disk; measured 5.1 to 5.8
+PROBE_POSITIONS = 8  # ablated to estimate the time
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take: positions, neurons, bytes on disk at the end and while it is made, seconds."""
+
+    run: str
+    n_windows: int
+    n_documents: int
+    n_positions: int
+    d_mlp: int
+    final_bytes: int
+    staged_bytes: int
+    seconds: float
+
+
+def disk_bytes(n_positions: int, last: LastLayer) -> tuple[int, int]:
+    """(bytes of the finished run, bytes at the most while it is made)."""
+    pairs = n_positions * last.d_mlp
+    fixed = 3 * last.d_mlp * last.d_model * 4 + last.n_vocabulary * 40
+    final = int(pairs * BYTES_PER_PAIR + n_positions * (last.d_model * 4 + 60) + fixed)
+    return final, final + int(pairs * (BYTES_PER_PAIR + 4) + n_positions * last.d_model * 4)
+
+
+def check_disk(lake: Path, needed: int) -> None:
+    """Raise `LakeError` if the disk under `lake` has not the `needed` bytes, with 5 % to spare."""
+    place = lake.resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > 0.95 * free:
+        raise LakeError(
+            f"the run needs about {needed / 1e9:.2f} GB while it is made, {place} has {free / 1e9:.2f} GB free",
+            hint="lower --tokens, or put the lake on another disk with --lake",
+        )
+
+
+def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate:
+    """Measure a window's forward pass and a few ablated positions, and scale up; writes nothing."""
+    inputs = gather(settings, say)
+    session = Session(inputs)
+    plan = session.plan()
+    last = session.last
+    ids = stack(plan.windows[:1]).to(session.model.device)
+    capture(session.model, last, ids)
+    begun = time.monotonic()
+    residual, activation = capture(session.model, last, ids)
+    forward = time.monotonic() - begun
+    part = slice(settings.skip, settings.skip + PROBE_POSITIONS)
+    x, a = residual[0, part], activation[0, part]
+    engine = Ablation(last, activation[0].double().mean(dim=0))
+    target = ids[0, settings.skip + 1 :][: len(x)]
+    engine.delta(x[:1], a[:1], target[:1])
+    begun = time.monotonic()
+    engine.delta(x[: len(target)], a[: len(target)], target)
+    per_position = (time.monotonic() - begun) / len(target)
+    n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
+    final, most = disk_bytes(n_positions, last)
+    check_disk(settings.lake, most)
+    return Estimate(
+        run=inputs.run,
+        n_windows=len(plan.windows),
+        n_documents=len(plan.documents),
+        n_positions=n_positions,
+        d_mlp=last.d_mlp,
+        final_bytes=final,
+        staged_bytes=most,
+        seconds=forward * len(plan.windows) + per_position * n_positions,
+    )

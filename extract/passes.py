@@ -1,0 +1,251 @@
+"""The two passes over the windows, and the merge: one forward, every neuron's ablation, neuron-major files.
+
+Work goes in shards of whole windows whose cut does not depend on the batch size. Shapes: C context, S windows of a
+shard, P analysed positions of a window, T = S * P positions of a shard, d = d_model, N = d_mlp.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from extract.ablation import Ablation
+from extract.families import LastLayer, capture
+from extract.progress import Progress
+from extract.settings import Settings
+from extract.staging import Stage
+from extract.windows import Window, positions_per_window
+from warehouse.errors import ModelError
+from warehouse.schema import TABLES
+from warehouse.shards import ROW_GROUP, ShardWriter, arrow_schema, write_shard
+
+PAIRS = 1_000_000  # (token, neuron) pairs of a shard, about: what a kill can lose
+STAGED_NEURONS = 16  # neurons per row group of a staged shard
+FINAL_ROWS = 500_000  # rows per row group of the final table, about
+FILE_ROWS = 64_000_000  # rows per file of the final table, about
+_FORWARD = pa.schema(
+    [("token_index", pa.int32()), ("residual", pa.list_(pa.float32())), ("activation", pa.list_(pa.float32()))]
+)
+
+
+class Passes:
+    """The work of one run: settings, the stage it goes into, the model's last layer, and the windows."""
+
+    def __init__(self, settings: Settings, stage: Stage, last: LastLayer, windows: list[Window]) -> None:
+        self.settings, self.stage, self.last, self.windows = settings, stage, last, windows
+        self.per_window = positions_per_window(settings.context, settings.skip)
+        self.per_shard = max(1, PAIRS // (self.per_window * last.d_mlp))
+        self.n_shards = -(-len(windows) // self.per_shard)
+        self.n_positions = len(windows) * self.per_window
+
+    def _shard(self, index: int) -> list[Window]:
+        return self.windows[index * self.per_shard : (index + 1) * self.per_shard]
+
+    def _ids(self, windows: list[Window]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([window.token_ids for window in windows]).astype(np.int64))  # (S, C)
+
+    def _first_token(self, index: int) -> int:
+        return index * self.per_shard * self.per_window
+
+    # -- pass 1 ---------------------------------------------------------------------------------------------------
+
+    def forward(self, model: Any) -> None:
+        """Run the body once over every window; keep the residual before the final norm and the activations."""
+        todo = [i for i in range(self.n_shards) if not self.stage.has(_forward_file(i))]
+        done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
+        with Progress("forward pass", self.n_positions, "positions", done) as bar, self.stage.timed("forward"):
+            for index in todo:
+                ids = self._ids(self._shard(index))
+                residual, activation = self._capture(model, ids)
+                first = self._first_token(index)
+                data = pa.table(
+                    [
+                        pa.array(np.arange(first, first + len(residual), dtype=np.int32)),
+                        list_column(residual),
+                        list_column(activation),
+                    ],
+                    schema=_FORWARD,
+                )
+                path = self.stage.folder / _forward_file(index)
+                with ShardWriter(path, TABLES["residuals"], self.stage.folder, _FORWARD) as writer:
+                    writer.write(data)
+                self._record(writer)
+                bar.advance(len(residual))
+
+    def _record(self, writer: ShardWriter) -> None:
+        assert writer.shard is not None
+        self.stage.record(writer.shard)
+
+    def _capture(self, model: Any, ids: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(T, d) and (T, N) of the analysed positions of the windows `ids` (S, C)."""
+        part = slice(self.settings.skip, self.settings.context - 1)
+        parts: dict[str, list[np.ndarray]] = {"residuals": [], "activations": []}
+        for batch in ids.split(self.settings.batch_size):
+            for name, values in zip(parts, capture(model, self.last, batch.to(model.device)), strict=True):
+                parts[name].append(values[:, part].flatten(0, 1).cpu().numpy())
+        residual, activation = (np.concatenate(values) for values in parts.values())
+        for name, array in (("residuals", residual), ("activations", activation)):
+            if not np.isfinite(array).all():
+                raise ModelError(
+                    f"the model gives {name} that are not finite in {self.settings.dtype}",
+                    hint="use --dtype float32; if it happens there too, the weights are broken",
+                )
+        return residual, activation
+
+    def _read_forward(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(T, d) and (T, N) of a shard, as pass 1 kept them."""
+        data = pq.read_table(self.stage.folder / _forward_file(index))
+        return _matrix(data, "residual"), _matrix(data, "activation")
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (ddof 1) of every neuron over all analysed positions, (N,) float64 each.
+
+        Shards are merged in their order by Chan's update, so that a resumed run finds the same values.
+        """
+        n, mean, squares = 0, np.zeros(self.last.d_mlp), np.zeros(self.last.d_mlp)
+        for index in range(self.n_shards):
+            part = self._read_forward(index)[1].astype(np.float64)
+            here, gap = part.mean(axis=0), len(part)
+            step = here - mean
+            squares += ((part - here) ** 2).sum(axis=0) + step**2 * n * gap / (n + gap)
+            mean += step * gap / (n + gap)
+            n += gap
+        return mean, np.sqrt(squares / max(n - 1, 1))
+
+    # -- pass 2 ---------------------------------------------------------------------------------------------------
+
+    def ablate(self, mean: np.ndarray) -> None:
+        """Unembed every position once and set every neuron to its mean (N,) there, in closed form."""
+        device = self.last.unembed.device
+        engine = Ablation(self.last, torch.from_numpy(mean).to(device))
+        todo = [i for i in range(self.n_shards) if not self.stage.has(_pairs_file(i))]
+        done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
+        with Progress("ablation", self.n_positions, "positions", done) as bar, self.stage.timed("ablation"):
+            for index in todo:
+                residual, activation = self._read_forward(index)
+                x, target = torch.from_numpy(residual).to(device), self._targets(index)
+                a = torch.from_numpy(activation).to(device)
+                delta = engine.delta(x, a, target.to(device)).cpu().numpy()
+                baseline = [each.cpu().numpy() for each in engine.baseline(x, target.to(device))]
+                if not (np.isfinite(delta).all() and np.isfinite(baseline[0]).all()):
+                    raise ModelError("a loss is not finite", hint="use --dtype float32")
+                self._write_tokens(index, target.numpy(), *baseline)
+                self._write_pairs(index, activation, delta)
+                bar.advance(len(residual))
+
+    def _targets(self, index: int) -> torch.Tensor:
+        return self._ids(self._shard(index))[:, self.settings.skip + 1 :].flatten()  # (T,)
+
+    def _write_tokens(
+        self, index: int, target: np.ndarray, loss: np.ndarray, entropy: np.ndarray, rank: np.ndarray
+    ) -> None:
+        windows = self._shard(index)
+        first = self._first_token(index)
+        skip, context = self.settings.skip, self.settings.context
+        data = pa.table(
+            {
+                "token_index": np.arange(first, first + len(target), dtype=np.int32),
+                "document": np.repeat([window.document for window in windows], self.per_window),
+                "window": index * self.per_shard + np.repeat(np.arange(len(windows)), self.per_window),
+                "position": np.tile(np.arange(skip, context - 1), len(windows)),
+                "token_id": self._ids(windows)[:, skip:-1].flatten().numpy(),
+                "target_id": target,
+                "loss": loss,
+                "entropy": entropy,
+                "target_rank": rank,
+            }
+        )
+        path = self.stage.folder / _tokens_file(index)
+        self.stage.record(write_shard(path, "tokens", data, self.stage.folder))
+
+    def _write_pairs(self, index: int, activation: np.ndarray, delta: np.ndarray) -> None:
+        """The shard's part of `neuron_tokens`, sorted by neuron, then position; (T, N) each."""
+        first = self._first_token(index)
+        path = self.stage.folder / _pairs_file(index)
+        data = _pairs(0, first, activation.T, delta.T)
+        shard = write_shard(path, "neuron_tokens", data, self.stage.folder, STAGED_NEURONS * len(delta))
+        self.stage.record(shard)
+
+    # -- merge ----------------------------------------------------------------------------------------------------
+
+    def merge(self) -> None:
+        """Write the final `neuron_tokens`, neuron-major over the whole run, `tokens` and `residuals`.
+
+        Reads a block of neurons from every shard at a time; memory is a row group or two, whatever the run.
+        """
+        with self.stage.timed("merge"):
+            shards = [pq.ParquetFile(self.stage.folder / _pairs_file(i)) for i in range(self.n_shards)]
+            groups = -(-self.last.d_mlp // STAGED_NEURONS)
+            block = max(1, FINAL_ROWS // (self.n_positions * STAGED_NEURONS))
+            per_file = max(block, FILE_ROWS // (self.n_positions * STAGED_NEURONS) // block * block)
+            with Progress("merge", groups, "neuron blocks") as bar:
+                for part, begin in enumerate(range(0, groups, per_file)):
+                    path = self.stage.folder / f"run/neuron_tokens/part-{part:05d}.parquet"
+                    with ShardWriter(path, TABLES["neuron_tokens"], self.stage.folder) as writer:
+                        end = min(begin + per_file, groups)
+                        for start in range(begin, end, block):
+                            some = range(start, min(start + block, end))
+                            writer.write(self._neuron_block(shards, some), ROW_GROUP)
+                            bar.advance(len(some))
+                    self._record(writer)
+            self._gather("tokens", [_tokens_file(i) for i in range(self.n_shards)])
+            self._gather("residuals", [_forward_file(i) for i in range(self.n_shards)])
+
+    def _gather(self, table: str, files: list[str]) -> None:
+        """One file of a table from the shards that hold its rows in order."""
+        path = self.stage.folder / f"run/{table}/part-00000.parquet"
+        with ShardWriter(path, TABLES[table], self.stage.folder) as writer:
+            for file in files:
+                columns = [column.name for column in TABLES[table].columns]
+                writer.write(pq.read_table(self.stage.folder / file, columns=columns))
+        self._record(writer)
+
+    def _neuron_block(self, shards: list[pq.ParquetFile], groups: range) -> pa.Table:
+        first = groups.start * STAGED_NEURONS
+        n = min(groups.stop * STAGED_NEURONS, self.last.d_mlp) - first
+        parts = [shard.read_row_groups(list(groups), columns=["activation", "delta_loss"]) for shard in shards]
+        activation = np.concatenate([_column(part, "activation").reshape(n, -1) for part in parts], axis=1)
+        delta = np.concatenate([_column(part, "delta_loss").reshape(n, -1) for part in parts], axis=1)
+        return _pairs(first, 0, activation, delta)
+
+
+def _forward_file(index: int) -> str:
+    return f"work/forward/shard-{index:05d}.parquet"
+
+
+def _tokens_file(index: int) -> str:
+    return f"work/tokens/shard-{index:05d}.parquet"
+
+
+def _pairs_file(index: int) -> str:
+    return f"work/ablation/shard-{index:05d}.parquet"
+
+
+def _column(data: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(data.column(name).combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def _matrix(data: pa.Table, name: str) -> np.ndarray:
+    """A list column of equal lengths as (rows, length) float32."""
+    flat = data.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.array(flat).reshape(data.num_rows, -1)
+
+
+def list_column(matrix: np.ndarray) -> pa.Array:
+    """(rows, length) as a list column of float32."""
+    offsets = np.arange(0, matrix.size + 1, matrix.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix, np.float32).ravel()))
+
+
+def _pairs(first_neuron: int, first_token: int, activation: np.ndarray, delta: np.ndarray) -> pa.Table:
+    """Rows of `neuron_tokens` from (n, T) matrices, sorted by neuron, then position."""
+    n, T = activation.shape
+    columns = {
+        "neuron": np.repeat(np.arange(first_neuron, first_neuron + n, dtype=np.int32), T),
+        "token_index": np.tile(np.arange(first_token, first_token + T, dtype=np.int32), n),
+        "activation": np.ascontiguousarray(activation, dtype=np.float32).ravel(),
+        "delta_loss": np.ascontiguousarray(delta, dtype=np.float32).ravel(),
+    }
+    return pa.table(columns, schema=arrow_schema(TABLES["neuron_tokens"]))

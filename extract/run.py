@@ -1,0 +1,167 @@
+"""`rt extract`: from the settings to a published run, or on from where an earlier attempt stopped."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from extract.estimate import check_disk, disk_bytes
+from extract.families import LastLayer
+from extract.passes import Passes, list_column
+from extract.publication import publish_run
+from extract.session import Inputs, Session, gather
+from extract.settings import Settings
+from extract.staging import Stage
+from extract.unigrams import read_unigrams, token_texts, vocabulary_table
+from extract.windows import Plan, positions_per_window
+from warehouse.lake import locked, runs_folder
+from warehouse.shards import write_shard
+
+
+def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
+    """Extract a run into the lake and return its id; goes on where an earlier attempt stopped.
+
+    A run that is there already is left as it is. Raises `RtError` for what the user can mend; what is finished of the
+    run then stays in `LAKE/staging` for the next attempt.
+    """
+    inputs = gather(settings, say)
+    run = inputs.run
+    if runs_folder(settings.lake, run).exists():
+        say(f"{run} is already in {settings.lake}: nothing to do")
+        return run
+    session = Session(inputs)
+    plan = session.plan()
+    n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
+    with locked(settings.lake, run):
+        if runs_folder(settings.lake, run).exists():
+            say(f"{run} is already in {settings.lake}: nothing to do")
+            return run
+        stage = Stage.open(settings.lake, run, inputs.identity)
+        if not stage.state["shards"]:
+            check_disk(settings.lake, disk_bytes(n_positions, session.last)[1])
+        say(
+            f"{run}: {len(plan.windows):,} windows of {len(plan.documents):,} documents, "
+            f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"
+        )
+        with stage.timed("self_check"):
+            stage.note(self_check=session.prove(plan.windows))
+        _make(session, plan, stage)
+        facts = _facts(session, plan, n_positions, stage.facts["unigram_source"])
+        publish_run(settings.lake, run, stage.folder / "run", stage.tables(), facts, _manifest(inputs, plan, stage))
+        shutil.rmtree(stage.folder)
+    say(f"{run} is in {settings.lake}")
+    return run
+
+
+def _make(session: Session, plan: Plan, stage: Stage) -> None:
+    """Everything that is written into the stage."""
+    _write_plan(session, plan, stage)
+    passes = Passes(session.inputs.settings, stage, session.last, plan.windows)
+    passes.forward(session.model)
+    mean, deviation = passes.moments()
+    _write_neurons(session.last, mean, deviation, stage)
+    passes.ablate(mean)
+    passes.merge()
+
+
+def _write_plan(session: Session, plan: Plan, stage: Stage) -> None:
+    """`documents`, `windows` and `vocabulary`."""
+    last, settings = session.last, session.inputs.settings
+    root = stage.folder
+    names = zip(*((key, *value) for key, value in plan.documents.items()), strict=True)
+    documents = dict(zip(("document", "name", "n_characters", "n_tokens"), map(list, names), strict=True))
+    windows = {
+        "window": np.arange(len(plan.windows), dtype=np.int32),
+        "document": [window.document for window in plan.windows],
+        "start": [window.start for window in plan.windows],
+        "token_ids": [window.token_ids for window in plan.windows],
+    }
+    tokens, special = token_texts(session.tokenizer, last.n_vocabulary)
+    unigrams = read_unigrams(settings.unigram_option(), last.n_vocabulary, plan.token_counts)
+    tables = {
+        "documents": pa.table(documents),
+        "windows": pa.table(windows),
+        "vocabulary": vocabulary_table(unigrams, tokens, special),
+    }
+    for name, data in tables.items():
+        stage.record(write_shard(root / f"run/{name}/part-00000.parquet", name, data, root))
+    stage.note(unigram_source=unigrams.source)
+
+
+def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, stage: Stage) -> None:
+    """`neurons` and `weights`."""
+    sides = {"in": last.w_in, "gate": last.gate, "out": last.w_out}
+    weights = {side: each.float().cpu().numpy() for side, each in sides.items() if each is not None}
+    neuron = np.arange(last.d_mlp, dtype=np.int32)
+    layer = np.full(last.d_mlp, last.layer, dtype=np.int32)
+    norms = {f"{side}_norm": np.linalg.norm(each, axis=1) for side, each in weights.items()}
+    neurons = {"layer": layer, "neuron": neuron, "mean_activation": mean, "sd_activation": deviation, **norms}
+    rows = pa.concat_tables(
+        pa.table({"layer": layer, "neuron": neuron, "side": [side] * len(neuron), "weight": list_column(each)})
+        for side, each in weights.items()
+    )
+    for name, data in (
+        ("neurons", pa.table(neurons)),
+        ("weights", rows.sort_by([("neuron", "ascending"), ("side", "ascending")])),
+    ):
+        stage.record(write_shard(stage.folder / f"run/{name}/part-00000.parquet", name, data, stage.folder))
+
+
+def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[str, Any]:
+    """The row of `runs`, but for what publishing adds."""
+    inputs, settings, last = session.inputs, session.inputs.settings, session.last
+    return {
+        "origin": "extracted",
+        "model": settings.model,
+        "revision": settings.revision,
+        "model_sha256": inputs.files.sha256,
+        "family": last.family,
+        "layer": last.layer,
+        "d_model": last.d_model,
+        "d_mlp": last.d_mlp,
+        "n_vocabulary": last.n_vocabulary,
+        "corpus": inputs.corpus.name,
+        "corpus_sha256": inputs.corpus.sha256,
+        "unigram_source": source,
+        "context": settings.context,
+        "skip": settings.skip,
+        "bos": session.bos is not None,
+        "seed": settings.seed,
+        "dtype": settings.dtype,
+        "device": inputs.device,
+        "n_documents": len(plan.documents),
+        "n_windows": len(plan.windows),
+        "n_positions": n_positions,
+    }
+
+
+def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
+    files = inputs.files
+    return {
+        "config": {
+            **{key: value for key, value in asdict(inputs.settings).items() if key != "lake"},
+            "device": inputs.device,
+        },
+        "identity": inputs.identity,
+        "model": {
+            "model": files.model,
+            "revision": files.revision,
+            "commit": files.commit,
+            "weights_sha256": files.weights,
+            "tokenizer_sha256": files.tokenizer_sha256,
+            "config_sha256": files.config_sha256,
+        },
+        "corpus": {
+            "corpus": inputs.corpus.name,
+            "sha256": inputs.corpus.sha256,
+            "n_documents": plan.n_documents,
+            "n_short_documents": plan.n_short,
+            "n_windows": plan.n_windows,
+            "n_tokens": int(plan.token_counts.sum()),
+        },
+        **stage.facts,
+        "seconds": stage.state["seconds"],
+    }

@@ -1,0 +1,279 @@
+"""The model proves itself before a number of it is written: its own forward pass against every step of the algebra.
+
+A float32 forward pass cannot show that a delta of 1e-6 nats is right, as two losses differ by 2.5e-5 from rounding
+alone. So the checks run the whole model with its own code, but from the last decoder layer on (that layer, the final
+norm and the unembedding) in float64: the parameters are swapped for the call and the layer's inputs are cast. Whatever
+the model's code does there (a soft-cap, a multiplier, a hook) is still done. That this forward is the model's own is
+one of the checks: its logits agree with those of a plain forward pass within what the model's number format allows.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from extract.ablation import Ablation
+from extract.families import LastLayer, capture, down_projection, last_inputs, last_layer
+from warehouse.errors import ModelError
+
+# Largest difference that counts as rounding between a plain forward and the float64 one, relative to the largest value.
+ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 8e-2}
+# The same between two float64 computations: weights are exact, but the order of sums differs.
+EXACT = 1e-8
+# Of a delta against a hooked forward: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
+ABSOLUTE, RELATIVE = 1e-6, 1e-3
+# Prefix of the windows that is read: the algebra knows no position, and logits are kept for all of it.
+_PREFIX = 48
+
+
+class _KeepDouble(TorchFunctionMode):
+    """Casts from float64 to float32 do nothing: Llama's norm computes in float32 whatever its input."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.to, torch.Tensor.float) and args[0].dtype is torch.float64:
+            asked = (*args[1:], *kwargs.values())
+            if func is torch.Tensor.float or torch.float32 in asked:
+                return args[0]
+        return func(*args, **kwargs)
+
+
+def _cast(value: Any) -> Any:
+    """Floating tensors in (nested) arguments as float64."""
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, tuple | list):
+        return type(value)(_cast(each) for each in value)
+    if isinstance(value, dict):
+        return {name: _cast(each) for name, each in value.items()}
+    return value
+
+
+class _DoubleTail:
+    """The model with its last layer, final norm and unembedding in float64; call it with `input_ids` (B, C).
+
+    `parameters` are made once; `calls` counts forward passes of the last layer.
+    """
+
+    def __init__(self, model: Any, last: LastLayer) -> None:
+        self.model, self.last = model, last
+        head = model.get_output_embeddings()
+        modules = [last_layer(model, last), model.get_submodule(last.parts.norm), head]
+        names = {id(module): name for name, module in model.named_modules()}
+        self.parameters = {
+            f"{names[id(module)]}.{name}": tensor.detach().double()
+            for module in modules
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())
+            if tensor.is_floating_point()
+        }
+
+    def __call__(self, input_ids: Tensor, **options: Any) -> Tensor:
+        """Logits (B, C, V), or (B, K, V) with `logits_to_keep`, in float64."""
+        layer = last_layer(self.model, self.last)
+        handle = layer.register_forward_pre_hook(
+            lambda _module, args, kwargs: (_cast(args), _cast(kwargs)), with_kwargs=True
+        )
+        try:
+            with torch.no_grad(), _KeepDouble():
+                # ties are not followed: a tied input embedding stays as it is
+                output = torch.func.functional_call(
+                    self.model,
+                    self.parameters,
+                    kwargs={"input_ids": input_ids, "use_cache": False, **options},
+                    tie_weights=False,
+                )
+        finally:
+            handle.remove()
+        logits: Tensor = output.logits
+        return logits.double()
+
+
+@contextmanager
+def _ablated(model: Any, last: LastLayer, where: tuple[Tensor, Tensor, Tensor], value: Tensor) -> Iterator[None]:
+    """Within the block the down projection reads `value` (n,) at `where`: rows, positions and neurons, (n,) each."""
+    row, position, neuron = where
+
+    def edit(_module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        shape = (int(row.max()) + 1, -1, last.d_mlp)  # OPT's MLP reads (B C, N)
+        changed = inputs[0].clone()
+        changed.view(shape)[row, position, neuron] = value.to(changed)
+        return (changed, *inputs[1:])
+
+    handle = down_projection(model, last).register_forward_pre_hook(edit)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def hooked_delta(
+    model: Any,
+    last: LastLayer,
+    input_ids: Tensor,
+    position: int,
+    neurons: Sequence[int],
+    mean: Tensor,
+    target: int,
+    batch: int = 8,
+) -> Tensor:
+    """Deltas (n,) float64 in nats by true forward passes: each of `neurons` in turn set to its mean at `position`.
+
+    `input_ids` (C,), `mean` (N,), `target` the token id whose loss is asked. The text after `position` is not read.
+    `batch` forward passes are made at a time, from the last layer on in float64 (see the module).
+    """
+    device = last.unembed.device
+    tail = _DoubleTail(model, last)
+    ids = input_ids[: position + 1].to(device)
+
+    def losses(rows: Tensor) -> Tensor:
+        return -tail(rows, logits_to_keep=1)[:, -1].log_softmax(1)[:, target]
+
+    clean = losses(ids[None])
+    result = []
+    for chosen in torch.as_tensor(list(neurons), device=device).split(batch):
+        row = torch.arange(len(chosen), device=device)
+        where = (row, torch.full_like(row, position), chosen)
+        with _ablated(model, last, where, mean.to(device)[chosen]):
+            result.append(losses(ids.expand(len(chosen), -1)) - clean)
+    return torch.cat(result)
+
+
+def self_check(
+    model: Any, last: LastLayer, input_ids: Tensor, mean: Tensor, rng: np.random.Generator, n_pairs: int = 128
+) -> dict[str, float]:
+    """Prove on `input_ids` (B, C) that `last` describes `model`; the measured errors by the name of the check.
+
+    `mean` (N,) is what ablation sets. `n_pairs` (token, neuron) pairs, half of them drawn and half those with the
+    largest |a - mean| of their position, go through a hooked forward pass: one neuron per position in one pass, as the
+    last MLP acts on its own position only. Raises ModelError naming the check that failed, the error and the tolerance.
+    """
+    device = last.unembed.device
+    n_rows = max(1, n_pairs // _PREFIX)
+    ids = input_ids[:n_rows, : min(_PREFIX + 1, n_pairs // n_rows + 1)].to(device)
+    ids, target = ids[:, :-1], ids[:, 1:].flatten()
+    tail = _DoubleTail(model, last)
+    errors = _check_hooks(model, last, ids)
+    with last_inputs(model, last) as seen, _branches(model, last) as branch:
+        logits = tail(ids).flatten(0, 1)
+    residual, activation = (_rows(seen[name][0]) for name in ("final norm", "down projection"))
+    errors |= _check_tail(model, last, ids, residual, logits)
+    errors |= _check_algebra(model, last, residual, activation, branch, logits)
+    neuron = _choose(activation - mean.to(activation), rng)
+    n_windows, length = ids.shape
+    place = torch.arange(len(neuron), device=device)
+    with _ablated(model, last, (place // length, place % length, neuron), mean.to(device)[neuron]):
+        hooked = tail(ids).flatten(0, 1)
+    truth = _losses(hooked, target) - _losses(logits, target)
+    closed = Ablation(last, mean).delta(residual.float(), activation.float(), target)
+    error = (closed[place, neuron].double() - truth).abs()
+    errors |= _passed("closed form, as a share of its tolerance", error / (ABSOLUTE + RELATIVE * truth.abs()), 1.0)
+    return errors | {"closed form, nats": float(error.max()), "pairs": float(n_windows * length)}
+
+
+def _check_hooks(model: Any, last: LastLayer, ids: Tensor) -> dict[str, float]:
+    """Each hook fires once, on tensors as wide as declared; raised by `capture` or here."""
+    residual, activation = capture(model, last, ids)
+    for name, found, declared in (
+        ("d_model", residual.shape[2], last.d_model),
+        ("d_mlp", activation.shape[2], last.d_mlp),
+    ):
+        if found != declared:
+            raise ModelError(f"self-check `{name}` failed: the hook sees {found} columns, the weights have {declared}")
+    return {"hook calls per forward, beyond one": 0.0, "hook width, beyond d_mlp": 0.0}
+
+
+def _check_tail(model: Any, last: LastLayer, ids: Tensor, residual: Tensor, logits: Tensor) -> dict[str, float]:
+    """What the float64 forward gives is what a plain forward of the model gives, and what `capture` keeps."""
+    with torch.no_grad():
+        own = model(input_ids=ids, use_cache=False).logits.flatten(0, 1).double()
+    captured = _rows(capture(model, last, ids)[0]).double()
+    rounding = ROUNDING[next(model.parameters()).dtype]
+    return _passed("float64 logits against the model's own", _relative(logits, own), rounding) | _passed(
+        "float64 residual against the captured one", _relative(residual, captured), rounding
+    )
+
+
+def _check_algebra(
+    model: Any, last: LastLayer, residual: Tensor, activation: Tensor, branch: dict[str, Tensor], logits: Tensor
+) -> dict[str, float]:
+    """The residual is a sum, W_out makes the MLP's part of it, the norm and the unembedding make the logits of it."""
+    start, attention, mlp = branch["layer"], branch["attention"], branch["mlp"]
+    read = start if last.is_parallel else start + attention
+    bias = down_projection(model, last).bias
+    output = activation @ last.w_out.double() + (0.0 if bias is None else bias.detach().double())
+    centred = residual - residual.mean(1, keepdim=True) if last.norm_kind == "layer" else residual
+    y = centred * (centred.square().mean(1, keepdim=True) + last.eps).rsqrt() * last.gain.double()
+    y = y if last.norm_bias is None else y + last.norm_bias.double()
+    recomputed = torch.cat([y @ part.double().T for part in last.unembed.split(4096)], dim=1)
+    recomputed = recomputed if last.unembed_bias is None else recomputed + last.unembed_bias.double()
+    return (
+        _passed("residual is input + attention + MLP", _relative(start + attention + mlp, residual), EXACT)
+        | _passed("what the MLP's norm reads", _relative(read, branch["mlp norm"]), EXACT)
+        | _passed("MLP output from the activations", _relative(output, mlp), EXACT)
+        | _passed("logits from the residual", _relative(recomputed, logits), EXACT)
+    )
+
+
+@contextmanager
+def _branches(model: Any, last: LastLayer) -> Iterator[dict[str, Tensor]]:
+    """Within the block: what the last layer and the MLP's norm read, and what attention and MLP add, (B C, d) each."""
+    layer, seen = last_layer(model, last), {}
+    norm, attention = (layer.get_submodule(path) for path in (last.parts.mlp_norm, last.parts.attention))
+
+    def output(name: str) -> Any:
+        def keep(_module: Any, _inputs: Any, found: Any) -> None:
+            seen[name] = _rows(found[0] if isinstance(found, tuple) else found)
+
+        return keep
+
+    def keep_input(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen["layer"] = _rows(args[0] if args else kwargs["hidden_states"])
+
+    handles = [
+        layer.register_forward_pre_hook(keep_input, with_kwargs=True),
+        norm.register_forward_pre_hook(lambda _module, args: seen.update({"mlp norm": _rows(args[0])})),
+        attention.register_forward_hook(output("attention")),
+        down_projection(model, last).register_forward_hook(output("mlp")),
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor.detach().reshape(-1, tensor.shape[-1])
+
+
+def _choose(difference: Tensor, rng: np.random.Generator) -> Tensor:
+    """One neuron per row of `difference` (T, N): the largest in even rows, drawn from `rng` in odd ones."""
+    n_rows, n_neurons = difference.shape
+    drawn = torch.from_numpy(rng.integers(n_neurons, size=n_rows)).to(difference.device)
+    even = torch.arange(n_rows, device=difference.device) % 2 == 0
+    return torch.where(even, difference.abs().argmax(1), drawn)
+
+
+def _losses(logits: Tensor, target: Tensor) -> Tensor:
+    return torch.logsumexp(logits, 1) - logits.gather(1, target[:, None])[:, 0]
+
+
+def _relative(found: Tensor, expected: Tensor) -> Tensor:
+    """Largest difference over the largest value; infinite where a value is not finite."""
+    error = (found.double() - expected.double()).abs().max() / expected.double().abs().max()
+    return torch.where(torch.isfinite(error), error, torch.inf)
+
+
+def _passed(name: str, error: Tensor, tolerance: float) -> dict[str, float]:
+    """The largest error under its name; ModelError if it, or any of them, is not within the tolerance."""
+    largest = float(torch.where(torch.isnan(error), torch.inf, error).max())
+    if not largest <= tolerance:
+        raise ModelError(
+            f"self-check `{name}` failed: error {largest:.3g}, tolerance {tolerance:.3g}",
+            hint="this model does something that its declared family does not: its deltas would be wrong",
+        )
+    return {name: largest}

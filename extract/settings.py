@@ -1,0 +1,75 @@
+"""What an extraction is asked to do, checked; and which part of it determines the rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warehouse.errors import CorpusError, RtError
+from warehouse.shards import sha256
+
+DEFAULT_MODEL = "smollm2-135m"
+DTYPES = ("float32", "bfloat16", "float16")
+BOS = ("auto", "always", "never")
+# Raised when the rows of the same command would change.
+EXTRACTION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `rt extract`; units are tokens where nothing else is said."""
+
+    lake: Path
+    model: str = DEFAULT_MODEL
+    revision: str | None = None
+    corpus: str | None = None
+    text_column: str = "text"
+    context: int = 256
+    tokens: int = 2_000
+    skip: int = 3
+    bos: str = "auto"
+    seed: int = 0
+    unigrams: str = "auto"
+    device: str = "auto"
+    dtype: str = "float32"
+    batch_size: int = 4
+
+    def check(self) -> None:
+        """Raise `RtError` for values that make no sense, whatever the model."""
+        allowed = {"dtype": DTYPES, "bos": BOS, "device": ("auto", "cpu", "cuda")}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise RtError(f"--{name} {getattr(self, name)}", hint=f"allowed: {', '.join(values)}")
+        for name, least in {"tokens": 0, "skip": 0, "batch_size": 1, "seed": 0}.items():
+            if getattr(self, name) < least:
+                raise RtError(f"--{name.replace('_', '-')} {getattr(self, name)}", hint=f"at least {least}")
+        if self.context < self.skip + 2:
+            raise CorpusError(
+                f"--context {self.context} with --skip {self.skip} leaves no position to analyse",
+                hint=f"--context must be at least {self.skip + 2}",
+            )
+
+    def unigram_option(self) -> str:
+        """`auto` made explicit: the default model's merge ranks, any other model's corpus counts."""
+        if self.unigrams != "auto":
+            return self.unigrams
+        return "token-id" if self.model == DEFAULT_MODEL else "corpus"
+
+    def identity(self, model_sha256: str, corpus_sha256: str, device: str) -> dict[str, Any]:
+        """What determines the rows: not where the lake is, nor how many windows go through the model at once."""
+        unigrams = self.unigram_option()
+        if Path(unigrams).is_file():
+            unigrams = sha256(Path(unigrams))
+        return {
+            "extraction": EXTRACTION,
+            "model": model_sha256,
+            "revision": self.revision,
+            "corpus": corpus_sha256,
+            "context": self.context,
+            "tokens": self.tokens,
+            "skip": self.skip,
+            "bos": self.bos,
+            "seed": self.seed,
+            "unigrams": unigrams,
+            "dtype": self.dtype,
+            "device": device,
+        }

@@ -1,0 +1,86 @@
+"""A run in the making: what is finished of it is written down, so that the same command can go on after any end.
+
+`state.json` names every finished file. A file is renamed into place first and named second: one that is there without
+being named is made again.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from warehouse.errors import LakeError
+from warehouse.lake import staging_folder
+from warehouse.manifest import write_json
+from warehouse.shards import Shard, disk_errors
+
+
+@dataclass
+class Stage:
+    """The folder of a run in the making, and what is finished in it."""
+
+    folder: Path
+    state: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, lake: Path, run: str, identity: Mapping[str, Any]) -> "Stage":
+        """Go on with what is there of `run`, or begin."""
+        folder = staging_folder(lake, run)
+        with disk_errors(folder):
+            (folder / "run").mkdir(parents=True, exist_ok=True)
+        path = folder / "state.json"
+        if path.exists():
+            state = json.loads(path.read_text(encoding="utf-8"))
+            if state["identity"] != json.loads(json.dumps(identity)):
+                raise LakeError(f"{folder} belongs to another run", hint=f"remove it: rt rm {run}")
+            return cls(folder, state)
+        stage = cls(folder, {"identity": dict(identity), "shards": {}, "facts": {}, "seconds": {}})
+        stage._save()
+        return stage
+
+    def _save(self) -> None:
+        write_json(self.folder / "state.json", self.state)
+
+    def record(self, shard: Shard) -> None:
+        """Note that a file is finished."""
+        self.state["shards"][shard.file] = shard.as_dict()
+        self._save()
+
+    def has(self, file: str) -> bool:
+        """Whether a file (path within the stage) is finished and still of its size."""
+        noted = self.state["shards"].get(file)
+        path = self.folder / file
+        return noted is not None and path.is_file() and path.stat().st_size == noted["bytes"]
+
+    def tables(self) -> dict[str, list[Shard]]:
+        """The finished files of the run itself, by table, with paths within the run."""
+        found: dict[str, list[Shard]] = {}
+        for file, noted in sorted(self.state["shards"].items()):
+            if file.startswith("run/"):
+                inner = file.removeprefix("run/")
+                found.setdefault(inner.split("/")[0], []).append(Shard(**{**noted, "file": inner}))
+        return found
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was found out on the way and belongs into the manifest."""
+        return dict(self.state["facts"])
+
+    def note(self, **facts: Any) -> None:
+        """Keep facts for the manifest."""
+        self.state["facts"].update(facts)
+        self._save()
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the seconds of a step, also of one that is cut off by an error."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = self.state["seconds"]
+            seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - begun, 3)
+            self._save()
