@@ -83,7 +83,7 @@ def load(slug: str) -> Analysis:
         raise QueryError(f"no analysis `{slug}`", hint=f"there are: {', '.join(slugs())}")
     module = importlib.import_module(f"queries.{slug}")
     paragraphs = inspect.cleandoc(module.__doc__ or "").split("\n\n")
-    named = {word: "" for word in ("Caveats", "Source")}
+    named = dict.fromkeys(("Caveats", "Source"), "")
     explanation = []
     for paragraph in paragraphs[1:]:
         head, _, rest = paragraph.partition(":")

@@ -1,0 +1,156 @@
+"""Which neurons of the last MLP change the loss, on rare and on common tokens?
+
+Every neuron is set to its mean, one at a time, at every position. Its influence on a class of tokens is the mean of the
+size of the change of the loss, |delta|, over the positions of the class; `mean_delta` is the signed mean. A neuron with
+a positive `mean_delta` helps: without it the loss is higher (`boost`); one with a negative `mean_delta` holds the right
+token back (`suppress`). A large influence with a `mean_delta` near zero means: it helps here and hurts there.
+
+Intervals are BCa bootstrap intervals over whole documents. `rank` is 1 for the most influential neuron of the class;
+its interval ranks all neurons again in every resample. `p` tests the signed mean against random flips of the sign of
+each document's sum, and `q` is its Benjamini-Hochberg value among all neurons of the run and class.
+
+Caveats: ranks next to each other are often not told apart, so read their intervals. The mean that replaces a neuron is
+that of the analysed positions. What counts as rare depends on the source of the token frequencies. The signs of two
+classes may differ: `sign_group` is that of the row's own class.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 3 (mean ablation and influence).
+"""
+
+import math
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.bootstrap import (
+    N_REPLICATES,
+    Array,
+    document_weights,
+    percentile_interval,
+    ratio_intervals,
+    replicate_blocks,
+    replicates,
+)
+from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
+from queries.stats.nulls import benjamini_hochberg, sign_flip_p
+from queries.stats.ranking import ordinal_ranks
+
+KEYS = ("run", "token_class", "neuron")
+INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
+COLUMNS = {
+    "n_documents": "Documents with a position of the class.",
+    "rank": "Rank by influence within run and class; 1 = most influential.",
+    "rank_low": "Low end of the interval of the rank.",
+    "rank_high": "High end of the interval of the rank.",
+    "mean_delta": "Signed mean of the change of the loss, nats.",
+    "mean_delta_low": "Low end of its interval, nats.",
+    "mean_delta_high": "High end of its interval, nats.",
+    "p": "Two-sided sign-flip p of the signed mean.",
+    "q": "Benjamini-Hochberg q of `p` within run and class.",
+    "sign_group": "`boost` where `mean_delta` is above zero, else `suppress`.",
+    "reason": "Why there is no interval; empty where there is one.",
+}
+SCHEMA = {
+    "run": pl.String, "token_class": pl.String, "neuron": pl.Int64,
+    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
+    "n_documents": pl.Int64, "rank": pl.Int64, "rank_low": pl.Float64, "rank_high": pl.Float64,
+    "mean_delta": pl.Float64, "mean_delta_low": pl.Float64, "mean_delta_high": pl.Float64,
+    "p": pl.Float64, "q": pl.Float64, "sign_group": pl.String, "reason": pl.String,
+}  # fmt: skip
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """One row per run, class and neuron; the same resamples of documents for every class of a run."""
+    parts = [pl.DataFrame(schema=SCHEMA)]
+    for (run,), group in by_group(frame, ("run",)):
+        sums = document_sums(*(group[name].to_numpy() for name in INPUT))
+        weights = document_weights(len(sums.documents), N_REPLICATES, rng)
+        for token_class in TOKEN_CLASSES:
+            part = _class_columns(sums.classes[token_class], weights, rng)
+            parts.append(
+                part.with_columns(
+                    run=pl.lit(run), token_class=pl.lit(token_class), neuron=pl.Series(sums.neurons)
+                ).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+            )
+    return pl.concat(parts)
+
+
+def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) -> pl.DataFrame:
+    """The columns of one class, all but the keys, one row per neuron."""
+    influence, mean_delta = sums.mean(sums.absolute), sums.mean(sums.signed)
+    size = ratio_intervals(sums.absolute, sums.counts, weights)
+    signed = ratio_intervals(sums.signed, sums.counts, weights)
+    known = sums.n_positions > 0
+    nothing = np.full(len(influence), np.nan)
+    rank = ordinal_ranks(influence[None])[0]
+    rank_low, rank_high = (nothing, nothing) if size.reason else _rank_interval(sums, weights, rank)
+    p = nothing if size.reason else sign_flip_p(sums.signed, rng)
+    return pl.DataFrame(
+        {
+            "estimate": influence, "low": size.low, "high": size.high,
+            "n": np.full(len(influence), sums.n_positions), "n_documents": np.full(len(influence), sums.n_documents),
+            "rank": rank, "rank_low": rank_low, "rank_high": rank_high,
+            "mean_delta": mean_delta, "mean_delta_low": signed.low, "mean_delta_high": signed.high,
+            "p": p, "q": benjamini_hochberg(p),
+            "sign_group": np.where(mean_delta > 0, "boost", "suppress"),
+        }
+    ).with_columns(
+        reason=pl.lit(size.reason),
+        rank=pl.col("rank") if known else pl.lit(None),
+        sign_group=pl.col("sign_group") if known else pl.lit(None),
+    )  # fmt: skip
+
+
+def _rank_interval(sums: ClassSums, weights: Array, rank: Array) -> tuple[Array, Array]:
+    """Percentile interval of the rank; the rank itself is always in it."""
+    weights = weights[weights @ sums.counts > 0]
+    blocks = replicate_blocks(len(weights), sums.absolute.shape[1])
+    ranks = np.concatenate([ordinal_ranks(replicates(sums.absolute, sums.counts, weights[block])) for block in blocks])
+    low, high = percentile_interval(ranks)
+    return np.minimum(low, rank), np.maximum(high, rank)
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One paragraph per run and class: how many neurons, which, and how concentrated."""
+    return "\n".join(_class_answer(key, group) for key, group in by_group(table, ("run", "token_class")))
+
+
+def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
+    run, token_class = key
+    head = f"- `{run}`, {token_class} tokens: "
+    reason = group["reason"][0]
+    if reason:
+        return head + f"no answer, {reason}."
+    beyond = group.filter(pl.col("q") < 0.05)
+    boost = beyond.filter(pl.col("sign_group") == "boost").height
+    top = group.sort("rank")
+    influence = top["estimate"].to_numpy()
+    share = float(influence[: math.ceil(0.01 * len(influence))].sum() / influence.sum())
+    leaders = ", ".join(
+        f"{neuron} ({estimate:.3g}, {low:.3g} to {high:.3g} nats)"
+        for neuron, estimate, low, high in top.head(3).select("neuron", "estimate", "low", "high").iter_rows()
+    )
+    return head + (
+        f"of {group.height} neurons, {boost} boost and {beyond.height - boost} suppress the right token beyond chance "
+        f"(q < 0.05); the most influential are {leaders}; the top 1 % of the neurons carry {share:.1%} of the total "
+        f"influence ({group['n_documents'][0]} documents, {group['n'][0]} positions)."
+    )
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The ten most influential neurons of every run and class."""
+    columns = [*KEYS, "estimate", "low", "high", "rank_low", "rank_high", "mean_delta", "q", "sign_group"]
+    return table.filter(pl.col("rank") <= 10).sort("run", "token_class", "rank").select(columns)
+
+
+ANALYSIS = Analysis(
+    chapter="Influence",
+    keys=KEYS,
+    unit="nats",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart("rank_curve", tables=("influence",)),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+)

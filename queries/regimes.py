@@ -1,0 +1,253 @@
+"""Do the influences fall into a plateau, a power law and a rapid decay, or does one smooth law explain the curve?
+
+The neurons are ranked by influence, and ln influence is drawn against ln rank. A segmentation with two breakpoints (the
+level is free at the first, so that a group of specialists can stand out as a step; continuous at the second) gives nine
+quantities: `plateau_end` and `elbow` (ranks), `kappa` (minus the slope between them), the slopes before and after, the
+shares of the neurons in the three regimes, and `plateau_excess`: ln of the plateau's line over the continued middle
+line, both at the first breakpoint. `segmented` is what the data as they are give. Ranking noisy values stretches the
+curve, so `estimate` takes that bias, measured by resampling documents and ranking again, out of slopes and excess.
+
+Such a segmentation proves nothing: any light-tailed law gives a concave curve with three seeming regimes. The verdict
+therefore asks whether the excess is larger than in curves simulated from the best smooth law with the noise of these
+documents (`q_smooth`), and needs a reliable ranking, a flat first regime, an excess whose interval is above zero, and
+two breakpoints by BIC. It is `supported`, `contradicted` (a step of ln 2 would have been seen, and there is none) or
+`undecidable`; `reason` says why. The noise null permutes neurons within documents: a ranking of nothing.
+
+`boost` and `suppress` are the neurons whose mean delta over ALL positions is above zero, or not, in every class, so
+that classes are compared on the same neurons. `rare_minus_common` is the difference in the same resamples of documents.
+
+Caveats: a plateau whose height is below what the intervals resolve is not seen, and a supported one says that no single
+smooth law of the seven explains the curve, not that its neurons act together. The excess of a perfectly flat plateau is
+underestimated, because noise tilts what is flat. Verdicts of overlapping sets of neurons are not independent.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 and 2509.04479 (rare against common tokens); the
+smooth laws and their test follow Clauset, Shalizi and Newman (2009), SIAM Review 51, 661.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.bootstrap import N_REPLICATES, document_weights
+from queries.stats.corrected import correct
+from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, document_sums
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.plateau import NO_NULL, Assessment, Null, assess, summarise_null
+from queries.stats.ranking import split_half_reliability
+from queries.stats.segmentation import QUANTITIES
+from queries.stats.verdict import UNDECIDABLE, Evidence, decide
+
+KEYS = ("run", "token_class", "sign_group", "quantity")
+INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
+SIGN_GROUPS = ("all", "boost", "suppress")
+CONTRAST = "rare_minus_common"
+COLUMNS = {
+    "n_positions": "Positions of the class.",
+    "n_neurons": "Neurons of the sign group.",
+    "segmented": "The quantity in the data as they are, before the bias of ranking is taken out; the nulls compare it.",
+    "null_mean": "Mean with neurons permuted within each document: the noise null.",
+    "null_low": "Low end of 95 % of the noise null.",
+    "null_high": "High end of 95 % of the noise null.",
+    "p_noise": "Two-sided p of `segmented` in the noise null.",
+    "smooth_law": "Best smooth law by BIC, of the influences with their noise taken out.",
+    "smooth_mean": "Mean over simulations of that law with the documents' noise.",
+    "smooth_low": "Low end of 95 % of these simulations.",
+    "smooth_high": "High end of 95 % of these simulations.",
+    "p_smooth": "For `plateau_excess` the verdict's one-sided p, largest over the laws in the running; else two-sided.",
+    "q_smooth": "Benjamini-Hochberg q, over the run, of the verdict's test; the same in all rows of a class and group.",
+    "reliability": "Split-half reliability of the ranking (Spearman-Brown).",
+    "delta_bic_1": "BIC with one breakpoint minus BIC with two; positive: two are preferred.",
+    "delta_bic_0": "BIC with none minus BIC with two.",
+    "plateau_rule_share": "Resamples in which the first slope is below half the second.",
+    "verdict": "A plateau beyond a smooth law: `supported`, `contradicted` or `undecidable`; null for contrasts.",
+    "reason": "Why, in words.",
+}
+_TEXT = ("run", "token_class", "sign_group", "quantity", "smooth_law", "verdict", "reason")
+_COUNT = ("n", "n_positions", "n_neurons")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One token class and sign group: its sums, the assessment of its curve, the reliability of its ranking."""
+
+    sums: ClassSums
+    assessment: Assessment
+    reliability: float
+    n_neurons: int
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Nine rows per run, class (and the contrast) and sign group."""
+    rows = []
+    for (run,), group in by_group(frame, ("run",)):
+        sums = document_sums(*(group[name].to_numpy() for name in INPUT))
+        cells = _cells(sums, rng)
+        q = dict(
+            zip(cells, benjamini_hochberg(np.array([c.assessment.p_statistic for c in cells.values()])), strict=True)
+        )
+        found = [(key, _cell_rows(cell, float(q[key]))) for key, cell in cells.items()]
+        found += [
+            ((CONTRAST, group_name), _contrast_rows(cells["rare", group_name], cells["common", group_name]))
+            for group_name in SIGN_GROUPS
+        ]
+        for (token_class, sign_group), part in found:
+            rows += [{"run": run, "token_class": token_class, "sign_group": sign_group, **row} for row in part]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _cells(sums: DocumentSums, rng: np.random.Generator) -> dict[tuple[str, str], Cell]:
+    """Every class and sign group, on the same resamples of documents."""
+    weights = document_weights(len(sums.documents), N_REPLICATES, rng)
+    overall = sums.classes["all"]
+    boosts = overall.mean(overall.signed) > 0
+    members = {"all": np.ones(len(boosts), dtype=bool), "boost": boosts, "suppress": ~boosts}
+    cells = {}
+    for token_class in TOKEN_CLASSES:
+        of_class = sums.classes[token_class]
+        for sign_group, member in members.items():
+            absolute = of_class.absolute[:, member]
+            cells[token_class, sign_group] = Cell(
+                of_class,
+                assess(absolute, of_class.counts, weights, rng),
+                split_half_reliability(absolute, of_class.counts, rng),
+                int(member.sum()),
+            )
+    return cells
+
+
+def _cell_rows(cell: Cell, q_smooth: float) -> list[dict[str, Any]]:
+    """The nine rows of one class and sign group, without its names."""
+    found = cell.assessment
+    observed = found.observed
+    corrected = correct(observed.quantity[0], found.drawn.quantity, max(2, cell.sums.n_documents))
+    rule_share = float(np.mean(found.drawn.is_plateau))
+    excess = QUANTITIES.index("plateau_excess")
+    verdict, reason = UNDECIDABLE, found.reason
+    if not reason:
+        low, high = float(corrected.low[excess]), float(corrected.high[excess])
+        verdict, reason = decide(
+            Evidence(
+                is_plateau=bool(observed.is_plateau[0]),
+                plateau_rule_share=rule_share,
+                delta_bic_1=float(observed.delta_bic_1[0]),
+                delta_bic_0=float(observed.delta_bic_0[0]),
+                excess_low=low,
+                excess_high=high,
+                reliability=cell.reliability,
+                q_smooth=q_smooth,
+                critical=found.critical,
+                law=found.law.replace("_", " "),
+            )
+        )
+    shared = {
+        "n": cell.sums.n_documents, "n_positions": cell.sums.n_positions, "n_neurons": cell.n_neurons,
+        "smooth_law": found.law, "q_smooth": q_smooth, "reliability": cell.reliability,
+        "delta_bic_1": float(observed.delta_bic_1[0]), "delta_bic_0": float(observed.delta_bic_0[0]),
+        "plateau_rule_share": float("nan") if found.reason else rule_share, "verdict": verdict, "reason": reason,
+    }  # fmt: skip
+    rows = []
+    for i, quantity in enumerate(QUANTITIES):
+        value = float(observed.quantity[0, i])
+        noise = summarise_null(value, found.noise.quantity[:, i])
+        smooth = summarise_null(value, found.smooth.quantity[:, i])
+        row = _row(quantity, value, corrected.estimate[i], corrected.low[i], corrected.high[i], noise, smooth)
+        rows.append({**row, **({"p_smooth": found.p_statistic} if i == excess else {}), **shared})
+    return rows
+
+
+def _contrast_rows(rare: Cell, common: Cell) -> list[dict[str, Any]]:
+    """The nine rows of rare minus common: differences within the same resamples, and of the classes' nulls."""
+    a, b = rare.assessment, common.assessment
+    reason = "; ".join(
+        f"{name}: {cell.assessment.reason}"
+        for name, cell in (("rare", rare), ("common", common))
+        if cell.assessment.reason
+    )
+    n_documents = min(rare.sums.n_documents, common.sums.n_documents)
+    shared = {
+        "n": n_documents, "n_positions": rare.sums.n_positions + common.sums.n_positions, "n_neurons": rare.n_neurons,
+        "smooth_law": "", "verdict": None, "reason": reason,
+        **dict.fromkeys(("q_smooth", "reliability", "delta_bic_1", "delta_bic_0", "plateau_rule_share"), float("nan")),
+    }  # fmt: skip
+    if reason:
+        nan = float("nan")
+        return [{**_row(name, nan, nan, nan, nan, NO_NULL, NO_NULL), **shared} for name in QUANTITIES]
+    observed = a.observed.quantity[0] - b.observed.quantity[0]
+    corrected = correct(observed, a.drawn.quantity - b.drawn.quantity, max(2, n_documents))
+    noise, smooth = a.noise.quantity - b.noise.quantity, a.smooth.quantity - b.smooth.quantity
+    rows = []
+    for i, quantity in enumerate(QUANTITIES):
+        value = float(observed[i])
+        nulls = summarise_null(value, noise[:, i]), summarise_null(value, smooth[:, i])
+        row = _row(quantity, value, corrected.estimate[i], corrected.low[i], corrected.high[i], *nulls)
+        rows.append({**row, **shared})
+    return rows
+
+
+def _row(
+    quantity: str, segmented: float, estimate: float, low: float, high: float, noise: Null, smooth: Null
+) -> dict[str, Any]:
+    """What one quantity has of its own."""
+    return {
+        "quantity": quantity, "estimate": float(estimate), "low": float(low), "high": float(high),
+        "segmented": segmented, "null_mean": noise.mean, "null_low": noise.low, "null_high": noise.high,
+        "p_noise": noise.p, "smooth_mean": smooth.mean, "smooth_low": smooth.low, "smooth_high": smooth.high,
+        "p_smooth": smooth.p,
+    }  # fmt: skip
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run and class, on all neurons, and one on the contrast."""
+    neurons = table.filter(pl.col("sign_group") == "all")
+    return "\n".join(_class_answer(key, group) for key, group in by_group(neurons, ("run", "token_class")))
+
+
+def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
+    run, token_class = key
+    rows = {row["quantity"]: row for row in group.iter_rows(named=True)}
+    excess, kappa = rows["plateau_excess"], rows["kappa"]
+
+    def with_interval(row: dict[str, Any]) -> str:
+        return f"{row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+
+    if token_class == CONTRAST:
+        head = f"- `{run}`, rare minus common tokens: "
+        if excess["reason"]:
+            return head + f"no answer, {excess['reason']}."
+        differ = excess["low"] > 0 or excess["high"] < 0
+        word = "differs between the classes" if differ else "is not shown to differ between the classes"
+        return head + f"the plateau's excess {word}: {with_interval(excess)} nats; kappa {with_interval(kappa)}."
+    head = f"- `{run}`, {token_class} tokens: a plateau beyond a smooth law is "
+    head += f"**{excess['verdict']}**: {excess['reason']}."
+    if np.isnan(excess["estimate"]):
+        return head
+    read = (("plateau to rank", rows["plateau_end"]), ("excess", excess), ("kappa", kappa), ("elbow", rows["elbow"]))
+    shape = ", ".join(f"{name} {with_interval(row)}" for name, row in read)
+    return head + f" The segmentation reads: {shape} ({excess['n']} documents)."
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The four quantities that carry the shape, without what is the same in every row."""
+    shown = ("plateau_end", "elbow", "kappa", "plateau_excess")
+    columns = [*KEYS, "estimate", "low", "high", "null_mean", "smooth_mean", "p_smooth", "verdict"]
+    return table.filter(pl.col("quantity").is_in(shown)).select(columns)
+
+
+ANALYSIS = Analysis(
+    chapter="Influence",
+    keys=KEYS,
+    unit="ranks, slopes, shares and nats",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart("regimes", tables=("influence", "regimes")),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+)

@@ -1,0 +1,129 @@
+"""Resampling of documents: weights, replicates of ratio estimators, percentile and BCa intervals.
+
+The document is the unit that is resampled, because tokens of one document are not independent. Every estimate here is a
+ratio of sums over documents, so one matrix product with the weights gives the replicates of every neuron at once.
+Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Array = NDArray[np.float64]
+
+N_REPLICATES = 2000
+MIN_DOCUMENTS = 5
+MAX_ABSENT_SHARE = 0.05
+# Values of a block of replicates that are held at once: 8 bytes each.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Ends of the intervals of N estimates, `low` and `high` (N,); NaN with a `reason` where there is no answer."""
+
+    low: Array
+    high: Array
+    reason: str = ""
+
+
+def document_weights(n_documents: int, n_replicates: int, rng: np.random.Generator) -> Array:
+    """How often each document is in each resample: multinomial counts (n_replicates, n_documents).
+
+    >>> document_weights(3, 2, np.random.default_rng(0)).sum(axis=1)
+    array([3., 3.])
+    """
+    if n_documents == 0:
+        return np.zeros((n_replicates, 0))
+    shares = np.full(n_documents, 1.0 / n_documents)
+    return rng.multinomial(n_documents, shares, size=n_replicates).astype(np.float64)
+
+
+def replicates(sums: Array, counts: Array, weights: Array) -> Array:
+    """Ratios of sums in each resample: (B, N) from `sums` (D, N), `counts` (D,), `weights` (B, D).
+
+    NaN where a resample has no position of the class at all.
+
+    >>> replicates(np.array([[2.0], [6.0]]), np.array([1.0, 3.0]), np.array([[2.0, 0.0], [0.0, 2.0]]))
+    array([[2.],
+           [2.]])
+    """
+    positions = weights @ counts  # (B,)
+    ratios: Array = weights @ sums  # (B, N)
+    ratios /= np.where(positions > 0, positions, np.nan)[:, None]
+    return ratios
+
+
+def replicate_blocks(n_replicates: int, n_values: int) -> list[slice]:
+    """Slices of the replicates such that a block of (replicates, n_values) stays within `BLOCK` values."""
+    step = max(1, BLOCK // max(1, n_values))
+    return [slice(start, min(start + step, n_replicates)) for start in range(0, n_replicates, step)]
+
+
+def absence_reason(counts: Array, weights: Array) -> str:
+    """Why documents cannot be resampled for a class with `counts` (D,) positions; empty where they can."""
+    present = int((counts > 0).sum())
+    if present == 0:
+        return "no position of this class"
+    if present < MIN_DOCUMENTS:
+        return f"only {present} documents hold this class; at least {MIN_DOCUMENTS} are needed"
+    absent = float((weights @ counts == 0).mean())
+    if absent > MAX_ABSENT_SHARE:
+        return f"the class is absent from {absent:.0%} of the resamples; at most {MAX_ABSENT_SHARE:.0%} may be"
+    return ""
+
+
+def percentile_interval(values: Array, level: float = 0.95) -> tuple[Array, Array]:
+    """Percentile interval over the first axis of `values` (B, ...), NaN replicates left out."""
+    tail = 50.0 * (1.0 - level)
+    low, high = np.nanpercentile(values, [tail, 100.0 - tail], axis=0)
+    return low, high
+
+
+def ratio_intervals(sums: Array, counts: Array, weights: Array, level: float = 0.95) -> Intervals:
+    """BCa intervals of N ratios `sums.sum(0) / counts.sum()`, blocks of neurons at a time.
+
+    Bias correction from the share of replicates below the estimate, acceleration from the jackknife over documents;
+    where every replicate lies on one side of the estimate, the percentile interval.
+    """
+    n = sums.shape[1]
+    if reason := absence_reason(counts, weights):
+        return Intervals(np.full(n, np.nan), np.full(n, np.nan), reason)
+    kept = weights[weights @ counts > 0]
+    low, high = np.empty(n), np.empty(n)
+    for block in replicate_blocks(n, len(kept)):
+        low[block], high[block] = _bca(sums[:, block], counts, kept, level)
+    return Intervals(low, high)
+
+
+def _bca(sums: Array, counts: Array, weights: Array, level: float) -> tuple[Array, Array]:
+    """BCa ends (N,) and (N,); `weights` hold no resample without the class."""
+    estimate = sums.sum(axis=0) / counts.sum()
+    drawn = np.sort(replicates(sums, counts, weights), axis=0)  # (B, N)
+    n_replicates = len(drawn)
+    below = ((drawn < estimate).sum(axis=0) + 0.5 * (drawn == estimate).sum(axis=0)) / n_replicates
+    inside = (below > 0) & (below < 1)
+    bias = np.where(inside, special.ndtri(np.where(inside, below, 0.5)), 0.0)
+    acceleration = np.where(inside, _acceleration(sums, counts), 0.0)
+    ends = []
+    for tail in ((1 - level) / 2, (1 + level) / 2):
+        z = bias + special.ndtri(tail)
+        # beyond this point the BCa map folds back on itself: hold it there
+        share = special.ndtr(bias + z / np.maximum(1.0 - acceleration * z, 0.1))
+        index = np.clip(np.round(share * (n_replicates - 1)).astype(int), 0, n_replicates - 1)
+        ends.append(np.take_along_axis(drawn, index[None], axis=0)[0])
+    # the estimate itself is always inside: only rounding of the index could leave it out
+    return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)
+
+
+def _acceleration(sums: Array, counts: Array) -> Array:
+    """Acceleration (N,) of BCa from the jackknife over the documents that hold the class."""
+    present = counts > 0
+    sums, counts = sums[present], counts[present]
+    left = (sums.sum(axis=0) - sums) / (counts.sum() - counts)[:, None]  # (D, N)
+    spread = left.mean(axis=0) - left
+    scale = (spread**2).sum(axis=0) ** 1.5
+    skew: Array = (spread**3).sum(axis=0) / (6.0 * np.where(scale > 0, scale, 1.0))
+    return np.where(scale > 0, skew, 0.0)

@@ -1,0 +1,192 @@
+"""How far a ranking of neurons can be trusted: split halves of the documents, rank correlation, overlap of the top.
+
+Documents, not tokens, are dealt to the halves, so no document helps both. The interval is a delete-a-group jackknife
+over documents: each group of documents is left out in turn and the same shuffles split the rest, so no document can be
+in both halves (resampling with replacement would put copies on both sides, or lose a third of the documents).
+Source: Spearman (1910) and Brown (1910) for the step from half to whole; Kott (2001), J. Official Statistics 17, 521.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import stats
+
+from queries.stats.bootstrap import MIN_DOCUMENTS, replicate_blocks
+
+Array = NDArray[np.float64]
+
+N_SPLITS = 200
+N_GROUPS = 20
+GROUP_SPLITS = 100
+N_NULL = 299
+NULL_SPLITS = 5
+TOP = (10, 30, 100)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """One measure: `estimate` with `low` and `high`, `half` the raw split-half mean, `null_mean` and `p`."""
+
+    measure: str
+    estimate: float
+    low: float
+    high: float
+    half: float
+    null_mean: float
+    p: float
+
+
+def ordinal_ranks(values: Array) -> NDArray[np.int32]:
+    """Ranks (B, N) from 1 = largest in each row; ties in the order of the columns.
+
+    >>> ordinal_ranks(np.array([[5.0, 9.0, 5.0]]))
+    array([[2, 1, 3]], dtype=int32)
+    """
+    order = np.argsort(-values, axis=1, kind="stable")
+    ranks = np.empty(values.shape, dtype=np.int32)
+    np.put_along_axis(ranks, order, np.arange(1, values.shape[1] + 1, dtype=np.int32)[None], axis=1)
+    return ranks
+
+
+def top_sizes(n: int) -> tuple[int, ...]:
+    """Sizes k of a top that make sense among n neurons: those below n / 2."""
+    return tuple(k for k in TOP if k < n / 2)
+
+
+def halves_of(keys: Array, kept: NDArray[np.bool_]) -> Array:
+    """Members of the first half (n_splits, D), 1 or 0: the kept documents with the smaller keys, rounded down."""
+    order = np.where(kept, keys, np.inf).argsort(axis=1).argsort(axis=1)
+    return (order < int(kept.sum()) // 2).astype(np.float64)
+
+
+def spearman_rows(first: Array, second: Array) -> Array:
+    """Spearman correlation (B,) of the rows of two arrays of ranks (B, N); NaN where a row is constant."""
+    centre = 0.5 * (first.shape[1] + 1)
+    a, b = first - centre, second - centre
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    rho: Array = (a * b).sum(axis=1) / np.where(scale > 0, scale, np.nan)
+    return rho
+
+
+def spearman_brown(r: float) -> float:
+    """Reliability of the whole from the correlation of its halves, 2 r / (1 + r).
+
+    >>> spearman_brown(0.5)
+    0.6666666666666666
+    """
+    return 2.0 * r / (1.0 + r) if r > -1.0 else float("nan")
+
+
+def split_half(sums: Array, halves: Array, others: Array, tops: tuple[int, ...]) -> Array:
+    """Mean over splits of the Spearman correlation and of the overlap of each top: (1 + len(tops),).
+
+    `sums` (D, N) per document, `halves` and `others` (n_splits, D) the members of either half.
+    """
+    n = sums.shape[1]
+    parts = [
+        _compare((halves[block] @ sums)[:, None], (others[block] @ sums)[:, None], tops)
+        for block in replicate_blocks(len(halves), n)
+    ]
+    means: Array = np.concatenate(parts).mean(axis=0)
+    return means
+
+
+def split_half_reliability(sums: Array, counts: Array, rng: np.random.Generator, n_splits: int = N_SPLITS) -> float:
+    """Spearman-Brown reliability of the ranking by `sums` (D, N) over all documents; NaN below two documents."""
+    sums = sums[counts > 0]
+    if len(sums) < 2 or sums.shape[1] < 2:
+        return float("nan")
+    halves = halves_of(rng.random((n_splits, len(sums))), np.ones(len(sums), dtype=bool))
+    return spearman_brown(float(split_half(sums, halves, 1.0 - halves, ())[0]))
+
+
+def ranking_reliability(sums: Array, counts: Array, rng: np.random.Generator) -> tuple[list[Reliability], str]:
+    """Every measure for `sums` (D, N) and `counts` (D,), and why there is no answer (empty where there is).
+
+    Documents without the class take no part.
+    """
+    sums = sums[counts > 0]
+    n_documents, n = sums.shape
+    tops = top_sizes(n)
+    names = ("spearman", *(f"top_{k}" for k in tops))
+    if n_documents < MIN_DOCUMENTS or n < 3:
+        reason = f"{n_documents} documents and {n} neurons; at least {MIN_DOCUMENTS} documents and 3 neurons are needed"
+        nan = float("nan")
+        return [Reliability(name, nan, nan, nan, nan, nan, nan) for name in names], reason
+    everyone = np.ones(n_documents, dtype=bool)
+    halves = halves_of(rng.random((N_SPLITS, n_documents)), everyone)
+    half = split_half(sums, halves, 1.0 - halves, tops)
+    low, high = _jackknife(sums, half, tops, rng)
+    null = _null(sums, tops, rng)  # (N_NULL, M)
+    p = (1 + (null >= half).sum(axis=0)) / (1 + N_NULL)
+    results = []
+    for m, name in enumerate(names):
+        raw = (float(half[m]), float(low[m]), float(high[m]), float(null[:, m].mean()))
+        whole = tuple(spearman_brown(r) for r in raw) if name == "spearman" else raw
+        results.append(Reliability(name, whole[0], whole[1], whole[2], raw[0], whole[3], float(p[m])))
+    return results, ""
+
+
+def _scale(values: Array) -> Array:
+    """Scales on which the jackknife is near normal: Fisher's z for the correlation, arcsine for the overlaps."""
+    z = np.arctanh(np.clip(values[..., :1], -1 + 1e-12, 1 - 1e-12))
+    angle = np.arcsin(np.sqrt(np.clip(values[..., 1:], 0.0, 1.0)))
+    return np.concatenate([z, angle], axis=-1)
+
+
+def _jackknife(sums: Array, half: Array, tops: tuple[int, ...], rng: np.random.Generator) -> tuple[Array, Array]:
+    """Ends of 95 % intervals (M,) and (M,) around `half` (M,): delete-a-group jackknife, Student's t."""
+    n_documents = len(sums)
+    n_groups = min(N_GROUPS, n_documents)
+    group = rng.permutation(n_documents) % n_groups
+    keys = rng.random((GROUP_SPLITS, n_documents))
+    left_out = []
+    for g in range(n_groups):
+        kept = group != g
+        halves = halves_of(keys, kept)
+        left_out.append(_scale(split_half(sums, halves, kept - halves, tops)))
+    spread = np.array(left_out) - np.mean(left_out, axis=0)  # (G, M)
+    error = np.sqrt((n_groups - 1) / n_groups * (spread**2).sum(axis=0))
+    reach = float(stats.t.ppf(0.975, n_groups - 1)) * error
+    centre = _scale(half)
+    low, high = centre - reach, centre + reach
+    low[1:], high[1:] = np.sin(np.clip(low[1:], 0, np.pi / 2)) ** 2, np.sin(np.clip(high[1:], 0, np.pi / 2)) ** 2
+    low[0], high[0] = np.tanh(low[0]), np.tanh(high[0])
+    return np.minimum(low, half), np.maximum(high, half)
+
+
+def _null(sums: Array, tops: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Split-half means (N_NULL, M) with neuron labels permuted in each document: sizes stay, consistency goes.
+
+    A document's row is shuffled once and then turned by a random offset in each draw, as in
+    `nulls.permute_within_documents`.
+    """
+    n_documents, n = sums.shape
+    rows = [rng.permutation(row) for row in sums]
+    doubled = [np.concatenate([row, row[:-1]]) for row in rows]
+    everyone = np.ones(n_documents, dtype=bool)
+    draws = []
+    for block in replicate_blocks(N_NULL, n * NULL_SPLITS):
+        n_draws = block.stop - block.start
+        halves = halves_of(rng.random((n_draws * NULL_SPLITS, n_documents)), everyone)
+        halves = halves.reshape(n_draws, NULL_SPLITS, n_documents)
+        total, first = np.zeros((n_draws, n)), np.zeros((n_draws, NULL_SPLITS, n))
+        for document in range(n_documents):
+            turned = sliding_window_view(doubled[document], n)[rng.integers(0, n, size=n_draws)]
+            total += turned
+            first += halves[:, :, document, None] * turned[:, None, :]
+        draws.append(_compare(first, total[:, None, :] - first, tops))
+    return np.concatenate(draws)
+
+
+def _compare(first: Array, second: Array, tops: tuple[int, ...]) -> Array:
+    """Spearman correlation and overlaps (B, M), averaged over the splits of `first` and `second` (B, splits, N)."""
+    n = first.shape[-1]
+    a = stats.rankdata(first.reshape(-1, n), axis=1)
+    b = stats.rankdata(second.reshape(-1, n), axis=1)
+    overlaps = [((a > n - k) & (b > n - k)).sum(axis=1) / k for k in tops]
+    measures = np.stack([spearman_rows(a, b), *overlaps], axis=1)
+    means: Array = measures.reshape(len(first), -1, measures.shape[1]).mean(axis=1)
+    return means

@@ -1,0 +1,29 @@
+"""The kinds of chart: one module each, with one function of the same name; the folder listing is the registry.
+
+A chart takes `tables` (slug -> table of that analysis, every run in it) and `options` (of the analysis, and `labels`:
+run id -> the name that people see) and returns a Matplotlib figure. It draws the numbers of the tables and computes
+none. A value that is NaN or null is not drawn; a text in its place says so.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from matplotlib.figure import Figure
+
+_FOLDER = Path(__file__).parent
+
+
+def kinds() -> list[str]:
+    """The kinds of chart that exist, by name."""
+    return sorted(path.stem for path in _FOLDER.glob("[a-z]*.py") if path.stem != "canvas")
+
+
+def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
+    """The figure of `kind`. Raises `ValueError` for a kind that is not in the folder."""
+    if kind not in kinds():
+        raise ValueError(f"no chart of kind `{kind}`; there are: {', '.join(kinds())}")
+    figure: Figure = getattr(importlib.import_module(f"reports.charts.{kind}"), kind)(tables, options)
+    return figure

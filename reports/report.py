@@ -1,0 +1,218 @@
+"""Write a report: run the analyses, draw their figures, put the page and its files in place at once."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+import queries
+from reports import page, provenance
+from reports.charts import draw
+from reports.charts.canvas import save
+from reports.markdown import code, escape
+from reports.sections import Outcome, section, show, summary
+from warehouse.connection import frame
+from warehouse.errors import QueryError, RtError
+
+_SUFFIXES = (".svg", ".png", ".parquet")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the Markdown file, the HTML page if one was asked for, and the analyses that failed."""
+
+    path: Path
+    html_path: Path | None
+    failed: tuple[str, ...]
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A folder beside the final one; its files move into place at the end, or vanish if anything is raised."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # inside the folder: moving a file is then a rename on the same disk
+        stage = Path(tempfile.mkdtemp(prefix=".rt-report-", dir=folder))
+    except OSError as error:
+        raise RtError(
+            f"cannot write a report in {folder}: {error.strerror}", hint="choose another place with --output"
+        ) from None
+    try:
+        yield stage
+        # the page last: it never shows a figure that is not there yet
+        for path in sorted(stage.iterdir(), key=lambda path: path.suffix in (".md", ".html")):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _selected(only: Sequence[str]) -> list[str]:
+    """The slugs to report on, in the order of the folder."""
+    known = queries.slugs()
+    if unknown := [slug for slug in only if slug not in known]:
+        raise QueryError(f"no analysis `{unknown[0]}`", hint=f"there are: {', '.join(known)}")
+    return [slug for slug in known if slug in only] if only else known
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix != ".md" or output.is_dir():
+        raise RtError(f"a report is a Markdown file, not {output}", hint="give a path that ends in .md")
+
+
+def _missing(con: duckdb.DuckDBPyConnection, analysis: queries.Analysis) -> list[str]:
+    """The columns that the analysis needs and that hold no value."""
+    empty = []
+    for need in analysis.needs:
+        table, _, column = need.partition(".")
+        if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
+            empty.append(need)
+    return empty
+
+
+def _described(error: Exception) -> str:
+    hint = f"\nhint: {error.hint}" if isinstance(error, RtError) and error.hint else ""
+    return f"{type(error).__name__}: {error}{hint}"
+
+
+class _Reporter:
+    """The state of one report: connection, parameters, tables so far."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        seed: int,
+        parameters: Mapping[str, Any],
+        strict: bool,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.con, self.seed, self.parameters, self.strict, self.progress = con, seed, parameters, strict, progress
+        self.runs = provenance.read_runs(con, parameters)
+        self.names = provenance.labels(self.runs)
+        self.tables: dict[str, pl.DataFrame] = {}
+
+    def answer(self, slug: str) -> Outcome:
+        """Run one analysis; what it raises becomes part of its outcome, unless strict."""
+        self.progress(f"analysing {slug}")
+        outcome = Outcome(slug)
+        try:
+            analysis = outcome.analysis = queries.load(slug)
+            outcome.missing = _missing(self.con, analysis)
+            if outcome.missing:
+                return outcome
+            outcome.table = queries.run(self.con, analysis, self.seed, self.parameters)
+            if not outcome.table.is_empty():
+                outcome.answer = analysis.answer(outcome.table)
+                outcome.shown = show(analysis, outcome.table, self.names)
+                self.tables[slug] = outcome.table
+        except Exception as error:
+            if self.strict:
+                raise
+            return replace(outcome, error=_described(error))
+        if "run" in outcome.table.columns:
+            seen = set(outcome.table["run"])
+            outcome.absent = [name for run, name in self.names.items() if run not in seen]
+        return outcome
+
+    def draw(self, outcome: Outcome, folder: Path) -> str:
+        """Write the figure of an outcome that has a table; the error if that failed, else nothing."""
+        if outcome.analysis is None or outcome.slug not in self.tables:
+            return ""
+        chart = outcome.analysis.chart
+        if lacking := [slug for slug in chart.tables if slug not in self.tables]:
+            outcome.figure_note = f"No figure: it also draws {', '.join(lacking)}, which has no table here."
+            return ""
+        self.progress(f"drawing {outcome.slug}")
+        try:
+            tables = {slug: self.tables[slug] for slug in chart.tables}
+            save(draw(chart.kind, tables, {**chart.options, "labels": self.names}), folder, outcome.slug)
+        except Exception as error:
+            if self.strict:
+                raise
+            outcome.figure_note = f"No figure: drawing it failed with {escape(_described(error))}."
+            return _described(error)
+        outcome.figure = True
+        return ""
+
+
+def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str:
+    """The whole Markdown file."""
+    runs, parameters = reporter.runs, reporter.parameters
+    made = f"Seed of the analyses: {reporter.seed}. Made with {provenance.versions()}."
+    models = ", ".join(escape(name) for name in reporter.names.values()) or "an empty lake"
+    parts = [f"# What single neurons do in {models}", "## Provenance"]
+    if runs.is_empty():
+        parts.append("**The lake has no run.** Run `rt extract` to measure a model.")
+    else:
+        parts.append(provenance.provenance(runs, reporter.names, parameters))
+    parts += [made, *([f"Command: {code(command)}"] if command else []), "## Summary", summary(outcomes)]
+    for chapter in dict.fromkeys(outcome.chapter for outcome in outcomes):
+        parts.append(f"## {chapter}")
+        parts += [section(outcome, parameters) for outcome in outcomes if outcome.chapter == chapter]
+    return "\n\n".join(parts) + "\n"
+
+
+def _silent(message: str) -> None:
+    del message
+
+
+def write_report(
+    con: duckdb.DuckDBPyConnection,
+    output: Path,
+    *,
+    seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    only: Sequence[str] = (),
+    html: bool = False,
+    strict: bool = False,
+    progress: Callable[[str], None] = _silent,
+    command: str = "",
+) -> Report:
+    """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
+
+    Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
+    same as one self-contained page. An analysis that raises takes its section with it and nothing else, and is named
+    in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed on the
+    same runs gives the same bytes. Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
+    """
+    _check_output(output)
+    slugs = _selected(only)
+    reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, strict, progress)
+    with _staged(output.parent) as stage:
+        outcomes = [reporter.answer(slug) for slug in slugs]
+        _answer_for_figures(reporter, outcomes)
+        failed = {outcome.slug for outcome in outcomes if outcome.error}
+        for outcome in outcomes:
+            if outcome.slug in reporter.tables:
+                reporter.tables[outcome.slug].write_parquet(stage / f"{outcome.slug}.parquet")
+            if reporter.draw(outcome, stage):
+                failed.add(outcome.slug)
+        text = _text(reporter, outcomes, command)
+        (stage / output.name).write_text(text, encoding="utf-8")
+        html_path = output.with_suffix(".html") if html else None
+        if html_path:
+            progress("writing the page")
+            (stage / html_path.name).write_text(page.render(text, stage), encoding="utf-8")
+        made = {path.name for path in stage.iterdir()}
+    for slug in slugs:
+        for suffix in _SUFFIXES:
+            # what an older report had and this one has not would contradict the page beside it
+            if f"{slug}{suffix}" not in made:
+                (output.parent / f"{slug}{suffix}").unlink(missing_ok=True)
+    return Report(output, html_path, tuple(slug for slug in slugs if slug in failed))
+
+
+def _answer_for_figures(reporter: _Reporter, outcomes: Sequence[Outcome]) -> None:
+    """Run what was not asked for, but is drawn in the figure of something that was."""
+    asked = {outcome.slug for outcome in outcomes}
+    charts = [outcome.analysis.chart for outcome in outcomes if outcome.analysis and outcome.slug in reporter.tables]
+    known = set(queries.slugs())
+    for slug in dict.fromkeys(slug for chart in charts for slug in chart.tables):
+        if slug not in asked and slug in known:
+            reporter.answer(slug)

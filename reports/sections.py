@@ -1,0 +1,207 @@
+"""The Markdown of one analysis: answer, figure, table, how to read it, and the SQL that made it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from queries import Analysis
+from reports.markdown import MISSING, anchor, block, cell, code, details, escape, fill_in, indent, rows, table
+
+_NOTES = ("reason",)  # sentences that would make a table too wide: they go below it, numbered
+_INTERVAL = ("estimate", "low", "high")
+
+
+@dataclass
+class Outcome:
+    """What became of one analysis: its table, or the error; `missing` are the needs that hold no value."""
+
+    slug: str
+    analysis: Analysis | None = None
+    table: pl.DataFrame | None = None
+    answer: str = ""
+    shown: str = ""
+    error: str = ""
+    figure: bool = False
+    figure_note: str = ""
+    missing: Sequence[str] = ()
+    absent: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def title(self) -> str:
+        """The question, or the slug where the analysis could not even be loaded."""
+        return " ".join(self.analysis.question.split()) if self.analysis else f"The analysis {self.slug}"
+
+    @property
+    def chapter(self) -> str:
+        """The chapter it belongs to."""
+        return self.analysis.chapter if self.analysis else "Not loaded"
+
+
+def _numbered(reasons: Sequence[str | None]) -> tuple[list[str], list[str]]:
+    """A number for each row that has a reason, and the list of the different reasons."""
+    known = [reason or "" for reason in reasons]
+    different = list(dict.fromkeys(reason for reason in known if reason))
+    marks = [str(different.index(reason) + 1) if reason else "" for reason in known]
+    return marks, [f"{number}. {escape(reason)}" for number, reason in enumerate(different, start=1)]
+
+
+def _with_notes(frame: pl.DataFrame, keys: Sequence[str]) -> str:
+    """The table of one run, its reasons as numbers with the sentences below."""
+    name = next((name for name in _NOTES if name in frame.columns), "")
+    if not name:
+        return table(frame, keys)
+    marks, notes = _numbered(frame[name].to_list())
+    rest = frame.drop(name)
+    if not notes:
+        return table(rest, keys)
+    marked = rest.with_columns(pl.Series("note", marks, dtype=pl.String))
+    return "\n\n".join([table(marked, keys), "Notes:", "\n".join(notes)])
+
+
+def _estimate(row: Mapping[str, Any]) -> str:
+    """`estimate [low, high]` in one cell."""
+    estimate, low, high = (cell(row.get(name)) for name in _INTERVAL)
+    return estimate if MISSING in (low, high) else f"{estimate} \\[{low}, {high}\\]"
+
+
+def _side_by_side(excerpt: pl.DataFrame, whole: pl.DataFrame, keys: Sequence[str], names: Mapping[str, str]) -> str:
+    """One row per key of the excerpt of any run, one column `estimate [low, high]` per run, filled from `whole`."""
+    runs = sorted(whole["run"].unique().to_list())
+    # a stable sort: rows that only a later run's excerpt has go to their group, not to the end
+    wanted = excerpt.select(keys).unique(maintain_order=True)
+    if len(keys) > 1:
+        wanted = wanted.sort(keys[:-1], maintain_order=True)
+    words = [
+        name for name, dtype in excerpt.schema.items() if dtype == pl.String and name not in ("run", *keys, *_NOTES)
+    ]
+    found = {tuple(row[name] for name in ("run", *keys)): row for row in whole.iter_rows(named=True)}
+    grid = [[found.get((run, *key)) for run in runs] for key in wanted.iter_rows()]
+    marks, notes = _numbered([row.get("reason") if row else None for line in grid for row in line])
+    mark = iter(marks)
+    body = []
+    for key, line in zip(wanted.iter_rows(), grid, strict=True):
+        cells = []
+        for row in line:
+            said = [cell(row[name]) for name in words if row and row[name] is not None]
+            note = next(mark)
+            parts = [_estimate(row) if row else MISSING, *said, *([f"note {note}"] if note else [])]
+            cells.append("; ".join(parts))
+        body.append([*(cell(value, is_id=True) for value in key), *cells])
+    right = [*(wanted.schema[name].is_numeric() for name in keys), *(not words for _ in runs)]
+    header = [*(escape(name) for name in keys), *(escape(names.get(run, run)) for run in runs)]
+    lead = f"Cells: estimate \\[low, high\\]{''.join(f'; {escape(name)}' for name in words)}."
+    return "\n\n".join([lead, rows(header, body, right), *(["Notes:", "\n".join(notes)] if notes else [])])
+
+
+def _with_reasons(excerpt: pl.DataFrame, whole: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """The excerpt with the reason of every row without an estimate, where it left the column out."""
+    on = [name for name in keys if name in excerpt.columns]
+    if "reason" in excerpt.columns or "reason" not in whole.columns or whole.select(on).is_duplicated().any():
+        return excerpt
+    without = whole.filter(pl.col("estimate").is_nan() | pl.col("estimate").is_null())
+    return excerpt.join(without.select(*on, "reason"), on=on, how="left", maintain_order="left")
+
+
+def show(analysis: Analysis, whole: pl.DataFrame, names: Mapping[str, str]) -> str:
+    """The excerpt of a table as Markdown: as it is for one run, with a column per run for several."""
+    excerpt = analysis.excerpt(whole)
+    keys = [name for name in analysis.keys if name != "run"]
+    if len(names) > 1 and "run" in whole.columns and set(keys) <= set(excerpt.columns):
+        return _side_by_side(excerpt, whole, keys, names)
+    if len(names) == 1 and "run" in excerpt.columns:
+        excerpt = excerpt.drop("run")
+    shown = _with_notes(_with_reasons(excerpt, whole, analysis.keys), analysis.keys)
+    if excerpt.height < whole.height:
+        shown += f"\n\n{excerpt.height:,} of {whole.height:,} rows; all of them are in the Parquet file."
+    return shown
+
+
+def _meanings(analysis: Analysis, whole: pl.DataFrame) -> str:
+    """What each column of the table is."""
+    common = {
+        "run": "The run.",
+        "estimate": f"The estimate, in {analysis.unit}." if analysis.unit else "The estimate, a number without unit.",
+        "low": f"Lower end of its interval, from resampling {analysis.resampled}.",
+        "high": f"Upper end of its interval, from resampling {analysis.resampled}.",
+        "n": "How many observations the estimate rests on.",
+        "reason": "Why there is no estimate, or why the verdict is what it is.",
+    }
+    meaning = {**common, **analysis.columns}
+    lines = []
+    for name in whole.columns:
+        fallback = "Which estimate the row holds." if name in analysis.keys else ""
+        text = " ".join(meaning.get(name, fallback).split())
+        lines.append(f"- {code(name)}: {text}" if text else f"- {code(name)}")
+    return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _sql(analysis: Analysis, parameters: Mapping[str, Any]) -> str:
+    lead = (
+        "`rt sql` opens the DuckDB shell on the lake; pasted there, this gives the rows, for every run of the lake, "
+        "from which the table above is estimated."
+    )
+    return details("The SQL that made it", f"{lead}\n\n{block(fill_in(analysis.sql, parameters), 'sql')}")
+
+
+def _figure(outcome: Outcome) -> list[str]:
+    slug = outcome.slug
+    files = f"[table as Parquet]({slug}.parquet)"
+    if not outcome.figure:
+        return [*([f"*{outcome.figure_note}*"] if outcome.figure_note else []), f"Files: {files}"]
+    image = f"![{escape(outcome.title)}]({slug}.png)"
+    return [image, f"Files: [figure as SVG]({slug}.svg), {files}"]
+
+
+def _nothing(outcome: Outcome) -> str:
+    if not outcome.missing:
+        return (
+            "**No rows.** What this question needs was extracted, but no position of the chosen runs is left for it "
+            "to count: every one was filtered out or belongs to no token class."
+        )
+    columns = ", ".join(map(code, outcome.missing))
+    return (
+        f"**Not extracted.** This question needs {columns}, and the lake holds no value of it. "
+        "Run `rt extract` to measure a model, or bring these columns in with `rt import`."
+    )
+
+
+def _result(outcome: Outcome) -> list[str]:
+    """The part that depends on how it went."""
+    if outcome.error:
+        return ["**This analysis failed; the rest of the report does not depend on it.**", block(outcome.error, "text")]
+    if outcome.table is None or outcome.table.is_empty():
+        return [_nothing(outcome)]
+    absent = f"No rows for: {', '.join(map(escape, outcome.absent))}." if outcome.absent else ""
+    return [*([absent] if absent else []), outcome.answer, *_figure(outcome), outcome.shown]
+
+
+def section(outcome: Outcome, parameters: Mapping[str, Any]) -> str:
+    """The section of one analysis, heading included."""
+    parts = [f"### {outcome.title}", *_result(outcome)]
+    analysis = outcome.analysis
+    if analysis is not None:
+        if analysis.explanation:
+            parts += ["#### How to read it", analysis.explanation]
+        if outcome.table is not None and not outcome.table.is_empty():
+            parts.append(details("What the columns are", _meanings(analysis, outcome.table)))
+        if analysis.caveats:
+            parts.append(f"**Caveats.** {_sentence(analysis.caveats)}")
+        if analysis.source:
+            parts.append(f"**Source.** {_sentence(analysis.source)}")
+        parts.append(_sql(analysis, parameters))
+    return "\n\n".join(parts)
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """One bullet per analysis: its question, linked to its section, and its answer."""
+    bullets = []
+    for outcome in outcomes:
+        said = "Failed; see its section." if outcome.error else outcome.answer or "Not extracted; see its section."
+        bullets.append(f"- **[{outcome.title}](#{anchor(outcome.title)})**\n\n{indent(said)}")
+    return "\n\n".join(bullets)

@@ -1,0 +1,131 @@
+"""What every analysis keeps to; the folder listing names them."""
+
+import os
+import re
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+import queries
+from reports.charts import kinds
+from reports.markdown import fill_in
+from reports.markdown import table as markdown_table
+from tests.lake import make_lake, planted_influence
+from warehouse.connection import connect, frame
+from warehouse.lake import open_lake, remove_run
+from warehouse.schema import TABLES
+
+ROOT = Path(__file__).parents[2]
+SLUGS = queries.slugs()
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("contract")
+    return make_lake(folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20)
+
+
+@pytest.fixture(scope="session")
+def empty_lake(tmp_path_factory):
+    lake = make_lake(tmp_path_factory.mktemp("empty"), planted_influence(6, elbow=3), documents=2, positions=2)
+    remove_run(lake, open_lake(lake).runs[0].name)
+    return lake
+
+
+@pytest.fixture(scope="session")
+def tables(lake):
+    con = connect(lake)
+    con.execute("set threads = 1")
+    return {slug: queries.run(con, queries.load(slug)) for slug in SLUGS}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_folder_is_the_index(slug):
+    for path in (
+        f"queries/{slug}.py",
+        f"queries/{slug}.sql",
+        f"tests/queries/test_{slug}.py",
+        f"tests/golden/{slug}.md",
+        f"docs/methods/{slug}.md",
+    ):
+        assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_it_says_what_it_is(slug):
+    analysis = queries.load(slug)
+    assert analysis.question.endswith("?")
+    assert "\n" not in analysis.question
+    assert all((analysis.explanation, analysis.caveats, analysis.source, analysis.unit, analysis.resampled))
+    assert analysis.chart.kind in kinds()
+    assert set(analysis.chart.tables) <= set(SLUGS)
+    for need in analysis.needs:
+        table, column = need.split(".")
+        assert column in {each.name for each in TABLES[table].columns}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_its_sql_keeps_its_grain_and_order(slug, lake):
+    sql = queries.load(slug).sql
+    grain = re.search(r"^-- Grain: one row per \((.*)\)\.$", sql, re.MULTILINE).group(1)
+    assert re.search(rf"order by {re.escape(grain)};?\s*$", sql)
+    named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
+    con = connect(lake)
+    rows = frame(con, sql, named)
+    keys = grain.split(", ")
+    assert rows.height > 0
+    assert rows.select(keys).equals(rows.select(keys).unique().sort(keys))
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake):
+    sql = fill_in(queries.load(slug).sql, queries.PARAMETERS)
+    with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
+        assert con.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_its_table_is_as_declared(slug, tables):
+    analysis, table = queries.load(slug), tables[slug]
+    assert table.columns == [*analysis.keys, *queries.ESTIMATE, *analysis.columns]
+    assert table.height > 0
+    assert table.select(analysis.keys).is_unique().all()
+    known = table.filter(pl.all_horizontal(pl.col("estimate", "low", "high").is_finite()))
+    assert known.height > 0
+    assert known.filter((pl.col("low") > pl.col("estimate")) | (pl.col("high") < pl.col("estimate"))).height == 0
+    for name in ("p", "q", "p_noise", "p_smooth", "q_smooth"):
+        if name in table.columns:
+            values = table[name].drop_nulls().drop_nans()
+            assert values.is_between(0, 1, closed="right").all(), name
+    unknown = table.filter(~pl.col("low").is_finite() | pl.col("low").is_null())
+    if unknown.height:
+        assert unknown["reason"].str.len_chars().min() > 0
+    assert analysis.answer(table).strip()
+    assert 0 < analysis.excerpt(table).height <= 60
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_same_seed_gives_the_same_table(slug, tables, lake):
+    con = connect(lake)
+    con.execute("set threads = 1")
+    assert queries.run(con, queries.load(slug)).equals(tables[slug], null_equal=True)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_it_runs_on_an_empty_lake(slug, empty_lake, tables):
+    table = queries.run(connect(empty_lake), queries.load(slug))
+    assert table.is_empty()
+    assert table.schema == tables[slug].schema
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_golden(slug, tables):
+    analysis, table = queries.load(slug), tables[slug]
+    text = f"# {slug}\n\n{analysis.answer(table)}\n\n{markdown_table(table.head(60))}\n"
+    text = text.replace(table["run"][0], "RUN")  # it depends on the bytes that another version of Parquet writes
+    path = ROOT / f"tests/golden/{slug}.md"
+    if os.environ.get("RT_GOLDEN") == "write":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), "if the difference is meant: make golden"

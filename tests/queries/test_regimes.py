@@ -1,0 +1,115 @@
+"""Regimes on simulated sums: a planted plateau is supported and recovered, one smooth law and noise are not."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from queries import load, regimes
+from queries.stats import plateau
+from queries.stats.segmentation import QUANTITIES
+from tests.queries.simulated import LAWS, frame, planted
+
+REGIMES = load("regimes")
+TRUTH = {"kappa": 0.7, "elbow": 400.0, "plateau_end": 20.0, "decay_slope": -4.0}
+
+
+@pytest.fixture(autouse=True)
+def _fewer_draws(monkeypatch):
+    monkeypatch.setattr(regimes, "N_REPLICATES", 300)
+    monkeypatch.setattr(plateau, "N_SMOOTH", 199)
+    monkeypatch.setattr(plateau, "N_NOISE", 29)
+
+
+def verdicts(table):
+    cells = table.filter((pl.col("quantity") == "plateau_excess") & pl.col("verdict").is_not_null())
+    return {(c, g): v for c, g, v in cells.select("token_class", "sign_group", "verdict").iter_rows()}
+
+
+def test_a_planted_plateau_is_supported_and_recovered():
+    table = REGIMES.estimate(frame(planted(), 40, np.random.default_rng(0)), np.random.default_rng(1))
+    assert table.columns == [*REGIMES.keys, "estimate", "low", "high", "n", *REGIMES.columns]
+    assert table.equals(table.sort(REGIMES.keys))
+    assert table.height == 4 * 3 * len(QUANTITIES)
+    assert ((table["low"] <= table["estimate"]) & (table["estimate"] <= table["high"])).all()
+    assert set(verdicts(table).values()) == {"supported"}
+    whole = table.filter((pl.col("token_class") == "all") & (pl.col("sign_group") == "all"))
+    found = {row["quantity"]: row for row in whole.iter_rows(named=True)}
+    for quantity, truth in TRUTH.items():
+        assert found[quantity]["low"] <= truth <= found[quantity]["high"], quantity
+    assert found["plateau_excess"]["p_smooth"] == pytest.approx(1 / 200)
+    words = REGIMES.answer(table)
+    assert "**supported**" in words
+    assert "is not shown to differ between the classes" in words
+    assert REGIMES.excerpt(table).height == 4 * 3 * 4
+
+
+def test_rare_minus_common_finds_a_plateau_that_only_rare_tokens_have():
+    rare, common = planted(500, elbow=200.0), planted(500, elbow=200.0, plateau=1, excess=0.0)
+    rng = np.random.default_rng(2)
+    table = REGIMES.estimate(frame(common, 30, rng, rare_share=0.4, rare_true=rare), rng)
+    found = verdicts(table)
+    assert found["rare", "all"] == "supported"
+    assert found["common", "all"] != "supported"
+    contrast = table.filter(pl.col("token_class") == "rare_minus_common")
+    excess = contrast.filter((pl.col("quantity") == "plateau_excess") & (pl.col("sign_group") == "all")).row(
+        0, named=True
+    )
+    assert excess["low"] > 0
+    assert contrast["verdict"].is_null().all()
+    assert "differs between the classes" in REGIMES.answer(table)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_one_smooth_law_and_noise_are_not_supported(law):
+    rng = np.random.default_rng([4, len(law)])
+    for _ in range(2):
+        table = REGIMES.estimate(frame(LAWS[law](400, rng), 24, rng), rng)
+        assert "supported" not in verdicts(table).values()
+    if law == "noise":
+        assert "unreliable" in REGIMES.answer(table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS)
+def test_at_most_five_percent_of_draws_support_anything(law):
+    """200 draws of 300 to 1,500 neurons and 12 to 60 documents, half of them very noisy: any of the 9 verdicts."""
+    supported = 0
+    for draw in range(200):
+        rng = np.random.default_rng([draw, len(law)])
+        noise = {"common": rng.uniform(0.2, 1.0), "own": rng.uniform(0.3, 1.5), "tail": rng.uniform(1.0, 2.0)}
+        sums = frame(LAWS[law](int(rng.integers(300, 1500)), rng), int(rng.integers(12, 61)), rng, **noise)
+        supported += "supported" in verdicts(REGIMES.estimate(sums, rng)).values()
+    assert supported <= 10
+
+
+@pytest.mark.slow
+def test_intervals_cover_what_was_planted():
+    """Over 100 draws of a planted plateau: supported in at least 90 %, each interval covers in at least 88 %."""
+    inside, supported = {name: 0 for name in TRUTH}, 0
+    for draw in range(100):
+        rng = np.random.default_rng([draw, 99])
+        table = REGIMES.estimate(frame(planted(), 40, rng), rng)
+        supported += verdicts(table)["all", "all"] == "supported"
+        whole = table.filter((pl.col("token_class") == "all") & (pl.col("sign_group") == "all"))
+        for row in whole.iter_rows(named=True):
+            if row["quantity"] in TRUTH:
+                inside[row["quantity"]] += row["low"] <= TRUTH[row["quantity"]] <= row["high"]
+    assert supported >= 90
+    assert min(inside.values()) >= 88, inside
+
+
+def test_too_few_documents_or_neurons_give_reasons():
+    rng = np.random.default_rng(5)
+    few = REGIMES.estimate(frame(LAWS["lognormal"](200, rng), 4, rng), rng)
+    assert few["low"].is_nan().all()
+    assert set(verdicts(few).values()) == {"undecidable"}
+    assert few["reason"].str.contains("only 4 documents").all()
+    assert "only 4 documents" in REGIMES.answer(few)
+    small = REGIMES.estimate(frame(LAWS["lognormal"](30, rng), 12, rng), rng)
+    assert small["reason"].str.contains("at least 50 are needed").all()
+    one_class = frame(LAWS["lognormal"](120, rng), 12, rng).filter(pl.col("token_class") == "common")
+    table = REGIMES.estimate(one_class, rng)
+    assert table.filter(pl.col("token_class") == "rare")["reason"].str.contains("no position").all()
+    assert table.filter(pl.col("token_class") == "rare_minus_common")["reason"].str.contains("rare: no position").all()
+    assert REGIMES.estimate(one_class.head(0), rng).schema == table.schema
+    assert REGIMES.answer(table.head(0)) == ""
