@@ -158,14 +158,14 @@ def import_(
     import_folder(folder, lake, model, corpus, unigrams)
 
 
-@app.command(epilog=_examples("rt verify r-0123456789", "rt verify r-0123 --pairs 200"))
+@app.command(epilog=_examples("rt verify r-0123456789", "rt verify r-0123 --pairs 1000"))
 def verify(
     run: Annotated[str, typer.Argument(help="A run, or the beginning of its id.")],
     lake: LAKE = DEFAULT_LAKE,
-    pairs: Annotated[int, typer.Option(help="(token, neuron) pairs to compare.")] = 32,
+    pairs: Annotated[int, typer.Option(help="(token, neuron) pairs to compare.")] = 128,
     seed: SEED = 0,
 ) -> None:
-    """Compare stored deltas with true forward passes of the model, one per sampled pair."""
+    """Compare stored deltas with hooked forward passes of the model, at sampled (token, neuron) pairs."""
     _need_torch()
     from extract.verify import verify as verify_run
 

@@ -142,6 +142,25 @@ def hooked_delta(
     return torch.cat(result)
 
 
+def hooked_deltas(
+    model: Any, last: LastLayer, input_ids: Tensor, positions: Tensor, neurons: Tensor, mean: Tensor, targets: Tensor
+) -> Tensor:
+    """Deltas (n,) float64 in nats by one true forward pass of the window `input_ids` (C,), one neuron per position.
+
+    `neurons` (n,) are set to their mean at `positions` (n,), all different: the last MLP acts on its own position only,
+    so they do not meet. `targets` (n,) token ids whose loss is asked.
+    """
+    if len(positions.unique()) != len(positions):
+        raise ValueError("more than one neuron at a position: their ablations would add up")
+    device = last.unembed.device
+    tail = _DoubleTail(model, last)
+    ids = input_ids[None].to(device)
+    place, chosen, target = (each.to(device) for each in (positions, neurons, targets))
+    clean = _losses(tail(ids)[0, place], target)
+    with _ablated(model, last, (torch.zeros_like(place), place, chosen), mean.to(device)[chosen]):
+        return _losses(tail(ids)[0, place], target) - clean
+
+
 def self_check(
     model: Any, last: LastLayer, input_ids: Tensor, mean: Tensor, rng: np.random.Generator, n_pairs: int = 128
 ) -> dict[str, float]:

@@ -18,7 +18,7 @@ from extract.windows import Plan, Window, bos_token, plan_windows
 from warehouse.errors import LakeError, ModelError
 
 CHECK_WINDOWS = 2
-CHECK_PAIRS = 24
+CHECK_PAIRS = 48
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
 ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
-    unit="",
+    unit="correlation or share",
     resampled="documents",
     columns=COLUMNS,
     chart=Chart("reliability", tables=("ranking_reliability",)),

@@ -3,8 +3,9 @@
 Ranking noisy values stretches them: the best are partly lucky. A resample that is ranked again stretches them once
 more, by about as much, so the middle of the replicates minus the estimate measures the bias that the estimate already
 has. Levels and slopes are therefore corrected by it once, and the interval around the corrected value has the larger
-half-width of the replicates, widened for few documents (Student's t and D - 1). Places on the rank axis and shares are
-hardly biased; theirs is the percentile interval.
+half-width of the replicates, widened for few documents (Student's t and D - 1), and combined, as independent errors
+are, with the size of the correction, which is itself uncertain by about so much. Places on the rank axis and shares
+are hardly biased; theirs is the percentile interval.
 Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 10.
 """
 
@@ -44,7 +45,7 @@ def correct(observed: Array, drawn: Array, n_documents: int) -> Corrected:
         if quantity in CORRECTED:
             middle = float(np.nanmedian(values))
             estimate[i] = 2 * observed[i] - middle
-            reach = widening * max(upper - middle, middle - lower)
+            reach = float(np.hypot(widening * max(upper - middle, middle - lower), middle - observed[i]))
             low[i], high[i] = estimate[i] - reach, estimate[i] + reach
         else:
             low[i], high[i] = min(float(lower), observed[i]), max(float(upper), observed[i])

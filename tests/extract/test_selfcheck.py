@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from extract.families import capture, describe, down_projection
-from extract.selfcheck import hooked_delta, self_check
+from extract.selfcheck import hooked_delta, hooked_deltas, self_check
 from tests.extract.tiny_models import CONFIGS, tiny_model, tokens
 from warehouse.errors import ModelError
 
@@ -145,3 +145,18 @@ def test_a_norm_that_forgets_its_scale_fails():
     model.model.norm.register_forward_hook(lambda _module, inputs, _output: inputs[0] * model.model.norm.weight)
     with pytest.raises(ModelError, match="logits from the residual"):
         check(model, last, ids, mean)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_neuron_per_position_in_one_pass_is_each_of_them_alone(name):
+    model, last, ids, mean = prepared(name)
+    positions, neurons = torch.tensor([3, 4, 9, 17]), torch.tensor([5, 5, 0, 40])
+    targets = ids[0, positions + 1]
+    together = hooked_deltas(model, last, ids[0], positions, neurons, mean, targets)
+    alone = [
+        hooked_delta(model, last, ids[0], int(position), [int(neuron)], mean, int(target))[0]
+        for position, neuron, target in zip(positions, neurons, targets, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-4, atol=1e-7)  # the layers before are float32
+    with pytest.raises(ValueError, match="more than one neuron at a position"):
+        hooked_deltas(model, last, ids[0], torch.tensor([3, 3]), neurons[:2], mean, targets[:2])

@@ -14,7 +14,8 @@ def con():
     con = duckdb.connect()
     con.execute("set threads = 1")
     con.execute(
-        "create table vocabulary as select 'r-1' as run, i::int as token_id, (i + 1)::int as frequency_rank from range(10) t(i)"
+        "create table vocabulary as "
+        "select 'r-1' as run, i::int as token_id, (i + 1)::int as frequency_rank from range(10) t(i)"
     )
     con.execute("insert into vocabulary values ('r-1', 10, null)")
     con.execute(

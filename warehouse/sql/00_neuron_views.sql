@@ -1,12 +1,20 @@
 -- The two halves of neuron_tokens, each without the rows that were not measured.
 -- Grain: one row per (run, neuron, token_index).
 create or replace view activations as
-select run, neuron, token_index, activation
+select
+    run,
+    neuron,
+    token_index,
+    activation
 from neuron_tokens
 where activation is not null;
 
 create or replace view ablations as
-select run, neuron, token_index, delta_loss
+select
+    run,
+    neuron,
+    token_index,
+    delta_loss
 from neuron_tokens
 where delta_loss is not null;
 

@@ -104,7 +104,7 @@ def test_correction_takes_out_a_known_bias():
         assert found.low[i] <= found.estimate[i] <= found.high[i]
         assert found.estimate[i] == pytest.approx(1.7 if name in CORRECTED else 2.0, abs=0.01)
     kappa = QUANTITIES.index("kappa")
-    assert found.high[kappa] - found.low[kappa] == pytest.approx(2 * 1.96 * 0.1, rel=0.06)
+    assert found.high[kappa] - found.low[kappa] == pytest.approx(2 * np.hypot(1.96 * 0.1, 0.3), rel=0.06)
     assert np.isnan(correct(observed, np.where(rng.random((4000, 1)) < 0.1, np.nan, drawn), 1000).low).all()
 
 
