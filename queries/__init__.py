@@ -45,7 +45,8 @@ class Analysis:
     `estimate(frame, rng)` returns a table with `keys`, then `estimate, low, high, n`, then `columns` (name -> meaning);
     rows sorted by `keys`, never rounded; a statistic without an answer is NaN and `reason` says why.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
-    `excerpt(table)` is what a page has room for. `needs` are the columns (`table.column`) that must hold values.
+    `excerpt(table)` is what a page has room for. `needs` are the columns (`table.column`) that must hold values. `uses`
+    are analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`.
     `load` fills the last block from the module's docstring and its SQL file.
     """
 
@@ -59,6 +60,7 @@ class Analysis:
     answer: Callable[[pl.DataFrame], str]
     excerpt: Callable[[pl.DataFrame], pl.DataFrame] = _whole
     needs: tuple[str, ...] = ("neuron_tokens.delta_loss",)
+    uses: tuple[str, ...] = ()
 
     slug: str = ""
     question: str = ""
@@ -103,18 +105,42 @@ def load(slug: str) -> Analysis:
     )
 
 
+class Session:
+    """Tables of analyses on the runs that `con` sees, each computed once; the same seed gives the same tables.
+
+    `parameters` replaces defaults in `PARAMETERS`; an SQL file takes those of them that it names. SQL that several
+    analyses share word for word, comments aside, is read once.
+    """
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, seed: int = 0, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        self.con, self.seed, self.parameters = con, seed, {**PARAMETERS, **(parameters or {})}
+        self._tables: dict[str, pl.DataFrame] = {}
+        self._frames: dict[str, pl.DataFrame] = {}
+
+    def table(self, analysis: Analysis) -> pl.DataFrame:
+        """The table of `analysis`; no rows where the lake has none of what it needs."""
+        if analysis.slug not in self._tables:
+            for slug in analysis.uses:
+                self.con.register(slug, self.table(load(slug)).to_arrow())
+            rng = np.random.default_rng([self.seed, zlib.crc32(analysis.slug.encode())])
+            self._tables[analysis.slug] = analysis.estimate(self._frame(analysis.sql), rng)
+        return self._tables[analysis.slug]
+
+    def _frame(self, sql: str) -> pl.DataFrame:
+        statement = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()
+        if statement not in self._frames:
+            named = {name: value for name, value in self.parameters.items() if f"${name}" in statement}
+            self._frames[statement] = frame(self.con, statement, named)
+        return self._frames[statement]
+
+
 def run(
     con: duckdb.DuckDBPyConnection, analysis: Analysis, seed: int = 0, parameters: Mapping[str, Any] | None = None
 ) -> pl.DataFrame:
-    """The table of `analysis` on the runs that `con` sees; the same seed gives the same table.
-
-    `parameters` replaces defaults in `PARAMETERS`; an SQL file takes those of them that it names. No rows where the
-    lake has none of what the analysis needs.
-    """
-    values = {**PARAMETERS, **(parameters or {})}
-    named = {name: value for name, value in values.items() if f"${name}" in analysis.sql}
-    rng = np.random.default_rng([seed, zlib.crc32(analysis.slug.encode())])
-    return analysis.estimate(frame(con, analysis.sql, named), rng)
+    """The table of one `analysis`, see `Session`."""
+    return Session(con, seed, parameters).table(analysis)
 
 
 def by_group(table: pl.DataFrame, keys: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

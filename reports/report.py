@@ -93,6 +93,7 @@ class _Reporter:
         progress: Callable[[str], None],
     ) -> None:
         self.con, self.seed, self.parameters, self.strict, self.progress = con, seed, parameters, strict, progress
+        self.session = queries.Session(con, seed, parameters)
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
         self.tables: dict[str, pl.DataFrame] = {}
@@ -106,7 +107,7 @@ class _Reporter:
             outcome.missing = _missing(self.con, analysis)
             if outcome.missing:
                 return outcome
-            outcome.table = queries.run(self.con, analysis, self.seed, self.parameters)
+            outcome.table = self.session.table(analysis)
             if not outcome.table.is_empty():
                 outcome.answer = analysis.answer(outcome.table)
                 outcome.shown = show(analysis, outcome.table, self.names)
