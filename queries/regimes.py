@@ -1,11 +1,11 @@
 """Do the influences fall into a plateau, a power law and a rapid decay, or does one smooth law explain the curve?
 
 The neurons are ranked by influence, and ln influence is drawn against ln rank. A segmentation with two breakpoints (the
-level is free at the first, so that a group of specialists can stand out as a step; continuous at the second) gives nine
-quantities: `plateau_end` and `elbow` (ranks), `kappa` (minus the slope between them), the slopes before and after, the
-shares of the neurons in the three regimes, and `plateau_excess`: ln of the plateau's line over the continued middle
-line, both at the first breakpoint. `segmented` is what the data as they are give. Ranking noisy values stretches the
-curve, so `estimate` takes that bias, measured by resampling documents and ranking again, out of slopes and excess.
+level is free at the first, so that a group of specialists can stand out as a step; the line bends down at the second)
+gives nine quantities: `plateau_end` and `elbow` (ranks), `kappa` (minus the slope between them), the slopes before and
+after, the shares of the neurons in the three regimes, and `plateau_excess`: ln of the plateau's line over the continued
+middle line, both at the first breakpoint. `segmented` is what the data as they are give. Ranking noisy values stretches
+the curve, so `estimate` takes that bias, measured by resampling documents and ranking again, out of slopes and excess.
 
 Such a segmentation proves nothing: any light-tailed law gives a concave curve with three seeming regimes. The verdict
 therefore asks whether the excess is larger than in curves simulated from the best smooth law with the noise of these
@@ -37,7 +37,7 @@ from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, 
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import NO_NULL, Assessment, Null, assess, summarise_null
 from queries.stats.ranking import split_half_reliability
-from queries.stats.segmentation import QUANTITIES
+from queries.stats.segmentation import QUANTITIES, last_elbow
 from queries.stats.verdict import UNDECIDABLE, Evidence, decide
 
 KEYS = ("run", "token_class", "sign_group", "quantity")
@@ -230,6 +230,8 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head
     read = (("plateau to rank", rows["plateau_end"]), ("excess", excess), ("kappa", kappa), ("elbow", rows["elbow"]))
     shape = ", ".join(f"{name} {with_interval(row)}" for name, row in read)
+    if rows["elbow"]["segmented"] >= 0.999 * last_elbow(excess["n_neurons"]):
+        shape += ", the end of its range: the decay begins there or later"
     return head + f" The segmentation reads: {shape} ({excess['n']} documents)."
 
 

@@ -109,14 +109,17 @@ def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator)
     values = sums.sum(axis=0) / (total if total > 0 else np.nan)
     observed = fit_values(values[None])
     reason = absence_reason(counts, weights)
-    if not reason and np.isnan(observed.quantity).all():
-        reason = f"{int((values > 0).sum())} neurons with a nonzero influence; at least {MIN_RANKS} are needed"
+    positive = int((values > 0).sum())
+    if not reason and positive < MIN_RANKS:
+        reason = f"{positive} neurons with a nonzero influence; at least {MIN_RANKS} are needed"
     if not reason and np.log(values[values > 0]).std() < MIN_SPREAD / MIN_SIGNAL:
         reason = "the neurons do not differ in influence"
+    if not reason and np.isnan(observed.quantity).all():
+        reason = "the curve bends down nowhere: there is no rapid decay"
     if reason:
         nothing = fit_values(np.full((1, 0), np.nan))
         return Assessment(nothing, nothing, nothing, nothing, (), "", reason)
-    order = np.argsort(-values)[: int((values > 0).sum())]
+    order = np.argsort(-values)[:positive]
     sums, values = sums[:, order], values[order]
     drawn, noise_variance = _bootstrap(sums, counts, weights)
     laws = in_the_running(fit_smooth_laws(denoise(values, noise_variance)))

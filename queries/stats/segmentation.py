@@ -3,8 +3,11 @@
 The curve is ln value against ln rank. It is averaged in bins of equal width in ln rank, each with equal weight, because
 otherwise the dense tail alone would decide. The model has two breakpoints: at the first, between two ranks, the level
 is free (a distinct group of specialists looks like a step, and a fit forced to be continuous would bend the slope that
-follows); at the second the line is continuous. The search is exhaustive. Designs depend on the bins only, so one
-orthonormal basis per pair of breakpoints serves any number of curves: RSS = |y|^2 - |Q^T y|^2 is one matrix product.
+follows); at the second the line is continuous and bends down, because the decay is steeper than the power law. Without
+that, the steep foot of a step is taken for the power law and the power law for the decay.
+
+The search is exhaustive. Designs depend on the bins only, so one orthonormal basis per pair of breakpoints serves any
+number of curves: RSS = |y|^2 - |Q^T y|^2 is one matrix product.
 
 A bin that a breakpoint cuts is not given to one side: each column of the design is the mean, over the ranks of the bin,
 of what the model says at each rank. So breakpoints are not bound to bin edges and a cut bin does not bend the lines.
@@ -153,6 +156,15 @@ def _bends(kinks: Array, bins: Bins) -> Array:
     return bends
 
 
+def last_elbow(n: int, n_bins: int = N_BINS) -> float:
+    """The largest rank at which the second breakpoint of `n` ranks is sought.
+
+    >>> round(last_elbow(1536))
+    874
+    """
+    return float(np.exp(_designs(n, n_bins).kinks[-1]))
+
+
 def bin_curves(values: Array, n_bins: int = N_BINS) -> Array:
     """Mean ln value per rank bin (B, K) of B sets of n positive `values` (B, n), each ranked on its own."""
     ranked = np.sort(values, axis=1)[:, ::-1]
@@ -164,7 +176,7 @@ def bin_curves(values: Array, n_bins: int = N_BINS) -> Array:
 def fit_values(values: Array, n_bins: int = N_BINS) -> Regimes:
     """Regimes of B sets of values (B, n): each ranked on its own, zeros removed.
 
-    Sets with NaN, or with fewer than `MIN_RANKS` positive values, get NaN.
+    Sets with NaN, with fewer than `MIN_RANKS` positive values, or whose curve bends down nowhere, get NaN.
     """
     positive = np.where(np.isnan(values).any(axis=1), 0, (values > 0).sum(axis=1))
     result = Regimes(
@@ -197,8 +209,10 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     total = (centred**2).sum(axis=1)
     fits = (centred @ designs.bases.transpose(1, 0, 2).reshape(k, -1)).reshape(len(curves), -1, 4)
     by_step = np.einsum("bsc,bsc->bs", fits, fits)  # explained by the lines alone (B, S)
-    by_kink = (centred @ designs.hinges.reshape(-1, k).T).reshape(len(curves), len(designs.steps), -1) ** 2
-    pairs = by_step[:, 1:, None] + np.where(designs.hinges[1:].any(axis=2), by_kink[:, 1:], -np.inf)
+    bend = (centred @ designs.hinges.reshape(-1, k).T).reshape(len(curves), len(designs.steps), -1)
+    by_kink = bend**2
+    # the last regime is a decay: steeper than the middle one, so the line bends down
+    pairs = by_step[:, 1:, None] + np.where(bend[:, 1:] < 0, by_kink[:, 1:], -np.inf)
     best = pairs.reshape(len(curves), -1).argmax(axis=1)
     step, kink = np.unravel_index(best, pairs.shape[1:])
     row = np.arange(len(curves))
@@ -217,7 +231,9 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     coefficients = _coefficients(lines, _bends(place, bins), curves)
     quantity = _quantities(coefficients, designs.steps[step + 1].astype(np.float64), place, n)
     is_plateau = np.abs(coefficients[:, 1]) < PLATEAU_RATIO * np.abs(coefficients[:, 3])
-    return Regimes(quantity, is_plateau, bic1 - bic2, bic(by_step[:, 0], 2) - bic2)
+    found = np.isfinite(pairs[row, step, kink])
+    quantity[~found] = np.nan
+    return Regimes(quantity, is_plateau & found, bic1 - bic2, bic(by_step[:, 0], 2) - bic2)
 
 
 def _coefficients(lines: Array, bends: Array, curves: Array) -> Array:

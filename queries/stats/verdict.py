@@ -7,6 +7,7 @@ import numpy as np
 SUPPORTED, CONTRADICTED, UNDECIDABLE = "supported", "contradicted", "undecidable"
 MIN_RELIABILITY = 0.5
 LEVEL = 0.05
+FEWER = "fewer breakpoints describe the curve as well"
 # A step that doubles the influence: what the data must be able to show before its absence means anything.
 VISIBLE_EXCESS = float(np.log(2.0))
 
@@ -49,6 +50,11 @@ def decide(evidence: Evidence) -> tuple[str, str]:
             f"the step exceeds what a smooth law ({e.law}) gives (q = {e.q_smooth:.2g}), its interval excludes 0 "
             f"and the plateau rule holds in {e.plateau_rule_share:.0%} of the resamples"
         )
+    if missing == [FEWER]:
+        return UNDECIDABLE, (
+            f"a step stands out from what a smooth law ({e.law}) gives (q = {e.q_smooth:.2g}), but fewer breakpoints "
+            "describe the curve as well: a rapid decay after the power law is not shown"
+        )
     if e.excess_high < VISIBLE_EXCESS and e.critical < VISIBLE_EXCESS:
         fewer = min(e.delta_bic_1, e.delta_bic_0) <= 0
         if fewer:
@@ -64,7 +70,7 @@ def decide(evidence: Evidence) -> tuple[str, str]:
 def _missing(e: Evidence) -> list[str]:
     """The conditions of `supported` that are not met, in words."""
     conditions = [
-        (e.delta_bic_1 > 0 and e.delta_bic_0 > 0, "fewer breakpoints describe the curve as well"),
+        (e.delta_bic_1 > 0 and e.delta_bic_0 > 0, FEWER),
         (e.is_plateau, "the first regime is not flat against the second"),
         (
             e.plateau_rule_share > 0.5,
