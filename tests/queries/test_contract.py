@@ -35,10 +35,17 @@ def empty_lake(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tables(lake):
+def session(lake):
     con = connect(lake)
     con.execute("set threads = 1")
-    return {slug: queries.run(con, queries.load(slug)) for slug in SLUGS}
+    return queries.Session(con)
+
+
+def prepared(con, slug, session):
+    """The connection with the tables of the analyses that `slug` uses, as a report's folder has them in Parquet."""
+    for used in queries.load(slug).uses:
+        con.register(used, session.table(queries.load(used)).to_arrow())
+    return con
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -67,28 +74,28 @@ def test_it_says_what_it_is(slug):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_sql_keeps_its_grain_and_order(slug, lake):
+def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
     sql = queries.load(slug).sql
     grain = re.search(r"^-- Grain: one row per \((.*)\)\.$", sql, re.MULTILINE).group(1)
     assert re.search(rf"order by {re.escape(grain)};?\s*$", sql)
     named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
-    con = connect(lake)
-    rows = frame(con, sql, named)
+    rows = frame(prepared(connect(lake), slug, session), sql, named)
     keys = grain.split(", ")
     assert rows.height > 0
     assert rows.select(keys).equals(rows.select(keys).unique().sort(keys))
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake):
+def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake, session):
     sql = fill_in(queries.load(slug).sql, queries.PARAMETERS)
     with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
-        assert con.execute(sql).fetchall()
+        assert prepared(con, slug, session).execute(sql).fetchall()
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_table_is_as_declared(slug, tables):
-    analysis, table = queries.load(slug), tables[slug]
+def test_its_table_is_as_declared(slug, session):
+    analysis = queries.load(slug)
+    table = session.table(analysis)
     assert table.columns == [*analysis.keys, *queries.ESTIMATE, *analysis.columns]
     assert table.height > 0
     assert table.select(analysis.keys).is_unique().all()
@@ -107,22 +114,25 @@ def test_its_table_is_as_declared(slug, tables):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_the_same_seed_gives_the_same_table(slug, tables, lake):
+def test_the_same_seed_gives_the_same_table(slug, session, lake):
     con = connect(lake)
     con.execute("set threads = 1")
-    assert queries.run(con, queries.load(slug)).equals(tables[slug], null_equal=True)
+    analysis = queries.load(slug)
+    assert queries.run(con, analysis).equals(session.table(analysis), null_equal=True)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_it_runs_on_an_empty_lake(slug, empty_lake, tables):
-    table = queries.run(connect(empty_lake), queries.load(slug))
+def test_it_runs_on_an_empty_lake(slug, empty_lake, session):
+    analysis = queries.load(slug)
+    table = queries.run(connect(empty_lake), analysis)
     assert table.is_empty()
-    assert table.schema == tables[slug].schema
+    assert table.schema == session.table(analysis).schema
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_golden(slug, tables):
-    analysis, table = queries.load(slug), tables[slug]
+def test_golden(slug, session):
+    analysis = queries.load(slug)
+    table = session.table(analysis)
     text = f"# {slug}\n\n{analysis.answer(table)}\n\n{markdown_table(table.head(60))}\n"
     text = text.replace(table["run"][0], "RUN")  # it depends on the bytes that another version of Parquet writes
     path = ROOT / f"tests/golden/{slug}.md"
