@@ -41,7 +41,7 @@ FORMAT = Annotated[Format, typer.Option("--format", help="How the table is print
 OUTPUT = Annotated[Path | None, typer.Option("--output", help="File to write instead of printing.")]
 RUNS = Annotated[list[str] | None, typer.Option("--run", help="Only this run; may be repeated. Default: all runs.")]
 WHERE = Annotated[str, typer.Option(help='SQL condition on `tokens`, e.g. "position >= 32 and entropy > 2".')]
-SEED = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+SEED = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 QUANTILE = Annotated[float, typer.Option(help="Rare tokens: the bottom share of the vocabulary by frequency.")]
 RARE_BY = Annotated[str, typer.Option(help="Whose rarity classes a position: `target` or `input` token.")]
 DEFAULT_LAKE = Path("lake")
@@ -162,7 +162,7 @@ def import_(
 def verify(
     run: Annotated[str, typer.Argument(help="A run, or the beginning of its id.")],
     lake: LAKE = DEFAULT_LAKE,
-    pairs: Annotated[int, typer.Option(help="(token, neuron) pairs to compare.")] = 128,
+    pairs: Annotated[int, typer.Option(min=1, help="(token, neuron) pairs to compare.")] = 128,
     seed: SEED = 0,
 ) -> None:
     """Compare stored deltas with hooked forward passes of the model, at sampled (token, neuron) pairs."""
@@ -170,6 +170,7 @@ def verify(
     from extract.verify import verify as verify_run
 
     found = verify_run(lake, run, pairs, seed)
+    _mend(lake)
     print(f"{found.run}: {found.n_pairs} pairs, largest error {found.max_error:.2e} nats, tolerance {found.tolerance}")
     if found.n_failed:
         raise LakeError(f"{found.n_failed} of {found.n_pairs} pairs miss the tolerance", hint="extract the run again")
@@ -207,20 +208,20 @@ def check(
     from warehouse.lake import find_run, open_lake
 
     runs = [find_run(lake, run)] if run else open_lake(lake).runs
-    _mend(lake)
     faults = 0
     for each in runs:
         found = each.faults()
         faults += len(found)
         whole = f"{sum(1 for _ in each.files())} files as the manifest says"
         print(f"{each.name}: {'; '.join(found) or whole}")
+    _mend(lake)
     if faults:
         raise LakeError(f"{faults} files are not as their manifest says", hint="restore them, or `rt rm` the run")
 
 
 @app.command(epilog=_examples("rt rm r-0123456789"))
 def rm(
-    run: Annotated[str, typer.Argument(help="A run, whole id; also one that is unfinished.")],
+    run: Annotated[str, typer.Argument(help="A run, or the beginning of its id; also one that is unfinished.")],
     lake: LAKE = DEFAULT_LAKE,
 ) -> None:
     """Remove a run from the lake."""
@@ -257,8 +258,9 @@ def sql(
         if shell is None:
             raise RtError("no DuckDB shell found", hint="pip install duckdb-cli, or put `duckdb` on the PATH")
         sys.exit(subprocess.run([shell, "-readonly", str(catalog)], check=False).returncode)
+    con = connect(lake)
     _mend(lake)
-    _show(frame(connect(lake), query), form, output)
+    _show(frame(con, query), form, output)
 
 
 @app.command(
@@ -369,6 +371,7 @@ def _parameters(rare_quantile: float, rare_by: str) -> dict[str, Any]:
 
 def _show(table: "pl.DataFrame", form: Format, output: Path | None) -> None:
     import polars as pl
+    import polars.selectors as cs
 
     if form is Format.parquet and output is None:
         raise RtError("--format parquet needs a file", hint="add --output FILE.parquet")
@@ -379,9 +382,17 @@ def _show(table: "pl.DataFrame", form: Format, output: Path | None) -> None:
         table.write_parquet(output)
         return
     if form is Format.csv:
-        text = table.write_csv()
+        lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
+        text = table.with_columns(
+            pl.col(name).map_elements(lambda row: json.dumps(list(row)), return_dtype=pl.String) for name in lists
+        ).write_csv()
     elif form is Format.json:
-        text = json.dumps(table.to_dicts(), default=str, indent=1, ensure_ascii=False) + "\n"
+        text = (
+            json.dumps(
+                table.with_columns(cs.float().fill_nan(None)).to_dicts(), default=str, indent=1, ensure_ascii=False
+            )
+            + "\n"
+        )
     else:
         is_page = form is Format.markdown
         with pl.Config(

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from extract.publication import publish_run, run_id
+from warehouse.connection import refresh_catalog
 from warehouse.errors import LakeError
 from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.schema import TABLES, Table
@@ -66,6 +67,7 @@ def import_folder(
     hashes = {f"{table}/{path.name}": sha256(path) for table, paths in sorted(sources.items()) for path in paths}
     run = run_id({"imported": hashes, "model": model, "corpus": corpus, "unigrams": unigrams})
     if runs_folder(lake, run).exists():
+        refresh_catalog(lake)
         say(f"{run} is already in {lake}: nothing to do")
         return run
     facts = _facts(con, model, corpus, unigrams)

@@ -4,6 +4,7 @@ Work goes in shards of whole windows whose cut does not depend on the batch size
 shard, P analysed positions of a window, T = S * P positions of a shard, d = d_model, N = d_mlp.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ class Passes:
         Reads a block of neurons from every shard at a time; memory is a row group or two, whatever the run.
         """
         with self.stage.timed("merge"):
-            shards = [pq.ParquetFile(self.stage.folder / _pairs_file(i)) for i in range(self.n_shards)]
+            shards = [self.stage.folder / _pairs_file(i) for i in range(self.n_shards)]
             groups = -(-self.last.d_mlp // STAGED_NEURONS)
             block = max(1, FINAL_ROWS // (self.n_positions * STAGED_NEURONS))
             per_file = max(block, FILE_ROWS // (self.n_positions * STAGED_NEURONS) // block * block)
@@ -202,10 +203,13 @@ class Passes:
                 writer.write(pq.read_table(self.stage.folder / file, columns=columns))
         self._record(writer)
 
-    def _neuron_block(self, shards: list[pq.ParquetFile], groups: range) -> pa.Table:
+    def _neuron_block(self, shards: list[Path], groups: range) -> pa.Table:
         first = groups.start * STAGED_NEURONS
         n = min(groups.stop * STAGED_NEURONS, self.last.d_mlp) - first
-        parts = [shard.read_row_groups(list(groups), columns=["activation", "delta_loss"]) for shard in shards]
+        parts = []
+        for shard in shards:  # one open file at a time: a long run has thousands
+            with pq.ParquetFile(shard) as file:
+                parts.append(file.read_row_groups(list(groups), columns=["activation", "delta_loss"]))
         activation = np.concatenate([_column(part, "activation").reshape(n, -1) for part in parts], axis=1)
         delta = np.concatenate([_column(part, "delta_loss").reshape(n, -1) for part in parts], axis=1)
         return _pairs(first, 0, activation, delta)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from extract.publication import publish_run
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
 from extract.staging import Stage
-from extract.unigrams import read_unigrams, token_texts, vocabulary_table
+from extract.unigrams import Unigrams, read_unigrams, token_texts, vocabulary_table
 from extract.windows import Plan, positions_per_window
-from warehouse.lake import locked, runs_folder
+from warehouse.connection import refresh_catalog
+from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.shards import write_shard
 
 
@@ -30,15 +32,20 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
     inputs = gather(settings, say)
     run = inputs.run
     if runs_folder(settings.lake, run).exists():
-        say(f"{run} is already in {settings.lake}: nothing to do")
-        return run
+        return _already_there(settings.lake, run, say)
     session = Session(inputs)
     plan = session.plan()
+    unigrams = read_unigrams(settings.unigram_option(), session.last.n_vocabulary, plan.token_counts)
+    unseen = float((plan.token_counts == 0).mean())
+    if settings.unigram_option() == "corpus" and unseen > 0.5:
+        say(
+            f"warning: {unseen:.0%} of the vocabulary never occurs in the corpus, so with --rare-quantile 0.5 no "
+            "position is rare: give counts of a larger corpus (--unigrams FILE), or use --unigrams token-id"
+        )
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
     with locked(settings.lake, run):
         if runs_folder(settings.lake, run).exists():
-            say(f"{run} is already in {settings.lake}: nothing to do")
-            return run
+            return _already_there(settings.lake, run, say)
         stage = Stage.open(settings.lake, run, inputs.identity)
         if not stage.state["shards"]:
             check_disk(settings.lake, disk_bytes(n_positions, session.last)[1])
@@ -48,7 +55,7 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
         )
         with stage.timed("self_check"):
             stage.note(self_check=session.prove(plan.windows))
-        _make(session, plan, stage)
+        _make(session, plan, unigrams, stage)
         facts = _facts(session, plan, n_positions, stage.facts["unigram_source"])
         publish_run(settings.lake, run, stage.folder / "run", stage.tables(), facts, _manifest(inputs, plan, stage))
         shutil.rmtree(stage.folder)
@@ -56,9 +63,17 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
     return run
 
 
-def _make(session: Session, plan: Plan, stage: Stage) -> None:
+def _already_there(lake: Path, run: str, say: Callable[[str], None]) -> str:
+    """Nothing to do, but for what an attempt that was killed just after publishing left behind."""
+    shutil.rmtree(staging_folder(lake, run), ignore_errors=True)
+    refresh_catalog(lake)
+    say(f"{run} is already in {lake}: nothing to do")
+    return run
+
+
+def _make(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> None:
     """Everything that is written into the stage."""
-    _write_plan(session, plan, stage)
+    _write_plan(session, plan, unigrams, stage)
     passes = Passes(session.inputs.settings, stage, session.last, plan.windows)
     passes.forward(session.model)
     mean, deviation = passes.moments()
@@ -67,10 +82,9 @@ def _make(session: Session, plan: Plan, stage: Stage) -> None:
     passes.merge()
 
 
-def _write_plan(session: Session, plan: Plan, stage: Stage) -> None:
+def _write_plan(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> None:
     """`documents`, `windows` and `vocabulary`."""
-    last, settings = session.last, session.inputs.settings
-    root = stage.folder
+    last, root = session.last, stage.folder
     names = zip(*((key, *value) for key, value in plan.documents.items()), strict=True)
     documents = dict(zip(("document", "name", "n_characters", "n_tokens"), map(list, names), strict=True))
     windows = {
@@ -80,7 +94,6 @@ def _write_plan(session: Session, plan: Plan, stage: Stage) -> None:
         "token_ids": [window.token_ids for window in plan.windows],
     }
     tokens, special = token_texts(session.tokenizer, last.n_vocabulary)
-    unigrams = read_unigrams(settings.unigram_option(), last.n_vocabulary, plan.token_counts)
     tables = {
         "documents": pa.table(documents),
         "windows": pa.table(windows),

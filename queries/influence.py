@@ -47,7 +47,7 @@ COLUMNS = {
     "mean_delta_high": "High end of its interval, nats.",
     "p": "Two-sided sign-flip p of the signed mean.",
     "q": "Benjamini-Hochberg q of `p` within run and class.",
-    "sign_group": "`boost` where `mean_delta` is above zero, else `suppress`.",
+    "sign_group": "`boost` where `mean_delta` is above zero, `suppress` where below, `none` where it is zero.",
     "reason": "Why there is no interval; empty where there is one.",
 }
 SCHEMA = {
@@ -92,7 +92,7 @@ def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) ->
             "rank": rank, "rank_low": rank_low, "rank_high": rank_high,
             "mean_delta": mean_delta, "mean_delta_low": signed.low, "mean_delta_high": signed.high,
             "p": p, "q": benjamini_hochberg(p),
-            "sign_group": np.where(mean_delta > 0, "boost", "suppress"),
+            "sign_group": np.where(mean_delta > 0, "boost", np.where(mean_delta < 0, "suppress", "none")),
         }
     ).with_columns(
         reason=pl.lit(size.reason),
@@ -123,6 +123,13 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head + f"no answer, {reason}."
     beyond = group.filter(pl.col("q") < 0.05)
     boost = beyond.filter(pl.col("sign_group") == "boost").height
+    # the smallest two-sided p of D flips, if a tenth of the neurons reached it
+    testable = 2.0 ** (1 - group["n_documents"][0]) * 10 < 0.05
+    signs = (
+        f"{boost} boost and {beyond.height - boost} suppress the right token beyond chance (q < 0.05)"
+        if testable or beyond.height
+        else f"signs cannot be tested with {group['n_documents'][0]} documents (too few sign flips)"
+    )
     top = group.sort("rank")
     influence = top["estimate"].to_numpy()
     share = float(influence[: math.ceil(0.01 * len(influence))].sum() / influence.sum())
@@ -131,8 +138,8 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         for neuron, estimate, low, high in top.head(3).select("neuron", "estimate", "low", "high").iter_rows()
     )
     return head + (
-        f"of {group.height} neurons, {boost} boost and {beyond.height - boost} suppress the right token beyond chance "
-        f"(q < 0.05); the most influential are {leaders}; the top 1 % of the neurons carry {share:.1%} of the total "
+        f"of {group.height:,} neurons, {signs}; the most influential are {leaders}; "
+        f"the top 1 % of the neurons carry {share:.1%} of the total "
         f"influence ({group['n_documents'][0]} documents, {group['n'][0]} positions)."
     )
 

@@ -106,8 +106,8 @@ def _cells(sums: DocumentSums, rng: np.random.Generator) -> dict[tuple[str, str]
     """Every class and sign group, on the same resamples of documents."""
     weights = document_weights(len(sums.documents), N_REPLICATES, rng)
     overall = sums.classes["all"]
-    boosts = overall.mean(overall.signed) > 0
-    members = {"all": np.ones(len(boosts), dtype=bool), "boost": boosts, "suppress": ~boosts}
+    signed = overall.mean(overall.signed)
+    members = {"all": np.ones(len(signed), dtype=bool), "boost": signed > 0, "suppress": signed < 0}
     cells = {}
     for token_class in TOKEN_CLASSES:
         of_class = sums.classes[token_class]
@@ -223,7 +223,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
             return head + f"no answer, {excess['reason']}."
         differ = excess["low"] > 0 or excess["high"] < 0
         word = "differs between the classes" if differ else "is not shown to differ between the classes"
-        return head + f"the plateau's excess {word}: {with_interval(excess)} nats; kappa {with_interval(kappa)}."
+        return head + f"the plateau's excess {word}: {with_interval(excess)} (ln); kappa {with_interval(kappa)}."
     head = f"- `{run}`, {token_class} tokens: a plateau beyond a smooth law is "
     head += f"**{excess['verdict']}**: {excess['reason']}."
     if np.isnan(excess["estimate"]):

@@ -32,11 +32,13 @@ def write_folder(
     rare_share: float = 0.3,
     seed: int = 0,
     activation: bool = True,
+    d_model: int = 0,
 ) -> Path:
     """Parquet files of a lake whose neurons have these mean |delta| (for rare positions too, unless a function of it).
 
     Targets are drawn so that `rare_share` of positions belong to the rare half of the vocabulary. Every document
-    multiplies its deltas by a common factor, and deltas have heavy tails.
+    multiplies its deltas by a common factor, and deltas have heavy tails. With `d_model` every neuron has as
+    many random weights, `in` and `out`.
     """
     rng = np.random.default_rng(seed)
     T = documents * positions
@@ -62,10 +64,19 @@ def write_folder(
     if activation:
         pairs["activation"] = rng.standard_normal((N, T)).ravel().astype(np.float32)
     pl.DataFrame(pairs).write_parquet(folder / "neuron_tokens.parquet")
+    if d_model:
+        _write_weights(folder, N, d_model, seed)
     counts = np.sort(rng.integers(1, 10_000, vocabulary))[::-1].copy()
     words = {"token_id": np.arange(vocabulary), "count": counts, "token": [f"w{i}" for i in range(vocabulary)]}
     pl.DataFrame(words).write_parquet(folder / "vocabulary.parquet")
     return folder
+
+
+def _write_weights(folder: Path, N: int, d_model: int, seed: int) -> None:
+    """Independent Gaussian rows for both sides; a generator of their own leaves the rest of the lake as it is."""
+    weight = np.random.default_rng([seed, 1]).standard_normal((2 * N, d_model)).astype(np.float32)
+    columns = {"layer": np.zeros(2 * N, dtype=int), "neuron": np.repeat(np.arange(N), 2), "side": ["in", "out"] * N}
+    pl.DataFrame({**columns, "weight": weight.tolist()}).write_parquet(folder / "weights.parquet")
 
 
 def make_lake(folder: Path, influence: np.ndarray | Callable[[bool], np.ndarray] | None = None, **options) -> Path:

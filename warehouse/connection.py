@@ -1,6 +1,8 @@
 """DuckDB on a lake: one typed, commented view per table, then the derived views and macros of `warehouse/sql`."""
 
+import contextlib
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,7 +105,10 @@ def _first_line(error: duckdb.Error) -> str:
 def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """The rows of `sql` as a Polars frame; what DuckDB refuses is a `QueryError` in one line."""
     try:
-        rows: pl.DataFrame = con.sql(sql, params=dict(params or {})).pl()
+        relation = con.sql(sql, params=dict(params or {}))
+        if relation is None:
+            raise QueryError("the statement gives no rows", hint="one `select`, `from`, `describe` or `show`")
+        rows: pl.DataFrame = relation.pl()
     except duckdb.IOException as error:
         raise LakeError(f"cannot read the lake: {_first_line(error)}", hint="run `rt check` to find the file") from None
     except duckdb.Error as error:
@@ -122,8 +127,7 @@ def refresh_catalog(lake: Path) -> Path:
     signature = hashlib.sha256("\n".join(statements).encode()).hexdigest()
     if path.exists() and _signature(path) == signature:
         return path
-    temporary = path.with_name(f"{CATALOG}.partial")
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{CATALOG}.{os.getpid()}.partial")
     try:
         with duckdb.connect(temporary, config={"storage_compatibility_version": "v1.5.0"}) as con:
             con.execute("set enable_progress_bar = false")
@@ -131,9 +135,13 @@ def refresh_catalog(lake: Path) -> Path:
                 con.execute(statement)
             con.execute(f"create or replace macro catalog_signature() as {_text(signature)}")
         temporary.rename(path)
-    except (OSError, duckdb.IOException):
-        # a lake on a read-only disk can still be read: every command makes the same views in memory
+    except (OSError, duckdb.Error):
+        # a read-only disk or a broken file: every command makes the same views in memory, and names the broken file
         return path
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+            Path(f"{temporary}.wal").unlink(missing_ok=True)
     return path
 
 

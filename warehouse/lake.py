@@ -99,7 +99,7 @@ def open_lake(lake: Path) -> Lake:
     """The lake at a folder. Raises `LakeError` where there is none, or a manifest cannot be read."""
     if lake.exists() and not lake.is_dir():
         raise LakeError(f"{lake} is a file, not a lake", hint="give a folder with --lake")
-    if not (lake / "runs").is_dir():
+    if not (lake / "runs").is_dir() and not (lake / "staging").is_dir():
         raise LakeError(f"no lake at {lake}", hint="run `rt extract` first, or give its folder with --lake")
     folders = sorted((lake.resolve() / "runs").glob("run=*"))
     runs = []
@@ -125,24 +125,25 @@ def find_run(lake: Path, run: str) -> RunFolder:
 
 def unfinished(lake: Path) -> list[str]:
     """Runs that were begun and not published."""
-    return sorted(path.name for path in (lake / "staging").glob("r-*") if path.is_dir())
+    staged = (path.name for path in (lake / "staging").glob("r-*") if path.is_dir())
+    return sorted(name for name in staged if not runs_folder(lake, name).exists())
 
 
 @contextmanager
 def locked(lake: Path, run: str) -> Iterator[None]:
     """Hold the lock of a run in the making; a process that dies lets go of it. Raises `LakeError` if it is held."""
+    folder = lake.resolve() / "staging"
     with disk_errors(lake):
-        folder = lake.resolve() / "staging"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{run}.lock"
-        with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LakeError(
-                    f"another process is writing the run {run}", hint="wait until it ends, or stop it first"
-                ) from None
-            yield
+        file = (folder / f"{run}.lock").open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LakeError(
+                f"another process is writing the run {run}", hint="wait until it ends, or stop it first"
+            ) from None
+        yield
 
 
 def publish(staged: Path, lake: Path, run: str) -> Path:

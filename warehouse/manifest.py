@@ -52,6 +52,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = [name for name in _REQUIRED if name not in manifest]
     if missing:
         raise LakeError(f"the manifest {path} lacks {', '.join(missing)}", hint="restore it, or extract again")
+    if not isinstance(manifest["tables"], dict) or not isinstance(manifest["config"], dict):
+        raise LakeError(f"the manifest {path} is damaged", hint="restore it, or extract again")
     return dict(manifest)
 
 

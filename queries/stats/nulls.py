@@ -1,4 +1,6 @@
-"""Nulls by rearranging what the documents say: sign flips of their sums, neuron labels permuted within them."""
+"""Nulls by rearranging what the documents say: flipped signs, permuted neuron labels, positions turned within them."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +60,27 @@ def permute_within_documents(sums: Array, n_draws: int, rng: np.random.Generator
         turned = np.lib.stride_tricks.sliding_window_view(np.concatenate([row, row[:-1]]), n)
         totals += turned[rng.integers(0, n, size=n_draws)]
     return totals
+
+
+def circular_shifts(
+    values: NDArray[np.floating], document: NDArray[np.int64], n_draws: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.floating]]:
+    """`n_draws` copies of `values` (T, m) in which each neuron is turned in a circle within each document, on its own.
+
+    Each neuron keeps its values, its mean in every document and, but for one cut, their order; what neurons do at the
+    same position goes. The rows of a document, `document` (T,), need not follow each other, but are in order.
+
+    >>> turned, = circular_shifts(np.arange(3.0)[:, None], np.zeros(3, dtype=np.int64), 1, np.random.default_rng(0))
+    >>> turned.ravel().tolist()
+    [2.0, 0.0, 1.0]
+    """
+    order = np.argsort(document, kind="stable")
+    _, start, size = np.unique(document[order], return_index=True, return_counts=True)
+    of_row = np.repeat(np.arange(len(size)), size)
+    place = np.arange(len(order)) - start[of_row]
+    for _ in range(n_draws):
+        offset = rng.integers(0, size[:, None], size=(len(size), values.shape[1]))  # (D, m)
+        turned = start[of_row, None] + (place[:, None] + offset[of_row]) % size[of_row, None]
+        drawn = np.empty_like(values)
+        drawn[order] = np.take_along_axis(values[order], turned, axis=0)
+        yield drawn

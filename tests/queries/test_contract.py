@@ -24,7 +24,7 @@ SLUGS = queries.slugs()
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
-    return make_lake(folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20)
+    return make_lake(folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20, d_model=32)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,256 @@
+"""Are plateau neurons coupled with each other, or set against the rest, more than other groups of neurons?
+
+Pearson's r of the activations of two neurons, over the positions of a class, for all pairs within a group (`plateau`,
+`power_law`, `decay`) and for all pairs of a plateau neuron and a neuron outside (`plateau_x_rest`): mean, median, and
+shares of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
+`share_orthogonal` is the share of pairs whose activation profiles, not centred, are at 80 to 100 degrees.
+
+`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: any; matched on
+activation mean and variance; matched on influence. `null_shift` turns each neuron of the group in a circle within each
+document: what remains when nothing happens at the same position. `noise` is the value for independent Gaussian noise:
+with 100 positions |r| averages 0.08 without any correlation. `p_...` are two-sided; `q` (Benjamini-Hochberg, over
+classes and groups of a measure) is of the largest of the first three.
+
+All that is compared has as many positions of each document and as many neurons as the plateau's stable core. Intervals
+leave out sets of documents in turn. Two claims get a verdict: plateau neurons are coupled (`mean_abs_r` within the
+plateau above every null), and act against the rest (`mean_r` of plateau and rest below 0 and below every null).
+
+Caveats: in a gated MLP the sign of an activation is arbitrary, so coupling is read off |r|. Means of |r| and shares of
+large |r| grow as positions get fewer; compare them with `noise` and the nulls, not between runs. Neurons correlate with
+any common cause, such as the document, which `null_shift` keeps. Correlation is of activations at the same position: it
+says nothing about cause. Neurons that are constant in a class are left out. An activation with a mean far from 0 has
+profiles with small angles whatever r is.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 4, and arXiv 2509.21163 (co-activation and orthogonality).
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.bootstrap import Array
+from queries.stats.coactivation import MEASURES, group_coactivation, member_coactivation, noise_floor, shift_null
+from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
+from queries.stats.coordination import (
+    CLASSES,
+    CONTRAST,
+    GROUPS,
+    NULLS,
+    Design,
+    Found,
+    assess,
+    design,
+    jackknife_reach,
+    n_documents,
+    null_columns,
+)
+from queries.stats.nulls import benjamini_hochberg
+
+KEYS = ("run", "token_class", "group", "measure")
+NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
+BETWEEN = "plateau_x_rest"
+# Where a verdict is given: the plateau's neurons are coupled; they act against the rest
+CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
+N_SHIFTS = 200
+NULL_WORDS = {
+    "any": "random groups of any neurons",
+    "activation": "random groups matched on mean and variance of activation",
+    "influence": "random groups matched on influence",
+    "shift": "the same neurons, turned within documents",
+}
+COLUMNS = {
+    "n_positions": "Positions of the class in each draw.",
+    "n_neurons": "Neurons m of the group.",
+    **{
+        name: meaning
+        for null, words in NULL_WORDS.items()
+        for name, meaning in (
+            (f"null_{null}_mean", f"Mean over {words}."),
+            (f"null_{null}_low", "Low end of the middle 95 % of them."),
+            (f"null_{null}_high", "High end of the middle 95 % of them."),
+            (f"p_{null}", "Two-sided p against them."),
+        )
+    },
+    "noise": "The value of independent Gaussian neurons at as many positions.",
+    "p": "Largest p against the three kinds of random groups.",
+    "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
+    "verdict": "`supported`, `contradicted` or `undecidable`: plateau `mean_abs_r`, plateau_x_rest `mean_r`.",
+    "reason": "Why, in words; or why there is no estimate or no interval.",
+}
+_COUNT = ("n", "n_positions", "n_neurons")
+_TEXT = (*KEYS, "verdict", "reason")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
+    rows: list[dict[str, Any]] = []
+    # the lists of neurons are the same in all rows of a run: one row of them is enough
+    neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
+    for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
+        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng)
+        rows += [{**row, "run": run} for row in found]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The rows of one run, without its name."""
+    regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
+    # a position that lacks a neuron has no place in the matrix
+    part = part.filter(pl.col("activation").list.len() == len(influence))
+    plan = design(
+        part["activation"].list.to_array(len(influence)).to_numpy(),
+        part["document"].to_numpy().astype(np.int64),
+        (part["token_class"] == "rare").to_numpy(),
+        regime.to_numpy(),
+        is_core.fill_null(False).to_numpy().astype(bool),
+        influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+        rng,
+    )
+    found = assess(plan, group_coactivation, member_coactivation, rng)
+    shifts = {key: _shift(plan, *key, rng) for key in found if key[0] != CONTRAST}
+    rows = []
+    for token_class in (*CLASSES, CONTRAST):
+        for group in GROUPS:
+            for i, (pairs, _) in enumerate(MEASURES):
+                if pairs == "within" or group == "plateau":
+                    key = (token_class, group)
+                    rows.append(_row(plan, *key, i, found.get(key), shifts.get(key)))
+    for measure in {row["measure"] for row in rows}:
+        of_measure = [row for row in rows if row["measure"] == measure]
+        q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
+        for row, value in zip(of_measure, q, strict=True):
+            row["q"] = float(value)
+    for row in rows:
+        if (row["group"], row["measure"]) in CLAIMS and row["token_class"] in CLASSES:
+            row["verdict"], row["reason"] = decide_pairs(_evidence(row))
+    return rows
+
+
+def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator) -> Array:
+    """The measures (N_SHIFTS, 13) of the group, turned within documents, averaged over the draws of positions."""
+    draws = [
+        shift_null(plan.values[rows], plan.document[rows], plan.members[group], N_SHIFTS, rng)
+        for rows in plan.samples[token_class]
+    ]
+    return np.asarray(np.mean(draws, axis=0))
+
+
+def _row(
+    plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None
+) -> dict[str, Any]:
+    """The columns of measure `i` of one class and group, without q and verdict."""
+    classes = CLASSES if token_class == CONTRAST else (token_class,)
+    pairs, measure = MEASURES[i]
+    n_positions = min(len(plan.samples[name][0]) for name in classes)
+    row: dict[str, Any] = dict.fromkeys(SCHEMA, float("nan")) | {
+        "token_class": token_class, "group": group if pairs == "within" else BETWEEN, "measure": measure,
+        "n": n_documents(plan, token_class), "n_positions": n_positions,
+        "n_neurons": len(plan.members.get(group, ())), "verdict": None, "reason": plan.reason(token_class, group),
+    }  # fmt: skip
+    if found is None:
+        return row
+    value = float(found.value[i])
+    if np.isnan(value):
+        return row | {"reason": "there is no neuron outside the group"}
+    reach = float(jackknife_reach(found.left_out)[i])
+    floor = -1.0 if token_class == CONTRAST or not measure.startswith(("share", "mean_abs")) else 0.0
+    row |= {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
+    nulls = {name: found.nulls[name] for name in NULLS} | ({} if shift is None else {"shift": shift})
+    for name, null in nulls.items():
+        row |= null_columns(name, null[:, i], value, null[:, i])
+    row["p"] = max(row[f"p_{name}"] for name in NULLS)
+    if token_class != CONTRAST:
+        row["noise"] = noise_floor(n_positions).get(measure, float("nan"))
+    if np.isnan(reach):
+        row |= {"low": reach, "high": reach, "reason": f"no interval: only {row['n']} documents can be compared"}
+    return row
+
+
+def _evidence(row: dict[str, Any]) -> PairEvidence:
+    return PairEvidence(
+        row["group"] == BETWEEN,
+        row["estimate"],
+        row["low"],
+        row["high"],
+        {name: row[f"null_{name}_mean"] for name in NULL_WORDS},
+        {name: row[f"p_{name}"] for name in NULL_WORDS},
+        row["q"],
+        row["reason"],
+    )
+
+
+def answer(table: pl.DataFrame) -> str:
+    """Two claims per run and class: the plateau's neurons are coupled, and act against the rest."""
+    wanted = table.filter(pl.col("token_class") != CONTRAST)
+    return "\n".join(_class_answer(key, group) for key, group in by_group(wanted, ("run", "token_class")))
+
+
+def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
+    run, token_class = key
+    rows = {(row["group"], row["measure"]): row for row in group.iter_rows(named=True)}
+    within, rest = (rows[claim] for claim in CLAIMS)
+    head = (
+        f"- `{run}`, {token_class} tokens: that plateau neurons are coupled is **{within['verdict']}**: "
+        f"{within['reason']}. That they act against the rest is **{rest['verdict']}**: {rest['reason']}."
+    )
+    if np.isnan(within["estimate"]):
+        return head
+    signed, negative = rows["plateau", "mean_r"], rows[BETWEEN, "share_negative"]
+    return head + (
+        f" Mean |r| within the {within['n_neurons']} neurons is {_with_interval(within)}, {_nulls(within)}, and "
+        f"{within['noise']:.2g} for independent noise; mean r is {_with_interval(signed)}. Mean r with the rest is "
+        f"{_with_interval(rest)}, {_nulls(rest)}; {negative['estimate']:.0%} of those pairs are below -0.1, of turned "
+        f"neurons {negative['null_shift_mean']:.0%} ({within['n']} documents, {within['n_positions']} positions)."
+    )
+
+
+def _with_interval(row: dict[str, Any]) -> str:
+    return f"{row['estimate']:.2g}" + ("" if np.isnan(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})")
+
+
+def _nulls(row: dict[str, Any]) -> str:
+    against = (f"{name} {row[f'null_{name}_mean']:.2g} (p = {row[f'p_{name}']:.2g})" for name in NULL_WORDS)
+    return f"q = {row['q']:.2g}, nulls: {', '.join(against)}"
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """What the verdicts and the noise floor need: the plateau, and the plateau with the rest."""
+    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in NULL_WORDS), "noise", "p", "q"]
+    wanted = pl.col("group").is_in(["plateau", BETWEEN]) & (pl.col("token_class") != CONTRAST)
+    return table.filter(wanted).select(columns).head(60)
+
+
+ANALYSIS = Analysis(
+    chapter="Coordination",
+    keys=KEYS,
+    unit="correlation; share",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart(
+        "group_null",
+        tables=("coactivation",),
+        options={
+            "classes": CLASSES,
+            "groups": (*GROUPS, BETWEEN),
+            "measures": {
+                "mean_r": "mean r",
+                "mean_abs_r": "mean |r|",
+                "share_positive": "share of r above 0",
+                "share_strong": "share of |r| above 0.5",
+                "share_negative": "share of r below -0.1",
+                "share_orthogonal": "share at 80 to 100 degrees",
+            },
+        },
+    ),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    uses=("plateau_stability",),
+)

@@ -1,0 +1,224 @@
+"""Do the plateau neurons span fewer dimensions than other groups of neurons?
+
+The activations of a group of m neurons are z-scored and taken apart into principal components. `d95` is the number of
+components that hold 95 % of the variance, `participation` the participation ratio of the eigenvalues, `entropy` the
+exponential of their entropy; all are divided by m. Low values mean: the neurons move together, in few directions.
+
+`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: of any neurons; with
+as many neurons of each stratum of activation mean and variance; of each stratum of influence. `p_...` are two-sided. A
+group is special only beyond ALL of them, so `q` (Benjamini-Hochberg over classes and groups) is of the largest p.
+
+All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
+positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
+decay are represented by as many neurons as the plateau's stable core has, evenly spread over their ranks. Intervals
+leave out sets of documents in turn; resampling would repeat positions, and repeated positions span fewer dimensions.
+`supported` means that the plateau spans fewer dimensions than every null; `contradicted`, that it spans as many as one
+of them, within an interval that excludes the reported reduction by an eighth (0.49 against 0.56).
+
+Caveats: values depend on the number of positions and cannot be compared between runs with different numbers; with fewer
+positions than neurons, d95 is at most (positions - 1) / m. Neurons that are constant in a class are left out. The nulls
+ask about neurons, the interval about documents: matched groups may hold neurons of the plateau, which makes the test
+careful. Few dimensions come from any common cause, such as the position or a frequent word.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 4 (d95/m of 0.49 for plateau neurons, 0.56 for random groups).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.coordination import (
+    CLASSES,
+    CONTRAST,
+    GROUPS,
+    NULLS,
+    Design,
+    Found,
+    assess,
+    design,
+    jackknife_reach,
+    n_documents,
+    null_columns,
+)
+from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
+from queries.stats.dimension_verdict import DimensionEvidence, decide_dimension
+from queries.stats.nulls import benjamini_hochberg
+
+KEYS = ("run", "token_class", "group", "measure")
+NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
+NULL_WORDS = {
+    "any": "random groups of any neurons",
+    "activation": "random groups matched on mean and variance of activation",
+    "influence": "random groups matched on influence",
+}
+NULL_COLUMNS = {
+    name: meaning
+    for null, words in NULL_WORDS.items()
+    for name, meaning in (
+        (f"null_{null}_mean", f"Mean over {words}."),
+        (f"null_{null}_low", "Low end of the middle 95 % of them."),
+        (f"null_{null}_high", "High end of the middle 95 % of them."),
+        (f"p_{null}", "Two-sided p against them."),
+    )
+}
+COLUMNS = {
+    "n_positions": "Positions of the class in each draw.",
+    "n_neurons": "Neurons m of the group.",
+    **NULL_COLUMNS,
+    "p": "Largest of the three p.",
+    "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
+    "verdict": "Of `d95` of the plateau: fewer dimensions is `supported`, `contradicted` or `undecidable`.",
+    "reason": "Why, in words; or why there is no estimate or no interval.",
+}
+_COUNT = ("n", "n_positions", "n_neurons")
+_TEXT = (*KEYS, "verdict", "reason")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
+    rows: list[dict[str, Any]] = []
+    # the lists of neurons are the same in all rows of a run: one row of them is enough
+    neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
+    for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
+        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng)
+        rows += [{**row, "run": run} for row in found]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The rows of one run, without its name."""
+    regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
+    # a position that lacks a neuron has no place in the matrix
+    part = part.filter(pl.col("activation").list.len() == len(influence))
+    plan = design(
+        part["activation"].list.to_array(len(influence)).to_numpy(),
+        part["document"].to_numpy().astype(np.int64),
+        (part["token_class"] == "rare").to_numpy(),
+        regime.to_numpy(),
+        is_core.fill_null(False).to_numpy().astype(bool),
+        influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+        rng,
+    )
+    found = assess(plan, group_dimensions, member_dimensions, rng)
+    rows = [
+        _row(plan, token_class, group, i, found.get((token_class, group)))
+        for token_class in (*CLASSES, CONTRAST)
+        for group in GROUPS
+        for i in range(len(MEASURES))
+    ]
+    for measure in MEASURES:
+        of_measure = [row for row in rows if row["measure"] == measure]
+        q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
+        for row, value in zip(of_measure, q, strict=True):
+            row["q"] = float(value)
+    for row in rows:
+        if (row["measure"], row["group"]) == ("d95", "plateau") and row["token_class"] in CLASSES:
+            row["verdict"], row["reason"] = decide_dimension(_evidence(row))
+    return rows
+
+
+def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None) -> dict[str, Any]:
+    """The columns of measure `i` of one class and group, without q and verdict."""
+    classes = CLASSES if token_class == CONTRAST else (token_class,)
+    reason = plan.reason(token_class, group)
+    row: dict[str, Any] = dict.fromkeys(SCHEMA, float("nan")) | {
+        "token_class": token_class, "group": group, "measure": MEASURES[i], "n": n_documents(plan, token_class),
+        "n_positions": min(len(plan.samples[name][0]) for name in classes),
+        "n_neurons": len(plan.members.get(group, ())), "verdict": None, "reason": reason,
+    }  # fmt: skip
+    if found is None:
+        return row
+    is_whole = MEASURES[i] == "d95"
+    # tests and intervals of d95 use its interpolated form: whole numbers tie, and do not move with one document
+    fine = len(MEASURES) if is_whole else i
+    value = float(found.value[i])
+    reach = float(jackknife_reach(found.left_out)[fine])
+    if is_whole:
+        reach = float(np.hypot(reach, 0.5 / row["n_neurons"]))
+    floor = -1.0 if token_class == CONTRAST else 0.0
+    row |= {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
+    for name in NULLS:
+        row |= null_columns(name, found.nulls[name][:, i], float(found.value[fine]), found.nulls[name][:, fine])
+    row["p"] = max(row[f"p_{name}"] for name in NULLS)
+    if np.isnan(reach):
+        row |= {"low": reach, "high": reach, "reason": f"no interval: only {row['n']} documents can be compared"}
+    return row
+
+
+def _evidence(row: Mapping[str, Any]) -> DimensionEvidence:
+    return DimensionEvidence(
+        row["estimate"], row["low"], row["high"],
+        {name: row[f"null_{name}_mean"] for name in NULLS}, {name: row[f"p_{name}"] for name in NULLS},
+        row["q"], row["reason"],
+    )  # fmt: skip
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run and class, and one on the contrast."""
+    plateau = table.filter(pl.col("group") == "plateau")
+    return "\n".join(_class_answer(key, group) for key, group in by_group(plateau, ("run", "token_class")))
+
+
+def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
+    run, token_class = key
+    rows = {row["measure"]: row for row in group.iter_rows(named=True)}
+    d95 = rows["d95"]
+    against = ", ".join(
+        f"{NULL_WORDS[name]} {d95[f'null_{name}_mean']:.2g} (p = {d95[f'p_{name}']:.2g})" for name in NULLS
+    )
+    interval = "" if np.isnan(d95["low"]) else f" ({d95['low']:.2g} to {d95['high']:.2g})"
+    if token_class == CONTRAST:
+        head = f"- `{run}`, rare minus common tokens: "
+        if np.isnan(d95["estimate"]):
+            return head + f"no answer, {d95['reason']}."
+        return head + f"d95/m of the plateau differs by {d95['estimate']:.2g}{interval}; {against}; q = {d95['q']:.2g}."
+    head = f"- `{run}`, {token_class} tokens: that plateau neurons span fewer dimensions is **{d95['verdict']}**: "
+    head += f"{d95['reason']}."
+    if np.isnan(d95["estimate"]):
+        return head
+    others = " and ".join(
+        f"{name} {rows[name]['estimate']:.2g} (q = {rows[name]['q']:.2g})" for name in ("participation", "entropy")
+    )
+    return head + (
+        f" d95/m of the {d95['n_neurons']} neurons is {d95['estimate']:.2g}{interval}, q = {d95['q']:.2g}; {against}. "
+        f"Per neuron, {others} ({d95['n']} documents, {d95['n_positions']} positions)."
+    )
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """Every group with the means of the nulls; of further runs what fits."""
+    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in NULLS), "p", "q", "verdict"]
+    return table.select(columns).head(60)
+
+
+ANALYSIS = Analysis(
+    chapter="Coordination",
+    keys=KEYS,
+    unit="dimensions per neuron",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart(
+        "group_null",
+        tables=("effective_dimension",),
+        options={
+            "classes": CLASSES,
+            "measures": {
+                "d95": "components of 95 % variance / m",
+                "participation": "participation ratio / m",
+                "entropy": "entropy rank / m",
+            },
+        },
+    ),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    uses=("plateau_stability",),
+)

@@ -1,0 +1,178 @@
+"""Is influence alike among neurons that write in like directions, and are the plateau neurons neighbours?
+
+The index of a neuron is arbitrary, so neighbours are defined by weights: every neuron's 10 nearest are those whose rows
+of W_out have the largest cosine with its own. Moran's I is the correlation of a neuron's value with the mean of its
+neighbours' values: near 0 without spatial order, positive where neighbours are alike. `influence` takes the ranks of
+the influence, `membership` whether a neuron is in the plateau's stable core (1) or not (0).
+
+`null` deals the values anew among the neurons 1,999 times, and `p` is one-sided. `power` is how often a planted set
+would be beyond 95 % of that null: as many neurons as the plateau has, a third of them in neighbourhoods of 11 neurons.
+The papers say that plateau neurons are spread and form no clusters: for `membership` that is `contradicted` if
+q < 0.05, `supported` if p >= 0.05 and the power is at least 80 %, else `undecidable`. An `influence` beyond its null
+says that what a neuron writes has to do with how much it matters; it is no cluster of plateau neurons.
+
+Intervals leave out twentieths of the weights in turn, finding the neighbours anew each time. They hold the influence
+and the plateau as they are: how far other documents would change them is the question of the plateau's stability.
+
+Caveats: nearest neighbours in hundreds of dimensions are often hardly nearer than any other neuron. A few neurons that
+are near to everything can carry I. Neurons of like size or purpose may be neighbours for other reasons than clustering.
+
+Source: Moran (1950), Biometrika 37, 17; the claim: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from queries import Analysis, Chart, by_group
+from queries.stats.groups import monte_carlo_p
+from queries.stats.moran import Array, Index, morans_i, nearest, permuted, planted_membership
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.point_sets import unit_rows
+
+KEYS = ("run", "token_class", "measure")
+MEASURES = ("influence", "membership")
+K_NEIGHBOURS, N_PERMUTATIONS, N_PLANTED, N_BLOCKS = 10, 1999, 200, 20
+PLANTED_SHARE, MIN_POWER, MIN_MEMBERS, LEVEL = 1 / 3, 0.8, 5, 0.05
+COLUMNS = {
+    "n_members": "Neurons of the plateau's stable core.",
+    "null_mean": "Mean with the values dealt anew among the neurons.",
+    "null_low": "Low end of 95 % of these.",
+    "null_high": "High end of 95 % of these.",
+    "p": "One-sided p against them.",
+    "q": "Benjamini-Hochberg q of `p` over classes and measures of the run.",
+    "power": "Share of planted sets beyond 95 % of the null; NaN for influence.",
+    "verdict": "Plateau neurons are no neighbours: `supported`, `contradicted` or `undecidable`; null for influence.",
+    "reason": "Why, in words, or why there is no estimate.",
+}
+_TEXT = (*KEYS, "verdict", "reason")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in ("n", "n_members") else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Two rows per run and class; `n` counts neurons."""
+    rows: list[dict[str, Any]] = []
+    for (run,), group in by_group(frame, ("run",)):
+        classes = dict(by_group(group, ("token_class",)))
+        graphs = _graphs(next(iter(classes.values())), rng)
+        found = [
+            {"run": run, "token_class": token_class, "measure": measure, **_row(part, measure, graphs, rng)}
+            for (token_class,), part in classes.items()
+            for measure in MEASURES
+        ]
+        for row, q in zip(found, benjamini_hochberg(np.array([row["p"] for row in found])), strict=True):
+            rows.append({**row, "q": float(q), **_verdict(row, float(q))})
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _graphs(part: pl.DataFrame, rng: np.random.Generator) -> list[Index]:
+    """Neighbours (N, k) by all weights, then without each twentieth of them; nothing without weights."""
+    if part["weight"].null_count() or part.height <= K_NEIGHBOURS:
+        return []
+    weight = part["weight"].list.to_array(part["weight"].list.len()[0]).to_numpy()  # (N, d)
+    graphs = [_graph(weight)]
+    block = rng.permutation(np.arange(weight.shape[1]) % N_BLOCKS)
+    return graphs + [_graph(weight[:, block != each]) for each in np.unique(block)]
+
+
+def _graph(weight: NDArray[np.float32]) -> Index:
+    rows = unit_rows(weight, is_centred=False)
+    return nearest(rows @ rows.T, K_NEIGHBOURS)
+
+
+def _row(part: pl.DataFrame, measure: str, graphs: list[Index], rng: np.random.Generator) -> dict[str, Any]:
+    """Estimate, interval, null and power of one measure of a class."""
+    n_members = int(part["is_plateau"].sum())
+    nan = float("nan")
+    row: dict[str, Any] = {
+        "n": part.height, "n_members": n_members, "reason": _shortage(part, measure, graphs, n_members),
+        **dict.fromkeys(("estimate", "low", "high", "null_mean", "null_low", "null_high", "p", "power"), nan),
+    }  # fmt: skip
+    if row["reason"]:
+        return row
+    source = part["influence"].rank() if measure == "influence" else part["is_plateau"]
+    values = source.cast(pl.Float64).to_numpy()
+    observed, *left = (float(morans_i(values[None], graph)[0]) for graph in graphs)
+    half = _half_width(np.array(left))
+    null = permuted(values, graphs[0], N_PERMUTATIONS, rng)
+    low, high = np.quantile(null, [0.025, 0.975])
+    row |= {
+        "estimate": observed, "low": observed - half, "high": observed + half, "null_mean": float(null.mean()),
+        "null_low": float(low), "null_high": float(high), "p": monte_carlo_p(observed, null, "greater"),
+    }  # fmt: skip
+    if measure == "membership":
+        planted = planted_membership(n_members, graphs[0], PLANTED_SHARE, N_PLANTED, rng)
+        row["power"] = float((morans_i(planted, graphs[0]) > np.quantile(null, 1 - LEVEL)).mean())
+    return row
+
+
+def _shortage(part: pl.DataFrame, measure: str, graphs: list[Index], n_members: int) -> str:
+    """Why there is no estimate; empty where there is one."""
+    if part["weight"].null_count():
+        return "this run has no output weights"
+    if not graphs:
+        return f"only {part.height} neurons; more than {K_NEIGHBOURS} are needed"
+    if measure == "membership" and n_members < MIN_MEMBERS:
+        return f"only {n_members} neurons in the plateau's stable core; at least {MIN_MEMBERS} are needed"
+    if measure == "influence" and part["influence"].is_finite().fill_null(value=False).not_().any():
+        return "no influence on this class"
+    return "the influence is the same for all neurons" if part["influence"].n_unique() == 1 else ""
+
+
+def _half_width(left: Array) -> float:
+    """Half the 95 % delete-a-group jackknife interval from the G leave-one-out values (G,)."""
+    n = len(left)
+    return float(stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
+
+
+def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
+    """Verdict and reason, for membership only."""
+    if row["measure"] != "membership":
+        return {"verdict": None, "reason": row["reason"]}
+    if row["reason"]:
+        return {"verdict": "undecidable", "reason": row["reason"]}
+    if q < LEVEL:
+        return {"verdict": "contradicted", "reason": f"plateau neurons are neighbours beyond chance (q = {q:.2g})"}
+    planted = f"a third of them in common neighbourhoods would be seen in {row['power']:.0%} of sets"
+    if row["p"] >= LEVEL and row["power"] >= MIN_POWER:
+        return {"verdict": "supported", "reason": f"chance explains it (q = {q:.2g}), and {planted}"}
+    why = f"chance explains it (q = {q:.2g})" if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
+    return {"verdict": "undecidable", "reason": f"{why}, and {planted}"}
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run and class."""
+    return "\n".join(_line(key, group) for key, group in by_group(table, ("run", "token_class")))
+
+
+def _line(key: tuple[Any, ...], group: pl.DataFrame) -> str:
+    rows = {row["measure"]: row for row in group.iter_rows(named=True)}
+    influence, membership = rows["influence"], rows["membership"]
+    head = f"- `{key[0]}`, {key[1]} tokens: no neighbourhoods of plateau neurons is **{membership['verdict']}**: "
+    head += f"{membership['reason']}."
+    for name, row in (("membership", membership), ("influence", influence)):
+        if not np.isnan(row["estimate"]):
+            head += (
+                f" Moran's I of {name} {row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g}; "
+                f"by chance {row['null_low']:.3g} to {row['null_high']:.3g}, q = {row['q']:.2g})."
+            )
+    return head
+
+
+ANALYSIS = Analysis(
+    chapter="Clustering",
+    keys=KEYS,
+    unit="correlation with the neighbours' mean",
+    resampled="twentieths of the weights, left out in turn",
+    columns=COLUMNS,
+    chart=Chart("autocorrelation", tables=("influence_autocorrelation",)),
+    estimate=estimate,
+    answer=answer,
+    uses=("plateau_stability",),
+)

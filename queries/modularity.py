@@ -1,0 +1,261 @@
+"""Do the plateau neurons form modules, more than other groups of neurons of the same size?
+
+The neurons of a group are the nodes of a complete graph, and the Pearson correlation of two activations is the signed
+weight of their link. Signed modularity Q is high if neurons can be parted such that positive correlations lie within
+the parts and negative ones between them, beyond what the strengths of the neurons give by chance; it is the best of 20
+searches (Louvain). `mg_q` does the same with what is left of the correlations without noise and without what moves all
+neurons alike, on the scale of a correlation: signed Q says how cleanly the correlations part the neurons, whatever
+their size, `mg_q` also how strong they are. `abs_q` is the papers' measure, on |r|. Resolution (`gamma`) and density
+(strongest share of the links) are swept; `n_communities` and `ari`, the agreement between searches, describe the
+partition of `signed_q`.
+
+The search finds some Q in anything, so a value means nothing by itself. Five nulls are searched in the same way:
+groups of the same size of any neurons, matched on mean and variance of activation, matched on influence; the same
+neurons, each turned in a circle within each document on its own; and independent Gaussian noise of as many neurons and
+positions. `p` is the largest of the first four one-sided p: small only if the group is more modular than all of them.
+
+Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
+core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
+turn. `supported` means: no modules, and two planted modules would have been seen. `contradicted` means: more modular
+than every null, whichever documents are left out.
+
+Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of positions, and positive modules in a group
+that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
+at the same number of positions and neurons. Matched groups may hold neurons of the group itself, which makes the test
+careful. Turning within documents keeps differences between documents, so those do not count as modules. The edge that
+`mg_q` cuts noise at is for independent Gaussian positions; heavy tails exceed it, in the nulls too.
+
+Source: Liu et al. (2025), arXiv 2505.12822 and 2509.21163 (plateau neurons do not form modules, Q of 0.05 to 0.11);
+Gomez, Jensen and Arenas (2009), Phys. Rev. E 80, 016114; MacMahon and Garlaschelli (2015), Phys. Rev. X 5, 021006.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.bootstrap import MIN_DOCUMENTS, Array
+from queries.stats.correlations import correlation
+from queries.stats.groups import Index
+from queries.stats.module_verdict import ModuleEvidence, decide_modules
+from queries.stats.modules import GROUP_NULLS, MEASURES, NULLS, QUALITIES, Assessment, Sample, assess, noise_floor
+from queries.stats.nulls import benjamini_hochberg
+
+KEYS = ("run", "token_class", "group", "measure")
+GROUPS = ("plateau", "power_law", "decay")
+CLASSES = ("rare", "common")
+MIN_NEURONS = 5
+MIN_POSITIONS = 30
+_OF_NULL = {
+    "any": "random groups of any neurons",
+    "activation": "groups matched on mean and variance of activation",
+    "influence": "groups matched on influence",
+    "shift": "the same neurons, turned within documents",
+    "noise": "independent Gaussian noise",
+}
+COLUMNS = {
+    "n_positions": "Positions of the class that were used, as many for rare as for common.",
+    "n_neurons": "Neurons of the group.",
+    **{
+        name: meaning
+        for null, words in _OF_NULL.items()
+        for name, meaning in (
+            (f"{null}_mean", f"Mean over {words}."),
+            (f"{null}_low", "Low end of the middle 95 % of that null."),
+            (f"{null}_high", "High end of the middle 95 % of that null."),
+            (f"p_{null}", "p in that null: one-sided (more modular) for qualities, else two-sided."),
+        )
+    },
+    "n_null": "Random groups in each of the first three nulls.",
+    "overlap": "Largest mean share of the group's own neurons in matched groups; strata are widened above one half.",
+    "p": "Largest of the p of the first four nulls, for qualities.",
+    "q": "Benjamini-Hochberg q of `p` over classes and groups of run and measure.",
+    "planted": "Median of `signed_q` with two modules of r = 0.3 added to the group.",
+    "power": "Share of such planted draws that exceed the 95 % points of the first four nulls.",
+    "verdict": "`signed_q` of the plateau: no modules is `supported`, `contradicted` or `undecidable`.",
+    "reason": "Why, in words; or why there is no estimate or no interval.",
+}
+_COUNT = ("n", "n_positions", "n_neurons", "n_null")
+_TEXT = (*KEYS, "verdict", "reason")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """One row per run, class, group and measure; `n` counts the documents."""
+    rows: list[dict[str, Any]] = []
+    for (run,), part in by_group(frame, ("run",)):
+        found = _run_rows(part, rng)
+        for name in MEASURES:
+            of_measure = [row for row in found if row["measure"] == name]
+            q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
+            for row, value in zip(of_measure, q, strict=True):
+                row |= {"run": run, "q": float(value)}
+        for row in found:
+            if row["group"] == "plateau" and row["measure"] == "signed_q":
+                row["verdict"], row["reason"] = decide_modules(_evidence(row, found))
+        rows += found
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _run_rows(part: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The rows of one run, without `run`, `q` and verdict."""
+    neurons = {name: part[name].head(1).explode().to_numpy() for name in ("regime", "is_core", "influence")}
+    groups, reason = _groups(neurons["regime"], neurons["is_core"], neurons["influence"])
+    n_neurons = len(neurons["influence"])
+    # a position that lacks a neuron cannot be correlated
+    part = part.filter(pl.col("activation").list.len() == n_neurons).filter(
+        pl.col("activation").list.eval(pl.element().is_finite()).list.all()
+    )
+    document, is_rare = part["document"].to_numpy(), (part["token_class"] == "rare").to_numpy()
+    positions = equal_positions(document, is_rare, rng)
+    activation = part["activation"].list.to_array(n_neurons).to_numpy() if part.height else np.zeros((0, n_neurons))
+    rows = []
+    for token_class in CLASSES:
+        chosen = positions[token_class]
+        why = reason or _too_few(len(chosen))
+        found: dict[str, dict[str, Assessment]] = {name: {} for name in GROUPS}
+        if not why:
+            found = _class_groups(
+                activation[chosen].astype(np.float64), document[chosen], neurons["influence"], groups, rng
+            )
+        n_documents = len(np.unique(document[chosen]))
+        rows += [
+            {"token_class": token_class, "group": group, "measure": name, "n": n_documents, "n_positions": len(chosen)}
+            | _columns(name, found[group].get(name), len(groups.get(group, ())), n_documents, why)
+            for group in GROUPS
+            for name in MEASURES
+        ]
+    return rows
+
+
+def equal_positions(document: Index, is_rare: Array, rng: np.random.Generator) -> dict[str, Index]:
+    """Rows of as many rare as common positions in every document, drawn at random where there are more; in order.
+
+    With one class only, all of its positions.
+    """
+    rows = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare.astype(bool))}
+    if not all(len(each) for each in rows.values()):
+        return rows
+    chosen: dict[str, list[Index]] = {"rare": [], "common": []}
+    for one in np.unique(document):
+        of_document = {name: each[document[each] == one] for name, each in rows.items()}
+        size = min(len(each) for each in of_document.values())
+        for name, each in of_document.items():
+            chosen[name].append(np.sort(rng.permutation(each)[:size]))
+    return {name: np.concatenate(each) for name, each in chosen.items()}
+
+
+def _groups(regime: Array, is_core: Array, influence: Array) -> tuple[dict[str, Index], str]:
+    """Members of each group, as many as the plateau's core has, and why there are none."""
+    core = np.array([bool(each) for each in is_core])
+    members = {name: np.flatnonzero(regime == name) for name in GROUPS}
+    members["plateau"] = members["plateau"][core[members["plateau"]]]
+    m = len(members["plateau"])
+    if m < MIN_NEURONS:
+        return {}, f"the stable core of the plateau has {m} neurons; at least {MIN_NEURONS} are needed"
+    groups = {"plateau": members["plateau"]}
+    for name in GROUPS[1:]:
+        by_influence = members[name][np.argsort(-influence[members[name]], kind="stable")]
+        if len(by_influence) >= m:
+            groups[name] = by_influence[np.linspace(0, len(by_influence) - 1, m).round().astype(int)]
+    return groups, ""
+
+
+def _too_few(n_positions: int) -> str:
+    if n_positions >= MIN_POSITIONS:
+        return ""
+    return f"{n_positions or 'no'} positions of this class; at least {MIN_POSITIONS} are needed"
+
+
+def _class_groups(
+    values: Array, document: Index, influence: Array, groups: Mapping[str, Index], rng: np.random.Generator
+) -> dict[str, dict[str, Assessment]]:
+    """Every measure of every group at positions `values` (T, N)."""
+    sample = Sample(values, document, correlation(values), influence)
+    m = len(groups["plateau"])
+    shared = noise_floor(sample, m, rng)
+    return {name: assess(sample, groups[name], shared, rng) if name in groups else {} for name in GROUPS}
+
+
+def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> dict[str, Any]:
+    """The columns of one row from its assessment, NaN where there is none."""
+    nan = float("nan")
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, "estimate", "low", "high"), nan)
+    del row["n_positions"]
+    row |= {"n_neurons": n_neurons, "n_null": 0, "verdict": None, "reason": reason}
+    if found is None:
+        return row | {"reason": reason or "the regime has fewer neurons than the core of the plateau"}
+    row |= {"estimate": found.estimate, "low": found.low, "high": found.high}
+    for null in NULLS:
+        one = found.nulls[null]
+        row |= {f"{null}_mean": one.mean, f"{null}_low": one.low, f"{null}_high": one.high, f"p_{null}": one.p}
+    row["n_null"] = found.nulls["any"].n_draws
+    if name in QUALITIES:
+        row["p"] = max(found.nulls[null].p for null in GROUP_NULLS)
+    if np.isnan(found.low):
+        few = f"fewer than {MIN_DOCUMENTS} documents hold positions of the class"
+        same = "it stays the same whichever documents are left out"
+        row["reason"] = f"no interval: {few if n_documents < MIN_DOCUMENTS else same}"
+    return row | {"planted": found.planted, "power": found.power, "overlap": found.overlap}
+
+
+def _evidence(row: Mapping[str, Any], found: list[dict[str, Any]]) -> ModuleEvidence:
+    null_mean = max(row[f"{null}_mean"] for null in GROUP_NULLS)
+    named = {name: row[name] for name in ("estimate", "low", "high", "p", "q", "planted", "power", "reason")}
+    (p_correlation,) = (
+        each["p"]
+        for each in found
+        if (each["token_class"], each["group"], each["measure"]) == (row["token_class"], "plateau", "mg_q")
+    )
+    return ModuleEvidence(null_mean=null_mean, p_correlation=p_correlation, **named)
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run and class: the verdict on the plateau, with what it rests on."""
+    return "\n".join(_class_answer(key, group) for key, group in by_group(table, ("run", "token_class")))
+
+
+def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
+    run, token_class = key
+    rows = {row["measure"]: row for row in group.filter(pl.col("group") == "plateau").iter_rows(named=True)}
+    q, mg, absolute = rows["signed_q"], rows["mg_q"], rows["abs_q"]
+    head = (
+        f"- `{run}`, {token_class} tokens: that plateau neurons form no modules is **{q['verdict']}**: {q['reason']}."
+    )
+    if np.isnan(q["estimate"]):
+        return head
+    nulls = "; ".join(f"{words} {q[f'{null}_mean']:.3g} (p = {q[f'p_{null}']:.2g})" for null, words in _OF_NULL.items())
+    interval = "" if np.isnan(q["low"]) else f" ({q['low']:.3g} to {q['high']:.3g})"
+    return head + (
+        f" Signed Q of the {q['n_neurons']} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}; {nulls}. "
+        f"Without noise and common mode {mg['estimate']:.3g} (q = {mg['q']:.2g}); on |r|, as the papers do, "
+        f"{absolute['estimate']:.3g}, where noise alone gives {absolute['noise_low']:.3g} to "
+        f"{absolute['noise_high']:.3g} ({q['n']} documents, {q['n_positions']} positions of each class)."
+    )
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """Signed modularity and `mg_q` of every group, the sweep for the plateau only."""
+    columns = [*KEYS, "estimate", "low", "high", *(f"{null}_mean" for null in NULLS), "p", "q"]
+    wanted = pl.col("measure").is_in(["signed_q", "mg_q"]) | (pl.col("group") == "plateau")
+    return table.filter(wanted).select(columns).head(60)
+
+
+ANALYSIS = Analysis(
+    chapter="Clustering",
+    keys=KEYS,
+    unit="modularity; communities; index",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart("modularity", tables=("modularity",)),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    uses=("plateau_stability",),
+)

@@ -1,0 +1,306 @@
+"""Do the weights of rare-token neurons have heavier-tailed spectra than random groups of neurons?
+
+For each side of the MLP (`in`, `gate` where there is one, `out`) the rows of a group of m neurons are standardised over
+the d columns, and C = Z Z^T / d is their correlation matrix. `hill_alpha` is the tail index of its eigenvalues from the
+largest tenth (the share above x falls as x^-alpha; a lower alpha is a heavier tail), with a scan at 5, 20 and 30 %;
+`csn_alpha` the density exponent above the threshold that the Kolmogorov-Smirnov distance chooses; `edge_share` the
+share of eigenvalues above what independent rows would give at this m and d; `stable_rank` and `spectral_entropy` say
+how evenly the eigenvalues share their sum. All of them depend on m, so every group is measured at the size of the
+plateau's stable core (at most 100): the power-law and decay groups, and a larger plateau, as the mean over ten random
+subgroups.
+
+The plateau is compared with 249 random groups each of any neurons, of neurons matched on influence, and matched on the
+length of their rows (they may hold plateau neurons, which makes the test careful); `p` is the largest of the three.
+`permuted_mean` is the group with the values of every row permuted: no correlations at all. The claim, a lower
+`hill_alpha` than random groups, is `supported` if q < 0.05 and the interval lies below the mean of the closest null,
+`contradicted` if not and a quarter less would have been seen.
+
+Intervals come from random halves of the d columns, their own bias taken out: they say what other columns would give.
+
+Caveats: with m = 50 the largest tenth is 5 eigenvalues, and the tail index itself has an error of 45 %. The columns of
+a weight matrix are not a sample of anything, so an interval over columns is a measure of how few of them decide. A
+power law of fewer than 50 eigenvalues (`n_tail`) is no claim. Groups of a few dozen rows say nothing about how well a
+layer is trained, for which such exponents of whole layers are read. One direction that all rows share is one large
+eigenvalue, lowers every alpha, and shows as a low `stable_rank`: that is alignment, not a power law. The plateau is
+that of the rare tokens.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 5; Martin and Mahoney (2021), JMLR 22, 165 (spectra of weights);
+Hill (1975), Annals of Statistics 3, 1163.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from queries import Analysis, Chart, by_group
+from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.power_law import fit_power_law
+from queries.stats.spectra import (
+    MEASURES,
+    Columns,
+    column_intervals,
+    edge,
+    measure,
+    permuted_rows,
+    spectra,
+    standardise,
+)
+from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+KEYS = ("run", "side", "group", "measure")
+GROUPS = ("decay", "plateau", "power_law")
+NULLS = ("any", "influence", "norm")
+CLAIM = "hill_alpha"
+N_GROUPS, N_SUBGROUPS, N_HALVES, N_PERMUTED = 249, 10, 99, 99
+MIN_SIZE, MAX_SIZE = 5, 100
+LEVEL, VISIBLE_DROP = 0.05, 0.25
+COLUMNS = {
+    "n_neurons": "Neurons of the group.",
+    "m": "Rows of the groups that are compared.",
+    "edge": "Upper Marchenko-Pastur edge at this m and d.",
+    "n_tail": "For `csn_alpha`: eigenvalues above the threshold; below 50 the exponent is no claim.",
+    "column_bias": "Mean over halves of the columns minus the estimate; taken out of the interval.",
+    "null_mean": "Mean over random groups of any neurons.",
+    "null_low": "Low end of 95 % of them.",
+    "null_high": "High end of 95 % of them.",
+    "influence_mean": "Mean over random groups matched on influence; plateau only, as the next and all p.",
+    "norm_mean": "Mean over random groups matched on the length of the rows.",
+    "permuted_mean": "Mean with the values of every row permuted.",
+    "p_any": "p against groups of any neurons: lower for the alphas, else two-sided.",
+    "p_influence": "p against groups matched on influence.",
+    "p_norm": "p against groups matched on length.",
+    "p": "Largest of them; matched groups are left out where the plateau fills its strata.",
+    "critical": "Value below which all of them are below 0.05.",
+    "q": "Benjamini-Hochberg q of `p` over the sides of the run, per measure.",
+    "verdict": "Heavier tails than random groups: `supported`, `contradicted` or `undecidable`; plateau only.",
+    "reason": "Why, in words, or why there is no number.",
+}
+_TEXT = (*KEYS, "verdict", "reason")
+_COUNT = ("n", "n_neurons", "m", "n_tail")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of one run: standardised `rows` (N, d), their lengths (N,), influences (N,), members of each group."""
+
+    rows: Array
+    length: Array
+    influence: Array
+    members: dict[str, Index]
+
+    @property
+    def size(self) -> int:
+        """Rows of the groups that are compared; 0 where the plateau is too small."""
+        m = min(len(self.members["plateau"]), MAX_SIZE)
+        return m if m >= MIN_SIZE else 0
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """One row per run, side, group and measure; `n` counts the columns."""
+    rows: list[dict[str, Any]] = []
+    for (run,), of_run in by_group(frame, ("run",)):
+        found: list[dict[str, Any]] = []
+        for (side,), part in by_group(of_run, ("side",)):
+            found += [{"run": run, "side": side, **row} for row in _side_rows(_read(part), rng)]
+        _add_q(found)
+        rows += found
+    floats = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
+    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(floats).fill_null(float("nan"))).sort(KEYS)
+
+
+def _read(part: pl.DataFrame) -> Side:
+    """The neurons of one side whose weights are finite and differ."""
+    raw = part["weight"].list.to_array(part["weight"].list.len()[0]).to_numpy().astype(np.float64)  # (N, d)
+    rows = standardise(raw)
+    kept = np.isfinite(rows).all(axis=1)
+    regime = part["regime"].to_numpy()[kept]
+    core = part["is_core"].fill_null(False).to_numpy()[kept]
+    members = {group: np.flatnonzero((regime == group) & (core | (group != "plateau"))) for group in GROUPS}
+    influence = part["influence"].fill_null(float("nan")).to_numpy()[kept]
+    return Side(rows[kept], np.linalg.norm(raw[kept], axis=1), np.nan_to_num(influence), members)
+
+
+def _side_rows(side: Side, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The rows of one side, without its keys and q."""
+    m, d = side.size, side.rows.shape[1]
+    if not m:
+        n = len(side.members["plateau"])
+        why = f"the plateau's core has {n} neurons with weights; at least {MIN_SIZE} are needed"
+        return [_empty(group, name, side, why) for group in GROUPS for name in MEASURES]
+    anyone = random_groups(np.arange(m), len(side.rows), N_GROUPS, rng)
+    null = measure(spectra(side.rows, anyone), d)  # (B, K)
+    rows = []
+    for group, members in side.members.items():
+        if len(members) < m:
+            why = f"the group has {len(members)} neurons with weights; {m} are needed for equal sizes"
+            rows += [_empty(group, name, side, why) for name in MEASURES]
+            continue
+        drawn = (
+            members[None] if len(members) == m else members[random_groups(np.arange(m), len(members), N_SUBGROUPS, rng)]
+        )
+        values = spectra(side.rows, drawn)
+        found = measure(values, d).mean(axis=0)
+        columns = column_intervals(side.rows, drawn, found, N_HALVES, rng)
+        extra = _comparison(side, found, null, drawn[0], rng) if group == "plateau" else [{} for _ in MEASURES]
+        for i, name in enumerate(MEASURES):
+            row = _empty(group, name, side, "") | _numbers(found[i], columns, null[:, i], i) | extra[i]
+            if name == "csn_alpha" and len(drawn) == 1:
+                row["n_tail"] = fit_power_law(values[0][values[0] > 0]).n_tail
+            if np.isnan(row["estimate"]):
+                row["reason"] = f"the {m} eigenvalues have no tail to fit"
+            rows.append(row)
+    return rows
+
+
+def _empty(group: str, name: str, side: Side, reason: str) -> dict[str, Any]:
+    """A row without numbers."""
+    m, d = side.size, side.rows.shape[1]
+    return {
+        "group": group, "measure": name, "n": d, "n_neurons": len(side.members[group]), "m": m or None,
+        "edge": edge(m, d) if m else None, "reason": reason, "estimate": None,
+        "verdict": UNDECIDABLE if group == "plateau" and name == CLAIM else None,
+    }  # fmt: skip
+
+
+def _numbers(found: float, columns: Columns, null: Array, i: int) -> dict[str, Any]:
+    """Estimate, interval and null of measure `i`."""
+    known = null[np.isfinite(null)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (float("nan"), float("nan"))
+    return {
+        "estimate": float(found), "low": float(columns.low[i]), "high": float(columns.high[i]),
+        "column_bias": float(columns.bias[i]), "null_mean": float(known.mean()) if len(known) else float("nan"),
+        "null_low": float(low), "null_high": float(high),
+    }  # fmt: skip
+
+
+def _comparison(
+    side: Side, found: Array, null: Array, members: Index, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """For every measure of the plateau: matched nulls, permuted rows, p."""
+    d, n = side.rows.shape[1], len(side.rows)
+    nulls = {"any": null}
+    for name, values in (("influence", side.influence), ("norm", side.length)):
+        if (stratum := _matching(values, members)) is not None:
+            nulls[name] = measure(spectra(side.rows, random_groups(members, n, N_GROUPS, rng, stratum)), d)
+    permuted = measure(permuted_rows(side.rows, members, N_PERMUTED, rng), d)
+    rows = []
+    for i, name in enumerate(MEASURES):
+        tail = "less" if "alpha" in name else "two"
+        p = {each: monte_carlo_p(float(found[i]), drawn[:, i], tail) for each, drawn in nulls.items()}
+        rows.append(
+            {
+                **{f"{each}_mean": float(drawn[:, i].mean()) for each, drawn in nulls.items() if each != "any"},
+                "permuted_mean": float(permuted[:, i].mean()), **{f"p_{each}": value for each, value in p.items()},
+                "p": max(p.values()),
+                "critical": min(float(np.nanquantile(each[:, i], LEVEL)) for each in nulls.values()),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _matching(values: Array, members: Index) -> Index | None:
+    """The finest strata of `values` (N,) in which the members are at most half; None where they are more in all.
+
+    Groups from a stratum that the members fill would be the members again, and no null.
+    """
+    for n_strata in (10, 5, 3, 2):
+        stratum = strata(values, n_strata)
+        pool, taken = np.bincount(stratum, minlength=n_strata), np.bincount(stratum[members], minlength=n_strata)
+        if (2 * taken <= pool).all():
+            return stratum
+    return None
+
+
+def _add_q(rows: list[dict[str, Any]]) -> None:
+    """Put `q` in the rows of one run that have a `p`, and the verdict in those of the claim."""
+    for name in MEASURES:
+        family = [row for row in rows if row["measure"] == name and "p" in row]
+        for row, q in zip(family, benjamini_hochberg(np.array([row["p"] for row in family])), strict=True):
+            row["q"] = float(q)
+            if name == CLAIM and not row["reason"]:
+                row["verdict"], row["reason"] = decide(row)
+
+
+def decide(row: dict[str, Any]) -> tuple[str, str]:
+    """The verdict on a lower alpha than random groups, and why."""
+    means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
+    closest = max((name for name in NULLS if f"p_{name}" in row), key=lambda name: float(row[f"p_{name}"]))
+    kind = {"any": "any neurons", "influence": "influence-matched neurons", "norm": "length-matched neurons"}[closest]
+    mean, q = row[means[closest]], row["q"]
+    compared = (
+        f"alpha {row['estimate']:.3g} against {mean:.3g} in random groups of {kind}, the closest null (q = {q:.2g})"
+    )
+    if q < LEVEL and row["high"] < mean:
+        return SUPPORTED, compared
+    least = (1 - VISIBLE_DROP) * mean
+    if q >= LEVEL and row["low"] > least and row["critical"] > least:
+        return CONTRADICTED, f"{compared}, and a quarter less would have been seen"
+    if q < LEVEL:
+        return UNDECIDABLE, f"{compared}, but the interval reaches {row['high']:.3g}"
+    return UNDECIDABLE, f"{compared}, and a quarter less would not be told from chance"
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run and side."""
+    claim = table.filter(pl.col("measure") == CLAIM)
+    return "\n".join(_side_answer(key, group) for key, group in by_group(claim, ("run", "side")))
+
+
+def _side_answer(key: tuple[Any, ...], part: pl.DataFrame) -> str:
+    run, side = key
+    rows = {row["group"]: row for row in part.iter_rows(named=True)}
+    plateau = rows["plateau"]
+    head = f"- `{run}`, side `{side}`: heavier tails of rare-token neurons are **{plateau['verdict']}**: "
+    head += f"{plateau['reason']}."
+    if np.isnan(plateau["estimate"]):
+        return head
+    read = ", ".join(
+        f"{name.replace('_', ' ')} {row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+        for name, row in sorted(rows.items(), key=lambda pair: ("plateau", "power_law", "decay").index(pair[0]))
+        if not np.isnan(row["estimate"])
+    )
+    return f"{head} Alpha: {read} ({plateau['m']} of {plateau['n_neurons']} plateau neurons, {plateau['n']} columns)."
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The tail index and the share above the edge."""
+    columns = [
+        *KEYS,
+        "estimate",
+        "low",
+        "high",
+        "m",
+        "null_mean",
+        "null_low",
+        "null_high",
+        "permuted_mean",
+        "q",
+        "verdict",
+    ]
+    return table.filter(pl.col("measure").is_in([CLAIM, "csn_alpha", "edge_share"])).select(columns).head(60)
+
+
+ANALYSIS = Analysis(
+    chapter="Weights",
+    keys=KEYS,
+    unit="exponents, shares and ranks",
+    resampled="columns of the weights",
+    columns=COLUMNS,
+    chart=Chart("group_spectra", tables=("spectra",)),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("weights.weight", "neuron_tokens.delta_loss"),
+    uses=("plateau_stability",),
+)

@@ -1,0 +1,129 @@
+"""How neurons correlate within a group and with all others: means and shares over pairs, for many groups at once.
+
+Every measure but the median is a mean of some f(r_ij) over pairs. Over the pairs of a group and the rest it is the
+group's row totals less the pairs within, so a random group costs no more than its own m x m block.
+Shapes: T positions, N neurons, B groups of m.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from queries.stats.dimension import correlation, unit_columns
+from queries.stats.nulls import circular_shifts
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+Index = NDArray[np.int64]
+
+STRONG, NEGATIVE, ANGLES = 0.5, -0.1, (80.0, 100.0)
+_RIGHT_ANGLE = float(np.cos(np.radians(ANGLES[0])))
+# Measures of pairs; the last is of the cosine of raw activation profiles, the others of Pearson's r
+PAIRS: Mapping[str, Callable[[Floats], NDArray[np.generic]]] = {
+    "mean_r": lambda r: r,
+    "share_positive": lambda r: r > 0,
+    "share_strong": lambda r: np.abs(r) > STRONG,
+    "share_negative": lambda r: r < NEGATIVE,
+    "mean_abs_r": np.abs,
+    "share_orthogonal": lambda cosine: np.abs(cosine) <= _RIGHT_ANGLE,
+}
+WITHIN = (*PAIRS, "median_r")
+BETWEEN = tuple(PAIRS)
+# What a statistic holds, in order: pairs within the group, then pairs of the group and all other neurons
+MEASURES = (*(("within", name) for name in WITHIN), *(("rest", name) for name in BETWEEN))
+_BLOCK = 1 << 21
+
+
+def group_coactivation(values: Floats) -> Callable[[Index], Array]:
+    """A function that gives the measures (B, 13) of groups (B, m) of the neurons in `values` (T, N)."""
+    r, cosine = correlation(values), _gram(unit_columns(values, is_centred=False))
+    # sums over all other neurons, (N,) each; the neuron itself is taken out
+    rows = {name: _row_sums(cosine if name == "share_orthogonal" else r, f) for name, f in PAIRS.items()}
+
+    def of_groups(groups: Index) -> Array:
+        step = max(1, _BLOCK // groups.shape[1] ** 2)
+        return np.concatenate([_measure(r, cosine, rows, groups[i : i + step]) for i in range(0, len(groups), step)])
+
+    return of_groups
+
+
+def _gram(unit: Floats) -> NDArray[np.float32]:
+    product: NDArray[np.float32] = (unit.T @ unit).astype(np.float32)
+    return product
+
+
+def _row_sums(matrix: Floats, of_pair: Callable[[Floats], NDArray[np.generic]]) -> Array:
+    """Sum over the other neurons of f of each row of `matrix` (N, N): (N,)."""
+    sums: Array = of_pair(matrix).sum(axis=1, dtype=np.float64) - of_pair(np.diagonal(matrix)).astype(np.float64)
+    return sums
+
+
+def _measure(r: Floats, cosine: Floats, rows: Mapping[str, Array], groups: Index) -> Array:
+    """The measures (B, 13) of `groups` (B, m)."""
+    m, n = groups.shape[1], len(r)
+    i, j = np.triu_indices(m, 1)
+    pairs, angles = r[groups[:, i], groups[:, j]], cosine[groups[:, i], groups[:, j]]  # (B, m (m - 1) / 2)
+    sums = {
+        name: f(angles if name == "share_orthogonal" else pairs).sum(axis=1, dtype=np.float64)
+        for name, f in PAIRS.items()
+    }
+    within = [total / len(i) for total in sums.values()]
+    n_rest = m * (n - m)
+    rest = [(rows[name][groups].sum(axis=1) - 2.0 * sums[name]) / (n_rest or np.nan) for name in PAIRS]
+    return np.stack([*within, np.median(pairs, axis=1), *rest], axis=1)
+
+
+def member_coactivation(values: Floats, members: Index) -> Array:
+    """The measures (13,) of one group `members` (m,) at `values` (T, N), from m x N products only."""
+    return _of_units(_units(values[:, members]), _units(np.delete(values, members, axis=1)))
+
+
+def shift_null(values: Floats, document: Index, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
+    """The measures (n_draws, 13) with the group turned in circles within documents, the rest as it is: its noise floor.
+
+    A neuron keeps its values and its mean in every document, so what documents do to all neurons stays.
+    """
+    outside = _units(np.delete(values, members, axis=1))
+    turned = circular_shifts(values[:, members], document, n_draws, rng)
+    return np.array([_of_units(_units(each), outside) for each in turned])
+
+
+_Units = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _units(values: Floats) -> _Units:
+    """Columns of unit length, centred and as they are."""
+    return unit_columns(values), unit_columns(values, is_centred=False)
+
+
+def _of_units(inside: _Units, outside: _Units) -> Array:
+    """The measures (13,) of a group (T, m) and the rest (T, N - m)."""
+    i, j = np.triu_indices(inside[0].shape[1], 1)
+    within, rest = ([_gram(each)[i, j] for each in inside], [a.T @ b for a, b in zip(inside, outside, strict=True)])
+    means = [
+        f(pairs[name == "share_orthogonal"]).mean(dtype=np.float64) if pairs[0].size else np.nan
+        for pairs in (within, rest)
+        for name, f in PAIRS.items()
+    ]
+    return np.array([*means[: len(PAIRS)], np.median(within[0]), *means[len(PAIRS) :]])
+
+
+def noise_floor(n_positions: int) -> dict[str, float]:
+    """What independent Gaussian neurons give at `n_positions`: the expectation of each measure of r.
+
+    (r + 1) / 2 has the law Beta(a, a), a = (T - 2) / 2, and E|r| = Gamma((T - 1)/2) / (sqrt(pi) Gamma(T/2)), which is
+    close to sqrt(2 / (pi T)). Source: Fisher (1915), Biometrika 10, 507.
+
+    >>> floor = noise_floor(100)
+    >>> round(floor["mean_abs_r"], 3), round(floor["share_negative"], 3)
+    (0.08, 0.161)
+    """
+    a = 0.5 * (n_positions - 2)
+    size = np.exp(special.gammaln((n_positions - 1) / 2) - special.gammaln(n_positions / 2)) / np.sqrt(np.pi)
+    return {
+        "mean_r": 0.0, "median_r": 0.0, "share_positive": 0.5,
+        "share_strong": 2 * float(stats.beta.sf((1 + STRONG) / 2, a, a)),
+        "share_negative": float(stats.beta.cdf((1 + NEGATIVE) / 2, a, a)), "mean_abs_r": float(size),
+    }  # fmt: skip

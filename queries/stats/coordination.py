@@ -1,0 +1,268 @@
+"""Groups of neurons compared at equal numbers of positions and neurons, with random groups and documents left out.
+
+A statistic of a group is a row of K numbers. It is computed for a group, for random groups of the same size (free,
+matched on activation, matched on influence), and without some of the documents; rare and common positions are compared
+on the same neurons, the same random groups, and as many positions of each document.
+Shapes: T positions, N neurons, m neurons of a group, B random groups, G sets of documents, K numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.groups import monte_carlo_p, random_groups, strata
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+CLASSES = ("rare", "common")
+CONTRAST = "rare_minus_common"
+GROUPS = ("plateau", "power_law", "decay")
+NULLS = ("any", "activation", "influence")
+N_GROUPS = 1000
+# Draws of positions from the class that has more of them; what is measured is averaged over the draws
+N_SAMPLES = 4
+MAX_SETS = 20
+MIN_NEURONS = 5
+MIN_POSITIONS = 30
+# Strata of mean and of variance of the activation (crossed), and at most so many of influence
+N_ACTIVATION_STRATA, N_INFLUENCE_STRATA = 5, 10
+# Neurons of a stratum of influence for each of a group: the plateau leads by influence, and a stratum that holds
+# hardly anyone else would compare it with itself
+POOL = 4
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is compared with what, on the neurons that vary at the positions of every class.
+
+    `values` (T, N), `document` (T,); `samples` the draws of positions of each class, each sorted; `members` (m,) of
+    each group; `draws` (B, m) of each group and null; `reasons` says why a class or a group has no answer.
+    """
+
+    values: Floats
+    document: Index
+    samples: Mapping[str, list[Index]]
+    members: Mapping[str, Index]
+    draws: Mapping[str, Mapping[str, Index]]
+    reasons: Mapping[str, str]
+
+    def reason(self, token_class: str, group: str) -> str:
+        """Why there is no estimate for this class and group; empty where there is one."""
+        classes = CLASSES if token_class == CONTRAST else (token_class,)
+        return next((self.reasons[name] for name in (*classes, group) if self.reasons.get(name)), "")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One class and group: the statistic `value` (K,), `left_out` (G, K), and `nulls` (B, K) by name."""
+
+    value: Array
+    left_out: Array
+    nulls: Mapping[str, Array]
+
+    def __sub__(self, other: "Found") -> "Found":
+        """The difference of two classes: same neurons, same random groups, same documents left out."""
+        nulls = {name: null - other.nulls[name] for name, null in self.nulls.items()}
+        return Found(self.value - other.value, self.left_out - other.left_out, nulls)
+
+
+def equal_samples(
+    document: Index, is_rare: Flags, rng: np.random.Generator, n: int = N_SAMPLES
+) -> dict[str, list[Index]]:
+    """Draws of as many rare as common rows from every document, sorted; one draw where a class is used up.
+
+    Drawn document by document, so that the classes differ in their tokens and not in their documents. With one class
+    only, all of its rows.
+
+    >>> samples = equal_samples(np.zeros(5, dtype=np.int64), np.arange(5) < 2, np.random.default_rng(0), 3)
+    >>> [len(samples[name]) for name in ("rare", "common")], len(samples["common"][0])
+    ([1, 3], 2)
+    """
+    rows = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare)}
+    if any(len(each) == 0 for each in rows.values()):
+        return {name: [each] for name, each in rows.items()}
+    codes = np.unique(document, return_inverse=True)[1]
+    size = np.minimum(*(np.bincount(codes[each], minlength=codes.max() + 1) for each in rows.values()))
+    samples = {}
+    for name, each in rows.items():
+        is_used_up = len(each) == size.sum()
+        samples[name] = [each] if is_used_up else [_draw(each, codes[each], size, rng) for _ in range(n)]
+    return samples
+
+
+def _draw(rows: Index, code: Index, size: Index, rng: np.random.Generator) -> Index:
+    """`size` (D,) of the `rows` of each document, sorted."""
+    order = np.lexsort((rng.random(len(rows)), code))
+    start = np.searchsorted(code[order], np.arange(len(size)))
+    place = np.arange(len(rows)) - start[code[order]]
+    return np.sort(rows[order[place < size[code[order]]]])
+
+
+def varying(values: Floats) -> Flags:
+    """Which columns (N,) of `values` (T, N) are not constant, up to rounding.
+
+    >>> varying(np.array([[1.0, 2.0], [1.0, 3.0]]))
+    array([False,  True])
+    """
+    if not len(values):
+        return np.zeros(values.shape[1], dtype=bool)
+    low, high = values.min(axis=0), values.max(axis=0)
+    varies: Flags = high - low > 1e-6 * np.maximum(np.abs(low), np.abs(high))
+    return varies
+
+
+def design(
+    values: Floats, document: Index, is_rare: Flags, regime: NDArray[np.object_], is_core: Flags, influence: Array,
+    rng: np.random.Generator, n_groups: int = N_GROUPS,
+) -> Design:  # fmt: skip
+    """The comparisons for activations `values` (T, N) at positions of `document` (T,) and class `is_rare` (T,).
+
+    `regime`, `is_core` and `influence` (N,) describe the neurons. All groups have the size m of the plateau's stable
+    core: of power law and decay, m neurons evenly spread over the regime's ranks.
+    """
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        values, document, is_rare = values[finite], document[finite], is_rare[finite]
+    samples = equal_samples(document, is_rare, rng)
+    reasons = {name: _too_few(len(samples[name][0])) for name in CLASSES}
+    kept = np.isfinite(influence)
+    for name in CLASSES:
+        for rows in samples[name] if not reasons[name] else ():
+            kept &= varying(values[rows])
+    if not kept.all():
+        values, influence, regime, is_core = values[:, kept], influence[kept], regime[kept], is_core[kept]
+    members, missing = _members(regime, is_core, influence)
+    draws: dict[str, dict[str, Index]] = {}
+    if members and not all(reasons[name] for name in CLASSES):
+        draws = _draws(values, influence, members, rng, n_groups)
+    return Design(values, document, samples, members, draws, {**reasons, **missing})
+
+
+def _too_few(n_positions: int) -> str:
+    if n_positions >= MIN_POSITIONS:
+        return ""
+    return f"{n_positions or 'no'} positions of the class can be compared; at least {MIN_POSITIONS} are needed"
+
+
+def _members(regime: NDArray[np.object_], is_core: Flags, influence: Array) -> tuple[dict[str, Index], dict[str, str]]:
+    """Members of each group, all as many as the plateau's core has, and why a group has none."""
+    plateau = np.flatnonzero((regime == "plateau") & is_core)
+    m = len(plateau)
+    if m < MIN_NEURONS:
+        short = f"the stable core of the plateau has {m} neurons that vary; at least {MIN_NEURONS} are needed"
+        return {}, dict.fromkeys(GROUPS, short)
+    members, reasons = {"plateau": plateau}, {}
+    for name in GROUPS[1:]:
+        of_regime = np.flatnonzero(regime == name)
+        ranked = of_regime[np.argsort(-influence[of_regime], kind="stable")]
+        if len(ranked) < m:
+            reasons[name] = f"the regime has {len(ranked)} neurons, fewer than the {m} of the plateau's core"
+        else:
+            members[name] = ranked[np.linspace(0, len(ranked) - 1, m).round().astype(np.int64)]
+    return members, reasons
+
+
+def _draws(
+    values: Floats, influence: Array, members: Mapping[str, Index], rng: np.random.Generator, n_groups: int
+) -> dict[str, dict[str, Index]]:
+    """Random groups (n_groups, m) for each group and null; those of any neurons serve all groups."""
+    mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
+    n = N_ACTIVATION_STRATA
+    by_activation = strata(mean, n) * n + strata(variance, n)
+    n_strata = len(influence) // (POOL * len(members["plateau"]))
+    by_influence = strata(influence, min(max(n_strata, 1), N_INFLUENCE_STRATA))
+    anyone = random_groups(members["plateau"], len(influence), n_groups, rng)
+    return {
+        name: {
+            "any": anyone,
+            "activation": random_groups(each, len(influence), n_groups, rng, by_activation),
+            "influence": random_groups(each, len(influence), n_groups, rng, by_influence),
+        }
+        for name, each in members.items()
+    }
+
+
+def assess(
+    plan: Design,
+    of_groups: Callable[[Floats], Callable[[Index], Array]],
+    of_members: Callable[[Floats, Index], Array],
+    rng: np.random.Generator,
+) -> dict[tuple[str, str], Found]:
+    """The statistic of every class and group with an answer, and of the contrast of the classes.
+
+    `of_groups(values)` prepares positions (T, N) and returns a function of groups (B, m) that gives (B, K);
+    `of_members(values, members)` gives (K,) of one group, without what only many groups are worth.
+    """
+    documents = np.unique(np.concatenate([plan.document[each[0]] for each in plan.samples.values()]))
+    part = rng.permutation(len(documents)) % min(MAX_SETS, max(1, len(documents)))
+    names = [name for name in GROUPS if name in plan.members]
+    found: dict[tuple[str, str], Found] = {}
+    for token_class in CLASSES:
+        if plan.reasons[token_class] or not names:
+            continue
+        parts: dict[str, list[Found]] = {name: [] for name in names}
+        for rows in plan.samples[token_class]:
+            values = plan.values[rows]
+            statistic = of_groups(values)
+            set_of = part[np.searchsorted(documents, plan.document[rows])]
+            shared = {"any": statistic(plan.draws[names[0]]["any"])}
+            for name in names:
+                null = shared | {each: statistic(plan.draws[name][each]) for each in NULLS[1:]}
+                value = statistic(plan.members[name][None])[0]
+                parts[name].append(Found(value, _left_out(values, set_of, plan.members[name], of_members), null))
+        found |= {(token_class, name): _mean(each) for name, each in parts.items()}
+    for name in names:
+        if all((token_class, name) in found for token_class in CLASSES):
+            found[CONTRAST, name] = found["rare", name] - found["common", name]
+    return found
+
+
+def _left_out(values: Floats, set_of: Index, members: Index, of_members: Callable[[Floats, Index], Array]) -> Array:
+    """The statistic (G, K) without one set of documents at a time."""
+    return np.array([of_members(values[set_of != each], members) for each in np.unique(set_of)])
+
+
+def _mean(parts: list[Found]) -> Found:
+    """Mean over draws of positions."""
+    nulls = {name: np.mean([each.nulls[name] for each in parts], axis=0) for name in parts[0].nulls}
+    value, left_out = (np.mean([getattr(each, name) for each in parts], axis=0) for name in ("value", "left_out"))
+    return Found(np.asarray(value), np.asarray(left_out), nulls)
+
+
+def n_documents(plan: Design, token_class: str) -> int:
+    """Documents that hold positions of the class, of both classes for the contrast."""
+    classes = CLASSES if token_class == CONTRAST else (token_class,)
+    return min(len(np.unique(plan.document[plan.samples[name][0]])) for name in classes)
+
+
+def jackknife_reach(left_out: Array) -> Array:
+    """Half-width (K,) of 95 % intervals from values (G, K) without one set of documents; NaN below 5 sets.
+
+    Student's t with G - 1 degrees of freedom times sqrt((G - 1) / G * sum of squares about the mean).
+    Source: Kott (2001), Journal of Official Statistics 17, 521.
+
+    >>> jackknife_reach(np.array([[0.9], [1.1], [1.0], [1.0], [1.0]])).round(3)
+    array([0.351])
+    """
+    n = len(left_out)
+    if n < MIN_DOCUMENTS:
+        return np.full(left_out.shape[1], np.nan)
+    squares = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
+    reach: Array = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * squares)
+    return reach
+
+
+def null_columns(name: str, shown: Array, value: float, null: Array) -> dict[str, float]:
+    """Mean and middle 95 % of a null `shown` (B,), and the two-sided p of `value` in `null` (B,), as columns."""
+    low, high = np.quantile(shown, [0.025, 0.975])
+    return {
+        f"null_{name}_mean": float(shown.mean()), f"null_{name}_low": float(low), f"null_{name}_high": float(high),
+        f"p_{name}": monte_carlo_p(value, null),
+    }  # fmt: skip

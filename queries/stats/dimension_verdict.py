@@ -1,0 +1,72 @@
+"""The verdict on "plateau neurons span fewer dimensions than random groups": what it takes, and why in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
+
+# The papers report d95/m of 0.49 for the plateau against 0.56 for random groups: a reduction by an eighth
+REPORTED_RATIO = 0.49 / 0.56
+_WORDS = {
+    "any": "random groups",
+    "activation": "groups of equal activation mean and variance",
+    "influence": "groups of equal influence",
+}
+
+
+@dataclass(frozen=True)
+class DimensionEvidence:
+    """What a verdict rests on: `estimate` with `low` and `high`; by null its mean and two-sided p; the q of all.
+
+    `reason` says why there is no estimate or interval.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    null_mean: Mapping[str, float]
+    p: Mapping[str, float]
+    q: float
+    reason: str = ""
+
+
+def decide_dimension(evidence: DimensionEvidence) -> tuple[str, str]:
+    """`supported` (fewer dimensions than every null), `contradicted` or `undecidable`, and the reason.
+
+    Supported: below the mean of every null with q < 0.05, and so is the interval over documents. Contradicted: some
+    null is not told apart or is lower, its mean is not above the interval, and the interval excludes a reduction below
+    it by an eighth, the reported one. Undecidable: anything else.
+
+    >>> means, p = {"any": 0.56, "influence": 0.55}, {"any": 0.001, "influence": 0.002}
+    >>> decide_dimension(DimensionEvidence(0.40, 0.36, 0.44, means, p, 0.01))[0]
+    'supported'
+    """
+    e = evidence
+    if e.reason or not np.isfinite(e.low):
+        return UNDECIDABLE, e.reason or "there is no interval over documents"
+    open_nulls = [name for name, mean in e.null_mean.items() if not (e.estimate < mean and e.p[name] < LEVEL)]
+    if open_nulls:
+        return _not_beyond(e, open_nulls)
+    if e.q >= LEVEL:
+        return UNDECIDABLE, f"fewer than every null, but not among all tests of the run (q = {e.q:.2g})"
+    lowest = min(e.null_mean.values())
+    if e.high >= lowest:
+        return UNDECIDABLE, (
+            f"fewer than every null (q = {e.q:.2g}), but the interval over documents reaches {e.high:.2g}, and the "
+            f"mean of a null is {lowest:.2g}"
+        )
+    return SUPPORTED, f"fewer than every null (q = {e.q:.2g}), and so is the interval over documents"
+
+
+def _not_beyond(e: DimensionEvidence, open_nulls: list[str]) -> tuple[str, str]:
+    """The verdict on a group that is not told apart from `open_nulls`."""
+    others = [_WORDS[name] for name in e.null_mean if name not in open_nulls]
+    alike = " and ".join(f"{_WORDS[name]} ({e.null_mean[name]:.2g}, p = {e.p[name]:.2g})" for name in open_nulls)
+    head = f"not fewer than {alike}"
+    if others:
+        head = f"fewer than {' and '.join(others)}, but {head}"
+    if any(e.low > REPORTED_RATIO * e.null_mean[name] and e.high >= e.null_mean[name] for name in open_nulls):
+        return CONTRADICTED, f"{head}, and the interval excludes the reported reduction by an eighth below these"
+    return UNDECIDABLE, f"{head}, and the interval ({e.low:.2g} to {e.high:.2g}) allows for some reduction below these"

@@ -1,0 +1,180 @@
+"""Sets of neurons as points on a sphere: Gram matrices of groups, and of what the groups are compared with.
+
+A neuron is a row of unit length: its activations at the positions of a class, centred and scaled (so that the Gram
+matrix holds correlations), or its weight vector (so that it holds cosines). All distances within a group follow from
+its Gram matrix: |x_i - x_j|^2 = 2 (1 - G_ij). So one (N, N) matrix serves every group, and a null is a way to draw
+Gram matrices (B, m, m). Shapes: N neurons, C columns (positions or weights), m neurons of a group.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+Index = NDArray[np.int64]
+
+MAX_BLOCKS = 20
+N_SPIKES = 5
+
+
+def unit_rows(values: Floats, is_centred: bool) -> NDArray[np.float32]:
+    """Rows of `values` (N, C) scaled to length 1, centred first if asked; rows that vary too little become zero.
+
+    >>> unit_rows(np.array([[1.0, 3.0], [2.0, 2.0]]), is_centred=True).round(3).tolist()
+    [[-0.7070000171661377, 0.7070000171661377], [0.0, 0.0]]
+    """
+    rows = np.array(values, dtype=np.float32)
+    size = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    if is_centred and rows.size:
+        rows -= rows.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    # below this share of its size, what is left after centring is rounding
+    varies = length > 1e-5 * size
+    rows *= (varies / np.where(varies, length, 1.0)).astype(np.float32)[:, None]
+    return rows
+
+
+@dataclass(frozen=True)
+class Space:
+    """Neurons as rows of unit length, `rows` (N, C), with the `block` (C,) of each column.
+
+    A block is what is left out at once for an interval: the documents of the positions, or groups of weight columns.
+    `is_centred` says whether a row is centred before it is scaled: activations are, weights are not.
+    """
+
+    name: str
+    token_class: str
+    rows: NDArray[np.float32]
+    block: Index
+    is_centred: bool
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Neurons (N,) that vary at all."""
+        known: NDArray[np.bool_] = np.asarray(self.rows.any(axis=1))
+        return known
+
+    def gram(self, members: Index) -> Array:
+        """Gram matrix (m, m) of `members` (m,)."""
+        return gram(self.rows[members])
+
+    def leave_out(self, members: Index) -> Array:
+        """Gram matrices (G, m, m) without one group of blocks each; at most `MAX_BLOCKS` groups."""
+        codes = np.unique(self.block, return_inverse=True)[1] % MAX_BLOCKS
+        rows = self.rows[members]
+        return np.stack([gram(unit_rows(rows[:, codes != each], self.is_centred)) for each in np.unique(codes)])
+
+
+def gram(rows: Floats) -> Array:
+    """Gram matrix (m, m) of rows (m, C), its diagonal exactly the squared lengths."""
+    product: Array = (rows @ rows.T).astype(np.float64)
+    return product
+
+
+def eigen(grams: Array) -> tuple[Array, Array]:
+    """Eigenvalues (B, m), largest first, and vectors (B, m, m) of Gram matrices centred over their points."""
+    centred = grams - grams.mean(axis=1, keepdims=True) - grams.mean(axis=2, keepdims=True)
+    centred += grams.mean(axis=(1, 2))[:, None, None]
+    values, vectors = np.linalg.eigh(centred)
+    return np.maximum(values[:, ::-1], 0.0), vectors[:, :, ::-1]
+
+
+def group_grams(whole: Floats, groups: Index) -> Array:
+    """Gram matrices (B, m, m) of groups (B, m) of neurons from that of all, `whole` (N, N)."""
+    return whole[groups[:, :, None], groups[:, None, :]].astype(np.float64)
+
+
+def gaussian_grams(one: Array, n_draws: int, rng: np.random.Generator) -> Array:
+    """Gram matrices (n_draws, m, m) of m normal points with mean and covariance of the points behind `one` (m, m).
+
+    m points do not show their covariance in more than m dimensions: drawing from the m - 1 sample eigenvalues would
+    count their noise twice and give clouds that look more clustered than the data. So the covariance is that of the
+    first few components (those that noise does not explain, at most 5), less the level of the rest, plus a rest that
+    is alike in all of q directions. The points are then scaled to unit length, as the data were.
+    """
+    m = len(one)
+    values, vectors = (part[0] for part in eigen(one[None]))
+    kept, level, q = _spikes_and_rest(values[: m - 1])
+    spike = np.sqrt(np.maximum(values[:kept] - level, 0.0) / (m - 1))
+    scores = rng.standard_normal((n_draws, m, kept)) * spike
+    drawn = scores @ scores.transpose(0, 2, 1) + level * _wishart(m, q, n_draws, rng)
+    # a point is the mean plus its scores; their product with the mean is needed too
+    axes = vectors[:, :kept] / np.sqrt(np.maximum(values[:kept], 1e-300))
+    along = scores @ (axes.T @ (one.mean(axis=1) - one.mean()))  # (n_draws, m)
+    return on_sphere(drawn + along[:, :, None] + along[:, None, :] + one.mean())
+
+
+def _spikes_and_rest(values: Array) -> tuple[int, float, int]:
+    """Number of eigenvalues (m-1,) above the noise, and level and number of directions q of the noise.
+
+    Equal variance in q directions gives eigenvalues with relative variance m / q: q follows from their spread. Noise
+    ends at the Marchenko-Pastur edge, level * (1 + sqrt(m / q))^2; a tenth is added for its fluctuation.
+    """
+    for kept in range(min(N_SPIKES, (len(values) + 1) // 5) + 1):
+        rest = values[kept:]
+        level = max(float(rest.mean()), 1e-300)
+        ratio = max(float((rest**2).mean()) / level**2 - 1.0, 1e-9)  # len(rest) / q
+        if rest[0] <= 1.1 * level * (1 + np.sqrt(ratio)) ** 2:
+            break
+    return kept, level, int(np.clip(len(rest) / ratio, len(values) + 1, 10**9))
+
+
+def _wishart(m: int, q: int, n_draws: int, rng: np.random.Generator) -> Array:
+    """Gram matrices (n_draws, m, m) of m normal points in q >= m equal directions, expected length 1 (Bartlett)."""
+    lower = np.tril(rng.standard_normal((n_draws, m, m)), -1)
+    index = np.arange(m)
+    lower[:, index, index] = np.sqrt(rng.chisquare(q - index, size=(n_draws, m)))
+    product: Array = lower @ lower.transpose(0, 2, 1) / q
+    return product
+
+
+def on_sphere(grams: Array) -> Array:
+    """Gram matrices (B, m, m) of the same points scaled to unit length."""
+    length = np.sqrt(np.maximum(np.einsum("bii->bi", grams), 1e-300))
+    scaled: Array = grams / (length[:, :, None] * length[:, None, :])
+    return scaled
+
+
+def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
+    """Gram matrices of `members` whose columns are turned within each block, every neuron by its own random offset.
+
+    A neuron keeps its values, and their order within a document but for one cut; what it shares with others is lost.
+    """
+    order = np.argsort(space.block, kind="stable")
+    rows = space.rows[members][:, order]
+    _, start, size = np.unique(space.block[order], return_index=True, return_counts=True)
+    of_column = np.repeat(np.arange(len(start)), size)
+    place = np.arange(len(order)) - start[of_column]
+    drawn = np.empty((n_draws, len(members), len(members)))
+    for i in range(n_draws):
+        offset = rng.integers(0, size, size=(len(members), len(size)))[:, of_column]
+        turned = (place + offset) % size[of_column] + start[of_column]
+        drawn[i] = gram(np.take_along_axis(rows, turned, axis=1))
+    return drawn
+
+
+def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
+    """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile."""
+    rows = space.rows[members]
+    drawn = np.empty((n_draws, len(members), len(members)))
+    for i in range(n_draws):
+        drawn[i] = gram(unit_rows(rng.permuted(rows, axis=0), space.is_centred))
+    return drawn
+
+
+def planted_grams(grams: Array, strength: float, n_clusters: int, rng: np.random.Generator) -> Array:
+    """`grams` (B, m, m) with clusters of equal size planted: every neuron gets a part that its cluster shares.
+
+    That part has the share `strength` of its variance, so two neurons of a cluster correlate by `strength` more.
+
+    >>> planted_grams(np.eye(4)[None], 0.25, 2, np.random.default_rng(0))[0].sum().item()
+    5.0
+    """
+    m = grams.shape[1]
+    planted = np.empty_like(grams)
+    for i, each in enumerate(grams):
+        cluster = rng.permutation(np.arange(m) % n_clusters)
+        planted[i] = (1 - strength) * each + strength * (cluster[:, None] == cluster[None, :])
+    return planted

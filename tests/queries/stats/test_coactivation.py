@@ -1,0 +1,115 @@
+"""Coactivation against pairs counted one by one, the noise floor against draws, and the verdict's conditions."""
+
+import numpy as np
+import pytest
+
+from queries.stats.coactivation import (
+    BETWEEN,
+    MEASURES,
+    WITHIN,
+    group_coactivation,
+    member_coactivation,
+    noise_floor,
+    shift_null,
+)
+from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
+from queries.stats.nulls import circular_shifts
+
+
+def by_pairs(values, members):
+    """The measures by a plain loop over pairs, with np.corrcoef and angles in degrees."""
+    rest = np.setdiff1d(np.arange(values.shape[1]), members)
+    r = np.corrcoef(values.T)
+    length = np.linalg.norm(values, axis=0)
+    angle = np.degrees(np.arccos(np.clip(values.T @ values / np.outer(length, length), -1, 1)))
+    found = []
+    for pairs, names in (
+        ([(i, j) for a, i in enumerate(members) for j in members[a + 1 :]], WITHIN),
+        ([(i, j) for i in members for j in rest], BETWEEN),
+    ):
+        value = np.array([r[i, j] for i, j in pairs])
+        degrees = np.array([angle[i, j] for i, j in pairs])
+        of_name = {
+            "mean_r": value.mean(), "share_positive": np.mean(value > 0), "share_strong": np.mean(np.abs(value) > 0.5),
+            "share_negative": np.mean(value < -0.1), "mean_abs_r": np.abs(value).mean(),
+            "share_orthogonal": np.mean((degrees >= 80) & (degrees <= 100)), "median_r": np.median(value),
+        }  # fmt: skip
+        found += [of_name[name] for name in names]
+    return np.array(found)
+
+
+def test_against_pairs_counted_one_by_one():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((40, 25)) + rng.standard_normal((40, 1)) * rng.standard_normal(25) + rng.random(25)
+    groups = np.array([[0, 3, 7, 9, 20], [24, 1, 2, 5, 11]])
+    expected = np.array([by_pairs(values, group) for group in groups])
+    np.testing.assert_allclose(group_coactivation(values)(groups), expected, atol=2e-5)
+    for group, row in zip(groups, expected, strict=True):
+        np.testing.assert_allclose(member_coactivation(values, group), row, atol=2e-5)
+
+
+def test_all_neurons_have_no_rest():
+    found = member_coactivation(np.random.default_rng(1).standard_normal((20, 6)), np.arange(6))
+    assert [pairs for (pairs, _), value in zip(MEASURES, found, strict=True) if np.isnan(value)] == ["rest"] * 6
+
+
+def test_the_noise_floor_is_that_of_independent_neurons():
+    rng = np.random.default_rng(2)
+    found = np.mean([member_coactivation(rng.standard_normal((30, 60)), np.arange(30)) for _ in range(40)], axis=0)
+    floor = noise_floor(30)
+    for (_, name), value in zip(MEASURES, found, strict=True):
+        if name in floor:
+            assert value == pytest.approx(floor[name], abs=0.006), name
+    assert noise_floor(100)["mean_abs_r"] == pytest.approx(np.sqrt(2 / (np.pi * 100)), rel=0.01)
+
+
+def test_circular_shifts_keep_documents_and_order():
+    rng = np.random.default_rng(3)
+    document = np.repeat([4, 9, 2], [5, 1, 7])
+    values = rng.standard_normal((13, 3))
+    drawn = list(circular_shifts(values, document, 30, rng))
+    assert len(drawn) == 30
+    for turned in drawn:
+        for each in (4, 9, 2):
+            rows = document == each
+            for neuron in range(3):
+                doubled = np.tile(values[rows, neuron], 2)
+                n = rows.sum()
+                assert any(np.array_equal(doubled[k : k + n], turned[rows, neuron]) for k in range(n))
+    starts = {int(np.flatnonzero(values[6:, 0] == turned[6, 0])[0]) for turned in drawn}
+    assert len(starts) == 7
+
+
+def test_shifts_destroy_coupling_and_keep_what_documents_do():
+    rng = np.random.default_rng(4)
+    document = np.repeat(np.arange(30), 10)
+    moment = rng.standard_normal((300, 1)) + rng.standard_normal((300, 12))
+    where = rng.standard_normal((30, 1))[document] + rng.standard_normal((300, 12))
+    for values, kept in ((moment, False), (where, True)):
+        mean_r = shift_null(values, document, np.arange(6), 20, rng)[:, 0].mean()
+        assert (mean_r > 0.3) == kept
+        assert (abs(mean_r) < 0.1) == (not kept)
+
+
+MEANS = {"any": 0.10, "activation": 0.10, "influence": 0.12, "shift": 0.08}
+SMALL = dict.fromkeys(MEANS, 0.002)
+LOWER = dict.fromkeys(MEANS, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict", "words"),
+    [
+        ((False, 0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
+        ((False, 0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
+        ((False, 0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
+        ((False, 0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9), "contradicted", "equal influence"),
+        ((False, 0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
+        ((True, -0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
+        ((True, 0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),
+        ((True, 0.05, 0.04, 0.06, MEANS, SMALL, 0.01), "undecidable", "reaches 0"),
+        ((True, 0.0, np.nan, np.nan, LOWER, SMALL, 0.01, "no documents"), "undecidable", "no documents"),
+    ],
+)
+def test_verdicts(evidence, verdict, words):
+    found, reason = decide_pairs(PairEvidence(*evidence))
+    assert (found, words in reason) == (verdict, True), reason

@@ -1,0 +1,99 @@
+"""Equal samples, groups of equal size, jackknife over documents, and what is left without an answer."""
+
+import numpy as np
+import pytest
+
+from queries.stats.coordination import assess, design, equal_samples, jackknife_reach, varying
+from queries.stats.dimension import group_dimensions, member_dimensions
+
+
+def plan(rng, *, n=80, m=8, documents=10, positions=20, values=None, **changes):
+    T = documents * positions
+    inputs = {
+        "values": rng.standard_normal((T, n)).astype(np.float32) if values is None else values,
+        "document": np.repeat(np.arange(documents), positions),
+        "is_rare": np.tile(np.arange(positions) < positions // 4, documents),
+        "regime": np.array(["plateau"] * m + ["power_law"] * 30 + ["decay"] * (n - m - 30), dtype=object),
+        "is_core": np.arange(n) < m,
+        "influence": np.linspace(2, 1, n),
+    }
+    return design(**{**inputs, **changes}, rng=rng, n_groups=50)
+
+
+def test_classes_get_as_many_positions_of_every_document():
+    rng = np.random.default_rng(0)
+    document = np.sort(rng.integers(0, 7, 300))
+    is_rare = rng.random(300) < 0.3
+    is_rare[document == 3] = True
+    samples = equal_samples(document, is_rare, rng)
+    sizes = {name: {tuple(np.bincount(document[rows], minlength=7)) for rows in each} for name, each in samples.items()}
+    assert sizes["rare"] == sizes["common"]
+    assert len(sizes["rare"]) == 1
+    assert next(iter(sizes["rare"]))[3] == 0
+    for name, wanted in (("rare", True), ("common", False)):
+        for rows in samples[name]:
+            assert (is_rare[rows] == wanted).all()
+            assert (np.diff(rows) > 0).all()
+
+
+def test_groups_are_of_one_size_and_matched():
+    found = plan(np.random.default_rng(1))
+    assert {len(each) for each in found.members.values()} == {8}
+    assert found.members["power_law"][[0, -1]].tolist() == [8, 37]
+    for nulls in found.draws.values():
+        assert all(each.shape == (50, 8) for each in nulls.values())
+    # 80 neurons and 4 x 8 in a stratum leave two strata, and the plateau is in the upper one
+    assert found.draws["plateau"]["influence"].max() < 40
+    assert found.draws["decay"]["influence"].max() > 70
+
+
+def test_constant_neurons_and_rows_with_gaps_are_left_out():
+    rng = np.random.default_rng(2)
+    values = rng.standard_normal((200, 80)).astype(np.float32)
+    values[:, 3] = 7.0
+    values[5, 50] = np.nan
+    found = plan(rng, values=values)
+    assert found.values.shape == (199, 79)
+    assert len(found.members["plateau"]) == 7
+    assert varying(np.zeros((0, 3))).tolist() == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"is_core": np.zeros(80, dtype=bool)}, "stable core"),
+        ({"regime": np.array([None] * 80, dtype=object)}, "stable core"),
+        ({"is_rare": np.zeros(200, dtype=bool)}, "no positions of the class"),
+        ({"is_rare": np.arange(200) < 10}, "10 positions"),
+    ],
+)
+def test_what_has_no_answer_says_why(changes, reason):
+    rng = np.random.default_rng(3)
+    found = plan(rng, **changes)
+    assert reason in found.reason("rare", "plateau")
+    assert reason in found.reason("rare_minus_common", "plateau")
+    assert ("rare", "plateau") not in assess(found, group_dimensions, member_dimensions, rng)
+
+
+def test_a_regime_smaller_than_the_core():
+    regime = np.array(["plateau"] * 8 + ["power_law"] * 5 + ["decay"] * 67, dtype=object)
+    found = plan(np.random.default_rng(4), regime=regime)
+    assert set(found.members) == {"plateau", "decay"}
+    assert "fewer than the 8" in found.reason("rare", "power_law")
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    """Leaving out one at a time gives s / sqrt(n) exactly, times Student's t (2.262 for 9 degrees of freedom)."""
+    values = np.random.default_rng(5).standard_normal(10)
+    left_out = ((values.sum() - values) / 9)[:, None]
+    assert jackknife_reach(left_out)[0] == pytest.approx(2.2622 * values.std(ddof=1) / np.sqrt(10), rel=1e-4)
+    assert np.isnan(jackknife_reach(left_out[:4])).all()
+
+
+def test_contrasts_are_differences_of_the_same_groups():
+    rng = np.random.default_rng(6)
+    found = assess(plan(rng), group_dimensions, member_dimensions, rng)
+    rare, common, contrast = (found[name, "decay"] for name in ("rare", "common", "rare_minus_common"))
+    np.testing.assert_allclose(contrast.value, rare.value - common.value)
+    np.testing.assert_allclose(contrast.nulls["any"], rare.nulls["any"] - common.nulls["any"])
+    assert contrast.left_out.shape == (10, 4)

@@ -1,0 +1,82 @@
+"""The fast power-law fit against a slow one written from the paper, and against data of a known exponent."""
+
+import time
+
+import numpy as np
+import pytest
+
+from queries.stats.power_law import MIN_TAIL, PowerLaw, against_lognormal, bootstrap_p, fit_power_law
+
+
+def slow_fit(values):
+    """Clauset, Shalizi and Newman (2009), sections 3.1 and 3.3, threshold by threshold; both sides of the steps."""
+    best = (np.inf,)
+    for xmin in np.unique(values)[:-1]:
+        tail = np.sort(values[values >= xmin])
+        n = len(tail)
+        if n < 5:
+            break
+        alpha = 1 + n / np.log(tail / xmin).sum()
+        model, step = 1 - (tail / xmin) ** (1 - alpha), np.arange(n)
+        distance = max((model - step / n).max(), ((step + 1) / n - model).max())
+        if distance < best[0]:
+            best = (distance, alpha, xmin, n)
+    return best
+
+
+def pareto(n, exponent, rng):
+    return (1 - rng.random(n)) ** (-1 / (exponent - 1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_equals_the_slow_fit(seed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.lognormal(0, 1, 200), 3 * pareto(100, 2.5, rng)])
+    if seed % 2:
+        values = np.round(values, 1) + 0.1  # ties
+    fit, (distance, alpha, xmin, n) = fit_power_law(values), slow_fit(values)
+    assert (fit.n_tail, fit.xmin) == (n, pytest.approx(xmin))
+    assert fit.alpha == pytest.approx(alpha)
+    assert fit.distance == pytest.approx(distance)
+    assert fit.standard_error == pytest.approx((alpha - 1) / np.sqrt(n))
+
+
+def test_the_exponent_is_recovered_and_its_error_is_right():
+    rng = np.random.default_rng(0)
+    fits = [fit_power_law(pareto(1000, 2.5, rng), n_thresholds=50) for _ in range(100)]
+    inside = [abs(fit.alpha - 2.5) < 1.96 * fit.standard_error for fit in fits]
+    assert np.mean([fit.alpha for fit in fits]) == pytest.approx(2.5, abs=0.05)
+    assert np.mean(inside) > 0.85  # choosing the threshold adds to the error
+
+
+def test_it_is_fast():
+    values = np.random.default_rng(1).lognormal(0, 1.5, 8000)
+    start = time.process_time()
+    fit_power_law(values)
+    assert time.process_time() - start < 0.5
+
+
+def test_goodness_of_fit_tells_a_power_law_from_a_lognormal():
+    rng = np.random.default_rng(2)
+    power, other = pareto(800, 2.2, rng), rng.lognormal(0, 0.5, 800) + 1
+    fit = fit_power_law(power, 50)
+    assert bootstrap_p(power, fit, 39, rng, 50) > 0.1
+    rival = against_lognormal(power, fit)
+    assert rival.bic > 2
+    assert abs(rival.z) < 1.96
+    whole = PowerLaw(1 + 1 / np.log(other / other.min()).mean(), 0.0, float(other.min()), 0.3, 800)
+    against = against_lognormal(other, whole)
+    assert against.z < -1.96
+    assert against.bic < 0
+    assert bootstrap_p(other, whole, 39, rng, 50) == pytest.approx(1 / 40)
+
+
+def test_small_tails_and_odd_values_have_no_claim():
+    few = fit_power_law(np.arange(1.0, 30.0))
+    assert few.n_tail < MIN_TAIL
+    assert np.isnan(bootstrap_p(np.arange(1.0, 30.0), few, 9, np.random.default_rng(0), 50))
+    assert np.isnan(against_lognormal(np.arange(1.0, 30.0), few).z)
+    for values in (np.ones(100), np.array([1.0, 2.0]), np.zeros(0)):
+        assert np.isnan(fit_power_law(values).alpha)
+    with pytest.raises(ValueError, match="positive"):
+        fit_power_law(np.array([1.0, -1.0, 2.0]))

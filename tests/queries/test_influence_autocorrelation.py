@@ -1,0 +1,79 @@
+"""Moran's I by weight neighbours: planted neighbourhoods are found, none in noise, odd input is named."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from queries import load
+
+ANALYSIS = load("influence_autocorrelation")
+
+
+def frame(rng, *, strength=0.0, n=300, plateau=30, weights=True):
+    """One row per class and neuron; plateau neurons share `strength` of the variance of their direction."""
+    direction = rng.standard_normal((n, 40))
+    direction[:plateau] = np.sqrt(1 - strength) * direction[:plateau] + np.sqrt(strength) * rng.standard_normal(40)
+    one = pl.DataFrame(
+        {
+            "run": ["r-1"] * n,
+            "neuron": np.arange(n),
+            "influence": rng.lognormal(size=n),
+            "is_plateau": np.arange(n) < plateau,
+            "weight": direction.astype(np.float32).tolist() if weights else [None] * n,
+        },
+        schema_overrides={"weight": pl.List(pl.Float32)},
+    )
+    return pl.concat([one.with_columns(token_class=pl.lit(name)) for name in ("common", "rare")])
+
+
+def rows(table, measure):
+    return table.filter(pl.col("measure") == measure)
+
+
+def test_planted_neighbours_are_found():
+    table = ANALYSIS.estimate(frame(np.random.default_rng(0), strength=0.6), np.random.default_rng(1))
+    assert table.columns == [*ANALYSIS.keys, "estimate", "low", "high", "n", *ANALYSIS.columns]
+    member = rows(table, "membership")
+    assert member["verdict"].to_list() == ["contradicted"] * 2
+    assert (member["estimate"] > 0.7).all()
+    assert (member["p"] == 1 / 2000).all()
+    assert (member["low"] <= member["estimate"]).all()
+    assert (rows(table, "influence")["q"] > 0.05).all()
+    assert rows(table, "influence")["verdict"].is_null().all()
+    assert "**contradicted**" in ANALYSIS.answer(table)
+
+
+def test_noise_has_no_neighbourhoods():
+    table = ANALYSIS.estimate(frame(np.random.default_rng(2)), np.random.default_rng(3))
+    member = rows(table, "membership")
+    assert member["verdict"].to_list() == ["supported"] * 2
+    assert (member["power"] > 0.8).all()
+    assert table["null_mean"].to_list() == pytest.approx([-1 / 299] * 4, abs=0.002)
+    assert ANALYSIS.estimate(frame(np.random.default_rng(2)), np.random.default_rng(3)).equals(table, null_equal=True)
+
+
+def test_influence_alike_among_neighbours_is_seen():
+    rng = np.random.default_rng(4)
+    data = frame(rng)
+    first = np.array(data["weight"].to_list())[:, 0]
+    data = data.with_columns(influence=pl.Series(np.exp(3 * first)))
+    table = ANALYSIS.estimate(data, rng)
+    assert (rows(table, "influence")["q"] < 0.05).all()
+
+
+def test_no_weights_few_members_ties_and_no_rows():
+    rng = np.random.default_rng(5)
+    bare = ANALYSIS.estimate(frame(rng, weights=False), rng)
+    assert bare["estimate"].is_nan().all()
+    assert (bare["reason"] == "this run has no output weights").all()
+    few = ANALYSIS.estimate(frame(rng, plateau=3).with_columns(influence=pl.lit(1.0)), rng)
+    assert rows(few, "membership")["reason"].str.contains("only 3 neurons").all()
+    assert rows(few, "influence")["reason"].str.contains("same for all neurons").all()
+    tiny = ANALYSIS.estimate(frame(rng, n=8, plateau=6), rng)
+    assert tiny["reason"].str.contains("more than 10 are needed").all()
+    absent = ANALYSIS.estimate(frame(rng).with_columns(influence=pl.lit(float("nan"))), rng)
+    assert rows(absent, "influence")["reason"].str.contains("no influence on this class").all()
+    empty = ANALYSIS.estimate(frame(rng).head(0), rng)
+    assert empty.schema == bare.schema
+    assert ANALYSIS.answer(empty) == ""
+    assert ANALYSIS.excerpt(empty).height == 0

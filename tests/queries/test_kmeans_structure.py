@@ -1,0 +1,95 @@
+"""Clusters among the plateau neurons: planted ones are found, none are found in noise, odd input is named."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from queries import load
+from queries.stats import set_tests
+from tests.queries.clustered import PLATEAU, N, frame
+
+ANALYSIS = load("kmeans_structure")
+SILHOUETTES = ("kmeans_silhouette", "ward_silhouette")
+
+
+@pytest.fixture(autouse=True)
+def fewer_draws(monkeypatch):
+    monkeypatch.setattr(set_tests, "N_GROUPS", 120)
+    monkeypatch.setattr(set_tests, "N_CLOUDS", 100)
+    monkeypatch.setattr(set_tests, "N_OTHER", 20)
+    monkeypatch.setattr(set_tests, "N_PLANTED", 40)
+
+
+def judged(table, **where):
+    kept = table.filter(pl.col("group") == "plateau", pl.col("measure").is_in(SILHOUETTES))
+    return kept.filter(*(pl.col(name) == value for name, value in where.items()))
+
+
+def test_planted_clusters_are_found_counted_and_covered():
+    table = ANALYSIS.estimate(frame(np.random.default_rng(0), strength=0.6), np.random.default_rng(1))
+    assert table.columns == [*ANALYSIS.keys, "estimate", "low", "high", "n", *ANALYSIS.columns]
+    assert table.equals(table.sort(ANALYSIS.keys), null_equal=True)
+    assert table.height == 3 * 3 * 7
+    rows = judged(table)
+    assert rows["verdict"].to_list() == ["contradicted"] * 6
+    # clusters that share 0.6 of the variance: distances sqrt(2 * 0.4) within, sqrt(2) between
+    rows = judged(table, measure="kmeans_silhouette")
+    np.testing.assert_allclose(rows["estimate"], 1 - np.sqrt(0.4), atol=0.06)
+    assert (rows["low"] < rows["estimate"]).all()
+    assert (rows["high"] > rows["estimate"]).all()
+    counts = table.filter(
+        pl.col("group") == "plateau", pl.col("measure").is_in(["kmeans_clusters", "ward_clusters", "gap_clusters"])
+    )
+    assert (counts["estimate"] == 3).mean() >= 8 / 9
+    assert "**contradicted**" in ANALYSIS.answer(table)
+    others = table.filter(pl.col("group") != "plateau")
+    assert others["verdict"].is_null().all()
+    assert (others["q"].drop_nans() > 0.05).all()
+
+
+def test_noise_has_no_clusters_and_the_same_seed_gives_the_same_table():
+    table = ANALYSIS.estimate(frame(np.random.default_rng(2)), np.random.default_rng(3))
+    assert "contradicted" not in judged(table)["verdict"].to_list()
+    assert judged(table, space="weight")["verdict"].to_list() == ["supported"] * 2
+    assert (judged(table)["p"] > 0.01).all()
+    assert ANALYSIS.estimate(frame(np.random.default_rng(2)), np.random.default_rng(3)).equals(table, null_equal=True)
+
+
+def test_few_documents_no_weights_and_constant_neurons():
+    data = frame(np.random.default_rng(4), documents=4, positions=60, weights=False)
+    values = np.array(data["activation"].to_list(), dtype=np.float32)
+    values[:, :3] = 0.25
+    data = data.with_columns(pl.Series("activation", values.tolist(), dtype=pl.List(pl.Float32)))
+    table = ANALYSIS.estimate(data, np.random.default_rng(5))
+    activations, weights = (table.filter(pl.col("space") == name) for name in ("activation", "weight"))
+    assert (activations.filter(pl.col("group") == "plateau")["n"] == PLATEAU - 3).all()
+    assert activations.filter(pl.col("group") == "plateau")["estimate"].is_finite().all()
+    assert activations["low"].is_nan().all()
+    unjudged = activations.filter(pl.col("verdict").is_null())
+    assert unjudged["reason"].str.contains("only 4 documents").all()
+    assert weights["estimate"].is_nan().all()
+    assert (weights["reason"] == "this run has no output weights").all()
+    assert "this run has no output weights" in ANALYSIS.answer(table)
+
+
+def test_an_absent_class_a_small_plateau_and_no_segmentation():
+    data = frame(np.random.default_rng(6)).filter(pl.col("token_class") == "common")
+    regime = ["plateau"] * 4 + ["decay"] * (N - 4)
+    table = ANALYSIS.estimate(data.with_columns(pl.Series("regime", [regime] * data.height)), np.random.default_rng(7))
+    rare = table.filter(pl.col("token_class") == "rare")
+    assert rare["estimate"].is_nan().all()
+    assert rare["reason"].str.contains("only 0 positions").all()
+    small = table.filter(pl.col("token_class") == "common", pl.col("group") == "plateau")
+    assert small["reason"].str.contains("only 4 neurons").all()
+    unknown = data.with_columns(
+        pl.Series("regime", [[None] * N] * data.height, dtype=pl.List(pl.String)),
+        pl.Series("is_core", [[None] * N] * data.height, dtype=pl.List(pl.Boolean)),
+    )
+    assert ANALYSIS.estimate(unknown, np.random.default_rng(8))["estimate"].is_nan().all()
+
+
+def test_no_rows_no_answer():
+    empty = ANALYSIS.estimate(frame(np.random.default_rng(9)).head(0), np.random.default_rng(0))
+    assert empty.height == 0
+    assert ANALYSIS.answer(empty) == ""
+    assert ANALYSIS.excerpt(empty).height == 0
