@@ -1,4 +1,7 @@
-"""The command `rt`: parse, call one function, print. Heavy imports happen inside the commands."""
+"""The command `rt`: parse, call one function, print. Heavy imports happen inside the commands.
+
+Longer than other modules because each option of each command is declared here, with its help, and nowhere else.
+"""
 
 import json
 import shutil
