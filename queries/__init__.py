@@ -42,8 +42,9 @@ def _whole(table: pl.DataFrame) -> pl.DataFrame:
 class Analysis:
     """One question to the lake.
 
-    `estimate(frame, rng)` returns a table with `keys`, then `estimate, low, high, n`, then `columns` (name -> meaning);
-    rows sorted by `keys`, never rounded; a statistic without an answer is NaN and `reason` says why.
+    `estimate(frame, rng)` gets the rows of one run (or none) and returns a table with `keys`, then `estimate, low,
+    high, n`, then `columns` (name -> meaning); rows sorted by `keys`, never rounded; a statistic without an answer is
+    NaN and `reason` says why.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
     `excerpt(table)` is what a page has room for. `needs` are the columns (`table.column`) that must hold values. `uses`
     are analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`.
@@ -106,7 +107,7 @@ def load(slug: str) -> Analysis:
 
 
 class Session:
-    """Tables of analyses on the runs that `con` sees, each computed once; the same seed gives the same tables.
+    """Tables of analyses on the runs that `con` sees, each computed once, run by run; the same seed, the same tables.
 
     `parameters` replaces defaults in `PARAMETERS`; an SQL file takes those of them that it names. SQL that several
     analyses share word for word, comments aside, is read once.
@@ -124,9 +125,17 @@ class Session:
         if analysis.slug not in self._tables:
             for slug in analysis.uses:
                 self.con.register(slug, self.table(load(slug)).to_arrow())
-            rng = np.random.default_rng([self.seed, zlib.crc32(analysis.slug.encode())])
-            self._tables[analysis.slug] = analysis.estimate(self._frame(analysis.sql), rng)
+            self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis.sql))
         return self._tables[analysis.slug]
+
+    def _estimate(self, analysis: Analysis, rows: pl.DataFrame) -> pl.DataFrame:
+        """Each run on its own and from the same seed, so that its numbers do not depend on what else is in the lake."""
+        several = rows["run"].n_unique() > 1
+        seed = [self.seed, zlib.crc32(analysis.slug.encode())]
+        return pl.concat(
+            analysis.estimate(part, np.random.default_rng(seed))
+            for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
+        )
 
     def _frame(self, sql: str) -> pl.DataFrame:
         statement = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()

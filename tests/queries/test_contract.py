@@ -139,3 +139,14 @@ def test_golden(slug, session):
     if os.environ.get("RT_GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8"), "if the difference is meant: make golden"
+
+
+@pytest.mark.parametrize("slug", ["influence", "ranking_reliability", "plateau_stability"])
+def test_a_run_has_the_same_numbers_whatever_else_is_in_the_lake(slug, lake, session):
+    analysis = queries.load(slug)
+    alone = session.table(analysis)
+    rows = frame(prepared(connect(lake), slug, session), analysis.sql, {**queries.PARAMETERS})
+    other = rows.with_columns(pl.lit("r-0").alias("run"))
+    beside = queries.Session(session.con)._estimate(analysis, pl.concat([other, rows]))
+    assert beside.filter(pl.col("run") != "r-0").equals(alone)
+    assert beside.filter(pl.col("run") == "r-0").drop("run").equals(alone.drop("run"))
