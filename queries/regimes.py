@@ -10,11 +10,13 @@ the curve, so `estimate` takes that bias, measured by resampling documents and r
 Such a segmentation proves nothing: any light-tailed law gives a concave curve with three seeming regimes. The verdict
 therefore asks whether the excess is larger than in curves simulated from the best smooth law with the noise of these
 documents (`q_smooth`), and needs a reliable ranking, a flat first regime, an excess whose interval is above zero, and
-two breakpoints by BIC. It is `supported`, `contradicted` (a step of ln 2 would have been seen, and there is none) or
-`undecidable`; `reason` says why. The noise null permutes neurons within documents: a ranking of nothing.
+two breakpoints by BIC. It is `supported`, `contradicted` (a step that doubles the influence is excluded) or
+`undecidable`; `reason` says why. The noise null permutes neurons within documents: a ranking of nothing. A breakpoint
+at an end of the range in which it is sought has no number: it lies there or beyond.
 
 `boost` and `suppress` are the neurons whose mean delta over ALL positions is above zero, or not, in every class, so
 that classes are compared on the same neurons. `rare_minus_common` is the difference in the same resamples of documents.
+Whether the classes' labels matter at all is the question of `plateau_contrast`.
 
 Caveats: a plateau whose height is below what the intervals resolve is not seen, and a supported one says that no single
 smooth law of the seven explains the curve, not that its neurons act together. The excess of a perfectly flat plateau is
@@ -32,18 +34,19 @@ import polars as pl
 
 from queries import Analysis, Chart, by_group
 from queries.stats.bootstrap import N_REPLICATES, document_weights
-from queries.stats.corrected import correct
+from queries.stats.corrected import Corrected, correct
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, document_sums
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import NO_NULL, Assessment, Null, assess, summarise_null
 from queries.stats.ranking import split_half_reliability
-from queries.stats.segmentation import QUANTITIES, last_elbow
+from queries.stats.three_regimes import QUANTITIES, Regimes
 from queries.stats.verdict import UNDECIDABLE, Evidence, decide
 
 KEYS = ("run", "token_class", "sign_group", "quantity")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
 SIGN_GROUPS = ("all", "boost", "suppress")
 CONTRAST = "rare_minus_common"
+EXCESS = "plateau_excess"
 COLUMNS = {
     "n_positions": "Positions of the class.",
     "n_neurons": "Neurons of the sign group.",
@@ -57,13 +60,14 @@ COLUMNS = {
     "smooth_low": "Low end of 95 % of these simulations.",
     "smooth_high": "High end of 95 % of these simulations.",
     "p_smooth": "For `plateau_excess` the verdict's one-sided p, largest over the laws in the running; else two-sided.",
-    "q_smooth": "Benjamini-Hochberg q, over the run, of the verdict's test; the same in all rows of a class and group.",
+    "q_smooth": "Benjamini-Hochberg q of the verdict's test, over the sign groups of the class; the same in all rows.",
     "reliability": "Split-half reliability of the ranking (Spearman-Brown).",
     "delta_bic_1": "BIC with one breakpoint minus BIC with two; positive: two are preferred.",
     "delta_bic_0": "BIC with none minus BIC with two.",
     "plateau_rule_share": "Resamples in which the first slope is below half the second.",
+    "level": "ln influence of the middle line at the first breakpoint, as segmented; the slopes give the rest.",
     "verdict": "A plateau beyond a smooth law: `supported`, `contradicted` or `undecidable`; null for contrasts.",
-    "reason": "Why, in words.",
+    "reason": "Why, in words; for a quantity without a number, why it has none.",
 }
 _TEXT = ("run", "token_class", "sign_group", "quantity", "smooth_law", "verdict", "reason")
 _COUNT = ("n", "n_positions", "n_neurons")
@@ -87,18 +91,17 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Nine rows per run, class (and the contrast) and sign group."""
     rows = []
     for (run,), group in by_group(frame, ("run",)):
-        sums = document_sums(*(group[name].to_numpy() for name in INPUT))
-        cells = _cells(sums, rng)
-        q = dict(
-            zip(cells, benjamini_hochberg(np.array([c.assessment.p_statistic for c in cells.values()])), strict=True)
-        )
-        found = [(key, _cell_rows(cell, float(q[key]))) for key, cell in cells.items()]
-        found += [
-            ((CONTRAST, group_name), _contrast_rows(cells["rare", group_name], cells["common", group_name]))
-            for group_name in SIGN_GROUPS
-        ]
-        for (token_class, sign_group), part in found:
-            rows += [{"run": run, "token_class": token_class, "sign_group": sign_group, **row} for row in part]
+        cells = _cells(document_sums(*(group[name].to_numpy() for name in INPUT)), rng)
+        for token_class in TOKEN_CLASSES:
+            family = [cells[token_class, name].assessment for name in SIGN_GROUPS]
+            q = benjamini_hochberg(np.array([each.p_statistic for each in family]))
+            q_high = benjamini_hochberg(np.array([each.p_statistic_high for each in family]))
+            for i, name in enumerate(SIGN_GROUPS):
+                part = _cell_rows(cells[token_class, name], float(q[i]), float(q_high[i]))
+                rows += [{"run": run, "token_class": token_class, "sign_group": name, **row} for row in part]
+        for name in SIGN_GROUPS:
+            part = _contrast_rows(cells["rare", name], cells["common", name])
+            rows += [{"run": run, "token_class": CONTRAST, "sign_group": name, **row} for row in part]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
@@ -122,84 +125,104 @@ def _cells(sums: DocumentSums, rng: np.random.Generator) -> dict[tuple[str, str]
     return cells
 
 
-def _cell_rows(cell: Cell, q_smooth: float) -> list[dict[str, Any]]:
+def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any]]:
     """The nine rows of one class and sign group, without its names."""
     found = cell.assessment
     observed = found.observed
-    corrected = correct(observed.quantity[0], found.drawn.quantity, max(2, cell.sums.n_documents))
-    rule_share = float(np.mean(found.drawn.is_plateau))
-    excess = QUANTITIES.index("plateau_excess")
-    verdict, reason = UNDECIDABLE, found.reason
-    if not reason:
-        low, high = float(corrected.low[excess]), float(corrected.high[excess])
-        verdict, reason = decide(
-            Evidence(
-                is_plateau=bool(observed.is_plateau[0]),
-                plateau_rule_share=rule_share,
-                delta_bic_1=float(observed.delta_bic_1[0]),
-                delta_bic_0=float(observed.delta_bic_0[0]),
-                excess_low=low,
-                excess_high=high,
-                reliability=cell.reliability,
-                q_smooth=q_smooth,
-                critical=found.critical,
-                law=found.law.replace("_", " "),
-            )
-        )
+    corrected = correct(observed.located[0], found.drawn.widest, max(2, cell.sums.n_documents))
+    verdict, reason = _verdict(cell, corrected, q_smooth, q_high)
+    nothing = bool(found.reason)
     shared = {
         "n": cell.sums.n_documents, "n_positions": cell.sums.n_positions, "n_neurons": cell.n_neurons,
         "smooth_law": found.law, "q_smooth": q_smooth, "reliability": cell.reliability,
         "delta_bic_1": float(observed.delta_bic_1[0]), "delta_bic_0": float(observed.delta_bic_0[0]),
-        "plateau_rule_share": float("nan") if found.reason else rule_share, "verdict": verdict, "reason": reason,
+        "plateau_rule_share": float("nan") if nothing else float(np.mean(found.drawn.is_plateau)),
+        "level": float("nan") if nothing else float(observed.level[0]), "verdict": verdict,
     }  # fmt: skip
     rows = []
     for i, quantity in enumerate(QUANTITIES):
-        value = float(observed.quantity[0, i])
+        value = float(observed.located[0, i])
         noise = summarise_null(value, found.noise.quantity[:, i])
         smooth = summarise_null(value, found.smooth.quantity[:, i])
-        row = _row(quantity, value, corrected.estimate[i], corrected.low[i], corrected.high[i], noise, smooth)
-        rows.append({**row, **({"p_smooth": found.p_statistic} if i == excess else {}), **shared})
+        row = _row(quantity, corrected, noise, smooth) | {"segmented": float(observed.quantity[0, i])}
+        row |= {"p_smooth": found.p_statistic} if quantity == EXCESS else {}
+        rows.append({**row, **shared, "reason": reason if nothing else _no_place(quantity, observed) or reason})
     return rows
+
+
+def _verdict(cell: Cell, corrected: Corrected, q_smooth: float, q_high: float) -> tuple[str, str]:
+    """The verdict on one class and sign group, and why."""
+    found, excess = cell.assessment, QUANTITIES.index(EXCESS)
+    if found.reason:
+        return UNDECIDABLE, found.reason
+    return decide(
+        Evidence(
+            n_documents=cell.sums.n_documents,
+            n_positions=cell.sums.n_positions,
+            is_plateau=bool(found.observed.is_plateau[0]),
+            plateau_rule_share=float(np.mean(found.drawn.is_plateau)),
+            delta_bic_1=float(found.observed.delta_bic_1[0]),
+            delta_bic_0=float(found.observed.delta_bic_0[0]),
+            excess_low=float(corrected.low[excess]),
+            excess_high=float(corrected.high[excess]),
+            reliability=cell.reliability,
+            p_smooth=found.p_statistic,
+            q_smooth=q_smooth,
+            q_high=q_high,
+            critical=found.critical,
+            law=found.law.replace("_", " "),
+        )
+    )
+
+
+def _no_place(quantity: str, observed: Regimes) -> str:
+    """Why a quantity that depends on a breakpoint's place has no number; empty where it has one."""
+    if quantity in ("plateau_end", "plateau_share", "power_share") and observed.at_start[0]:
+        rank = observed.quantity[0, QUANTITIES.index("plateau_end")]
+        return f"the first breakpoint is the earliest that is sought: the plateau ends at rank {rank:.0f} or earlier"
+    if quantity in ("elbow", "power_share", "decay_share", "decay_slope") and observed.at_end[0]:
+        rank = observed.quantity[0, QUANTITIES.index("elbow")]
+        return f"the second breakpoint is the latest that is sought: the decay begins at rank {rank:.0f} or later"
+    return ""
 
 
 def _contrast_rows(rare: Cell, common: Cell) -> list[dict[str, Any]]:
-    """The nine rows of rare minus common: differences within the same resamples, and of the classes' nulls."""
+    """The nine rows of rare minus common: differences within the same resamples."""
     a, b = rare.assessment, common.assessment
-    reason = "; ".join(
-        f"{name}: {cell.assessment.reason}"
-        for name, cell in (("rare", rare), ("common", common))
-        if cell.assessment.reason
-    )
+    named = (("rare", a), ("common", b))
+    reason = "; ".join(f"{name}: {found.reason}" for name, found in named if found.reason)
     n_documents = min(rare.sums.n_documents, common.sums.n_documents)
+    unknown = ("q_smooth", "reliability", "delta_bic_1", "delta_bic_0", "plateau_rule_share", "level")
     shared = {
         "n": n_documents, "n_positions": rare.sums.n_positions + common.sums.n_positions, "n_neurons": rare.n_neurons,
-        "smooth_law": "", "verdict": None, "reason": reason,
-        **dict.fromkeys(("q_smooth", "reliability", "delta_bic_1", "delta_bic_0", "plateau_rule_share"), float("nan")),
+        "smooth_law": "", "verdict": None, **dict.fromkeys(unknown, float("nan")),
     }  # fmt: skip
-    if reason:
-        nan = float("nan")
-        return [{**_row(name, nan, nan, nan, nan, NO_NULL, NO_NULL), **shared} for name in QUANTITIES]
-    observed = a.observed.quantity[0] - b.observed.quantity[0]
-    corrected = correct(observed, a.drawn.quantity - b.drawn.quantity, max(2, n_documents))
-    noise, smooth = a.noise.quantity - b.noise.quantity, a.smooth.quantity - b.smooth.quantity
+    nothing = np.full(len(QUANTITIES), np.nan)
+    corrected, raw = Corrected(nothing, nothing, nothing), nothing
+    if not reason:
+        drawn = a.drawn.located - b.drawn.located
+        corrected = correct(a.observed.located[0] - b.observed.located[0], drawn, max(2, n_documents))
+        raw = a.observed.quantity[0] - b.observed.quantity[0]
     rows = []
     for i, quantity in enumerate(QUANTITIES):
-        value = float(observed[i])
-        nulls = summarise_null(value, noise[:, i]), summarise_null(value, smooth[:, i])
-        row = _row(quantity, value, corrected.estimate[i], corrected.low[i], corrected.high[i], *nulls)
-        rows.append({**row, **shared})
+        placeless = "" if reason else "; ".join(
+            f"{name}: {why}" for name, found in named if (why := _no_place(quantity, found.observed))
+        )  # fmt: skip
+        if not reason and not placeless and np.isnan(corrected.low[i]):
+            placeless = "a breakpoint is at an end of its range in more than 5 % of the resamples: no interval"
+        row = _row(quantity, corrected, NO_NULL, NO_NULL) | {"segmented": float(raw[i])}
+        rows.append({**row, **shared, "reason": reason or placeless})
     return rows
 
 
-def _row(
-    quantity: str, segmented: float, estimate: float, low: float, high: float, noise: Null, smooth: Null
-) -> dict[str, Any]:
+def _row(quantity: str, corrected: Corrected, noise: Null, smooth: Null) -> dict[str, Any]:
     """What one quantity has of its own."""
+    i = QUANTITIES.index(quantity)
     return {
-        "quantity": quantity, "estimate": float(estimate), "low": float(low), "high": float(high),
-        "segmented": segmented, "null_mean": noise.mean, "null_low": noise.low, "null_high": noise.high,
-        "p_noise": noise.p, "smooth_mean": smooth.mean, "smooth_low": smooth.low, "smooth_high": smooth.high,
-        "p_smooth": smooth.p,
+        "quantity": quantity, "estimate": float(corrected.estimate[i]),
+        "low": float(corrected.low[i]), "high": float(corrected.high[i]),
+        "null_mean": noise.mean, "null_low": noise.low, "null_high": noise.high, "p_noise": noise.p,
+        "smooth_mean": smooth.mean, "smooth_low": smooth.low, "smooth_high": smooth.high, "p_smooth": smooth.p,
     }  # fmt: skip
 
 
@@ -215,6 +238,9 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     excess, kappa = rows["plateau_excess"], rows["kappa"]
 
     def with_interval(row: dict[str, Any]) -> str:
+        if np.isnan(row["estimate"]):
+            beyond = "earlier" if row["quantity"] == "plateau_end" else "later"
+            return f"{row['segmented']:.3g} or {beyond} (an end of its range)"
         return f"{row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
 
     if token_class == CONTRAST:
@@ -230,9 +256,8 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head
     read = (("plateau to rank", rows["plateau_end"]), ("excess", excess), ("kappa", kappa), ("elbow", rows["elbow"]))
     shape = ", ".join(f"{name} {with_interval(row)}" for name, row in read)
-    if rows["elbow"]["segmented"] >= 0.999 * last_elbow(excess["n_neurons"]):
-        shape += ", the end of its range: the decay begins there or later"
-    return head + f" The segmentation reads: {shape} ({excess['n']} documents)."
+    size = f"{excess['n_positions']:,} positions in {excess['n']} documents"
+    return head + f" The segmentation reads, in {size}: {shape}."
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MAX_ABSENT_SHARE, percentile_interval
-from queries.stats.segmentation import QUANTITIES
+from queries.stats.three_regimes import QUANTITIES
 
 Array = NDArray[np.float64]
 

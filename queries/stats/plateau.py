@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from queries.stats.bootstrap import absence_reason, replicate_blocks, replicates
 from queries.stats.nulls import permute_within_documents
-from queries.stats.segmentation import MIN_RANKS, Regimes, fit_values
+from queries.stats.segmentation import MIN_RANKS, fit_values
 from queries.stats.smooth_laws import MIN_SPREAD, SmoothLaw, fit_smooth_laws
+from queries.stats.three_regimes import Regimes, stack
 
 Array = NDArray[np.float64]
 
@@ -51,6 +53,13 @@ class Assessment:
         return max(upper_p(self.observed.statistic[0], rival.statistic) for rival in self.rivals)
 
     @property
+    def p_statistic_high(self) -> float:
+        """Upper end of the 95 % Monte-Carlo interval of `p_statistic` (Clopper and Pearson)."""
+        return max(
+            (monte_carlo_high(self.observed.statistic[0], rival.statistic) for rival in self.rivals), default=np.nan
+        )
+
+    @property
     def critical(self) -> float:
         """Largest 95 % quantile over the laws in the running of the plateau statistic; minus infinity is possible."""
         if self.reason:
@@ -66,6 +75,17 @@ def upper_p(observed: float, null: Array) -> float:
     """
     null = null[~np.isnan(null)]
     return float((1 + (null >= observed).sum()) / (1 + len(null)))
+
+
+def monte_carlo_high(observed: float, null: Array) -> float:
+    """Upper end of the exact 95 % interval of the probability that `upper_p` estimates.
+
+    >>> round(monte_carlo_high(2.0, np.zeros(999)), 4)
+    0.0037
+    """
+    null = null[~np.isnan(null)]
+    reached = int((null >= observed).sum())
+    return float(stats.beta.ppf(0.975, reached + 1, len(null) - reached)) if reached < len(null) else 1.0
 
 
 def two_sided_p(observed: float, null: Array) -> float:
@@ -195,13 +215,3 @@ def _noise(sums: Array, counts: Array, rng: np.random.Generator) -> Regimes:
         for block in replicate_blocks(N_NOISE, n)
     ]
     return stack(fits)
-
-
-def stack(fits: list[Regimes]) -> Regimes:
-    """One record of several."""
-    return Regimes(
-        np.concatenate([fit.quantity for fit in fits]),
-        np.concatenate([fit.is_plateau for fit in fits]),
-        np.concatenate([fit.delta_bic_1 for fit in fits]),
-        np.concatenate([fit.delta_bic_0 for fit in fits]),
-    )

@@ -19,19 +19,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from queries.stats.three_regimes import Regimes, no_regimes, put
+
 Array = NDArray[np.float64]
 
-QUANTITIES = (
-    "plateau_end",
-    "elbow",
-    "kappa",
-    "plateau_slope",
-    "decay_slope",
-    "plateau_share",
-    "power_share",
-    "decay_share",
-    "plateau_excess",
-)
 N_BINS = 30
 MIN_BINS = 3
 # Candidates for the two breakpoints in each bin. A step one rank off bends the line that follows, so it is sought at
@@ -72,26 +63,6 @@ class Designs:
     bases: Array
     hinges: Array
     columns: Array
-
-
-@dataclass(frozen=True)
-class Regimes:
-    """Fits of B curves: `quantity` (B, 9) in the order of `QUANTITIES`; the rest (B,).
-
-    `is_plateau`: |slope of the first segment| < 0.5 |slope of the second|. `delta_bic_1`, `delta_bic_0`: BIC with one
-    (none) breakpoint minus BIC with two; positive where two are preferred.
-    """
-
-    quantity: Array
-    is_plateau: NDArray[np.bool_]
-    delta_bic_1: Array
-    delta_bic_0: Array
-
-    @property
-    def statistic(self) -> Array:
-        """The plateau statistic (B,): `plateau_excess` where the plateau rule is met, else minus infinity."""
-        excess = self.quantity[:, QUANTITIES.index("plateau_excess")]
-        return np.where(np.isnan(excess), np.nan, np.where(self.is_plateau, excess, -np.inf))
 
 
 @lru_cache(maxsize=256)
@@ -179,25 +150,15 @@ def fit_values(values: Array, n_bins: int = N_BINS) -> Regimes:
     Sets with NaN, with fewer than `MIN_RANKS` positive values, or whose curve bends down nowhere, get NaN.
     """
     positive = np.where(np.isnan(values).any(axis=1), 0, (values > 0).sum(axis=1))
-    result = Regimes(
-        np.full((len(values), len(QUANTITIES)), np.nan),
-        np.zeros(len(values), dtype=bool),
-        np.full(len(values), np.nan),
-        np.full(len(values), np.nan),
-    )
+    result = no_regimes(len(values))
     for n in np.unique(positive[positive >= MIN_RANKS]):
         rows = np.flatnonzero(positive == n)
         ranked = -np.sort(-values[rows], axis=1)[:, :n]
         curves = bin_curves(ranked, n_bins)
         for start in range(0, len(rows), _CURVES_AT_ONCE):
             part = slice(start, start + _CURVES_AT_ONCE)
-            _put(result, rows[part], fit_binned(curves[part], int(n), n_bins))
+            put(result, rows[part], fit_binned(curves[part], int(n), n_bins))
     return result
-
-
-def _put(result: Regimes, rows: NDArray[np.int64], fit: Regimes) -> None:
-    result.quantity[rows], result.is_plateau[rows] = fit.quantity, fit.is_plateau
-    result.delta_bic_1[rows], result.delta_bic_0[rows] = fit.delta_bic_1, fit.delta_bic_0
 
 
 def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
@@ -229,11 +190,20 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     bins, lines = rank_bins(n, n_bins), designs.columns[step + 1]
     place = _refine(lines, designs.kinks, kink, curves, bins)
     coefficients = _coefficients(lines, _bends(place, bins), curves)
-    quantity = _quantities(coefficients, designs.steps[step + 1].astype(np.float64), place, n)
+    last = designs.steps[step + 1].astype(np.float64)
+    quantity = _quantities(coefficients, last, place, n)
     is_plateau = np.abs(coefficients[:, 1]) < PLATEAU_RATIO * np.abs(coefficients[:, 3])
     found = np.isfinite(pairs[row, step, kink])
     quantity[~found] = np.nan
-    return Regimes(quantity, is_plateau & found, bic1 - bic2, bic(by_step[:, 0], 2) - bic2)
+    return Regimes(
+        quantity,
+        is_plateau & found,
+        bic1 - bic2,
+        bic(by_step[:, 0], 2) - bic2,
+        coefficients[:, 2] + coefficients[:, 3] * _middle(last),
+        found & (last == designs.steps[1]),
+        found & (place >= designs.kinks[-1] * (1 - 1e-12)),
+    )
 
 
 def _coefficients(lines: Array, bends: Array, curves: Array) -> Array:
@@ -265,11 +235,16 @@ def _refine(lines: Array, kinks: Array, which: NDArray[np.int64], curves: Array,
     return refined
 
 
+def _middle(last: Array) -> Array:
+    """Ln rank of the first breakpoint: between the ranks `last` and `last + 1`."""
+    middle: Array = 0.5 * (np.log(last) + np.log(last + 1))
+    return middle
+
+
 def _quantities(coefficients: Array, last: Array, kink: Array, n: int) -> Array:
     """The nine quantities (B, 9); `last` (B,) ranks on the plateau, `kink` (B,) ln rank of the second breakpoint."""
     level1, slope1, level2, slope2, change = coefficients.T
-    place = 0.5 * (np.log(last) + np.log(last + 1))
-    elbow = np.exp(kink)
+    place, elbow = _middle(last), np.exp(kink)
     excess = level1 + slope1 * place - level2 - slope2 * place
     shares = (last / n, (elbow - last) / n, (n - elbow) / n)
     return np.stack([last, elbow, -slope2, slope1, slope2 + change, *shares, excess], axis=1)

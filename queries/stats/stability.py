@@ -17,7 +17,8 @@ from scipy import stats
 
 from queries.stats.bootstrap import absence_reason, replicate_blocks, replicates
 from queries.stats.ranking import halves_of, ordinal_ranks
-from queries.stats.segmentation import MIN_RANKS, QUANTITIES, fit_values
+from queries.stats.segmentation import MIN_RANKS, fit_values
+from queries.stats.three_regimes import QUANTITIES
 
 Array = NDArray[np.float64]
 Members = NDArray[np.bool_]

@@ -6,7 +6,7 @@ import pytest
 
 from queries import load, regimes
 from queries.stats import plateau
-from queries.stats.segmentation import QUANTITIES
+from queries.stats.three_regimes import QUANTITIES
 from tests.queries.simulated import LAWS, frame, planted
 
 REGIMES = load("regimes")

@@ -1,7 +1,5 @@
 """The smooth null, the noise null and the corrected intervals of one curve, and the rules of the verdict."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,8 +7,7 @@ from queries.stats import plateau
 from queries.stats.bootstrap import document_weights
 from queries.stats.corrected import CORRECTED, correct
 from queries.stats.plateau import assess, denoise, summarise_null, two_sided_p, upper_p
-from queries.stats.segmentation import QUANTITIES
-from queries.stats.verdict import Evidence, decide
+from queries.stats.three_regimes import QUANTITIES
 
 
 @pytest.fixture(autouse=True)
@@ -106,33 +103,3 @@ def test_correction_takes_out_a_known_bias():
     kappa = QUANTITIES.index("kappa")
     assert found.high[kappa] - found.low[kappa] == pytest.approx(2 * np.hypot(1.96 * 0.1, 0.3), rel=0.06)
     assert np.isnan(correct(observed, np.where(rng.random((4000, 1)) < 0.1, np.nan, drawn), 1000).low).all()
-
-
-GOOD = Evidence(
-    is_plateau=True, plateau_rule_share=0.9, delta_bic_1=5.0, delta_bic_0=50.0, excess_low=0.5, excess_high=1.2,
-    reliability=0.9, q_smooth=0.01, critical=0.2, law="lognormal",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("changes", "verdict", "words"),
-    [
-        ({}, "supported", "exceeds"),
-        ({"reliability": 0.4}, "undecidable", "unreliable"),
-        ({"reliability": float("nan")}, "undecidable", "unreliable"),
-        ({"is_plateau": False}, "undecidable", "not flat"),
-        ({"plateau_rule_share": 0.4}, "undecidable", "only 40%"),
-        ({"excess_low": -0.1}, "undecidable", "not above zero"),
-        ({"excess_low": float("nan"), "excess_high": float("nan")}, "undecidable", "not above zero"),
-        ({"q_smooth": 0.2}, "undecidable", "a smooth law"),
-        ({"q_smooth": 0.2, "excess_low": -0.1, "excess_high": 0.4}, "contradicted", "explains"),
-        ({"q_smooth": 0.2, "excess_low": -0.1, "excess_high": 0.4, "critical": 0.9}, "undecidable", "a smooth law"),
-        ({"delta_bic_1": -1.0, "excess_low": -0.1, "excess_high": 0.4}, "contradicted", "fewer breakpoints"),
-        ({"delta_bic_1": -1.0}, "undecidable", "fewer breakpoints"),
-        ({"is_plateau": False, "excess_high": 0.6}, "undecidable", "not flat"),
-    ],
-)
-def test_verdicts(changes, verdict, words):
-    found, reason = decide(replace(GOOD, **changes))
-    assert found == verdict
-    assert words in reason

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.stats.segmentation import MIN_RANKS, QUANTITIES, bin_curves, fit_values, rank_bins
+from queries.stats.segmentation import MIN_RANKS, bin_curves, fit_values, rank_bins
+from queries.stats.three_regimes import QUANTITIES
 
 
 def planted(n=1000, plateau=20, excess=1.0, kappa=0.7, elbow=400.0, decay=4.0):
