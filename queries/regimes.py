@@ -39,7 +39,7 @@ from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, 
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import NO_NULL, Assessment, Null, assess, summarise_null
 from queries.stats.ranking import split_half_reliability
-from queries.stats.three_regimes import QUANTITIES, Regimes
+from queries.stats.three_regimes import QUANTITIES, no_place
 from queries.stats.verdict import UNDECIDABLE, Evidence, decide
 
 KEYS = ("run", "token_class", "sign_group", "quantity")
@@ -146,7 +146,7 @@ def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any
         smooth = summarise_null(value, found.smooth.quantity[:, i])
         row = _row(quantity, corrected, noise, smooth) | {"segmented": float(observed.quantity[0, i])}
         row |= {"p_smooth": found.p_statistic} if quantity == EXCESS else {}
-        rows.append({**row, **shared, "reason": reason if nothing else _no_place(quantity, observed) or reason})
+        rows.append({**row, **shared, "reason": reason if nothing else no_place(quantity, observed) or reason})
     return rows
 
 
@@ -175,17 +175,6 @@ def _verdict(cell: Cell, corrected: Corrected, q_smooth: float, q_high: float) -
     )
 
 
-def _no_place(quantity: str, observed: Regimes) -> str:
-    """Why a quantity that depends on a breakpoint's place has no number; empty where it has one."""
-    if quantity in ("plateau_end", "plateau_share", "power_share") and observed.at_start[0]:
-        rank = observed.quantity[0, QUANTITIES.index("plateau_end")]
-        return f"the first breakpoint is the earliest that is sought: the plateau ends at rank {rank:.0f} or earlier"
-    if quantity in ("elbow", "power_share", "decay_share", "decay_slope") and observed.at_end[0]:
-        rank = observed.quantity[0, QUANTITIES.index("elbow")]
-        return f"the second breakpoint is the latest that is sought: the decay begins at rank {rank:.0f} or later"
-    return ""
-
-
 def _contrast_rows(rare: Cell, common: Cell) -> list[dict[str, Any]]:
     """The nine rows of rare minus common: differences within the same resamples."""
     a, b = rare.assessment, common.assessment
@@ -206,7 +195,7 @@ def _contrast_rows(rare: Cell, common: Cell) -> list[dict[str, Any]]:
     rows = []
     for i, quantity in enumerate(QUANTITIES):
         placeless = "" if reason else "; ".join(
-            f"{name}: {why}" for name, found in named if (why := _no_place(quantity, found.observed))
+            f"{name}: {why}" for name, found in named if (why := no_place(quantity, found.observed))
         )  # fmt: skip
         if not reason and not placeless and np.isnan(corrected.low[i]):
             placeless = "a breakpoint is at an end of its range in more than 5 % of the resamples: no interval"

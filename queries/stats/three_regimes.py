@@ -59,7 +59,7 @@ class Regimes:
 
     def _with_ends(self, first_rank: float, decay_share: float, decay_slope: float | Array) -> Array:
         named = dict(zip(QUANTITIES, self.quantity.T, strict=True))
-        n = named["elbow"] / (1.0 - named["decay_share"])
+        n = np.rint(named["elbow"] / (1.0 - named["decay_share"]))
         plateau_end = np.where(self.at_start, first_rank, named["plateau_end"])
         decay = np.where(self.at_end, decay_share, named["decay_share"])
         named |= {
@@ -89,3 +89,14 @@ def put(result: Regimes, rows: NDArray[np.int64], fit: Regimes) -> None:
 def stack(fits: list[Regimes]) -> Regimes:
     """One record of several."""
     return Regimes(*(np.concatenate([getattr(fit, field.name) for fit in fits]) for field in fields(Regimes)))
+
+
+def no_place(quantity: str, observed: Regimes) -> str:
+    """Why a quantity that depends on a breakpoint's place has no number; empty where it has one."""
+    if quantity in ("plateau_end", "plateau_share", "power_share") and observed.at_start[0]:
+        rank = observed.quantity[0, QUANTITIES.index("plateau_end")]
+        return f"the first breakpoint is the earliest that is sought: the plateau ends at rank {rank:.0f} or earlier"
+    if quantity in ("elbow", "power_share", "decay_share", "decay_slope") and observed.at_end[0]:
+        rank = observed.quantity[0, QUANTITIES.index("elbow")]
+        return f"the second breakpoint is the latest that is sought: the decay begins at rank {rank:.0f} or later"
+    return ""

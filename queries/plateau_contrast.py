@@ -1,0 +1,178 @@
+"""Do rare tokens have a plateau that common tokens lack?
+
+The ranked curve of influences is segmented for rare and for common tokens on the same neurons, and every quantity of
+`regimes` is subtracted: rare minus common. `segmented` is the difference in the data as they are; `estimate` takes out
+the bias of ranking noisy values, and its interval resamples documents, both as in `regimes`.
+
+There are far fewer rare positions than common ones, so their means are noisier, and noise alone stretches and bends a
+ranked curve: a difference by itself shows nothing about rarity. The null therefore permutes the labels rare and common
+among the positions of each document, which keeps the numbers of positions and all that they do to the curves.
+`null_mean` is the difference that noise alone gives.
+
+The verdict is about `plateau_excess`: `supported` if the plateau is higher for rare tokens (q < 0.05 against permuted
+labels, interval above zero), `contradicted` if a plateau twice as high is excluded and the difference is ordinary under
+the null, else `undecidable`.
+
+Caveats: a difference in excess says that the curves differ at the top, not that either has a plateau beyond a smooth
+law: that is the question of `regimes`. Positions of one document are exchanged as if they were alike but for the label;
+where rare tokens sit at other places in the text, their place counts as rarity.
+
+Source: Liu et al. (2025), arXiv 2509.21163 and 2509.04479: common tokens lack the plateau.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, by_group
+from queries.stats.bootstrap import N_REPLICATES
+from queries.stats.class_shapes import Positions, ShapeContrast, decide_contrast, shape_contrasts
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.plateau import monte_carlo_high, summarise_null
+from queries.stats.segmentation import MIN_RANKS
+from queries.stats.three_regimes import QUANTITIES, no_place
+
+N_PERMUTATIONS = 999
+KEYS = ("run", "sign_group", "quantity")
+SIGN_GROUPS = ("all", "boost", "suppress")
+EXCESS = "plateau_excess"
+COLUMNS = {
+    "segmented": "The difference in the data as they are; the null is compared with it.",
+    "null_mean": "Mean difference with labels permuted within documents.",
+    "null_low": "Low end of 95 % of the permutations.",
+    "null_high": "High end of 95 % of the permutations.",
+    "p": "Two-sided p of `segmented` under permuted labels.",
+    "q": "Benjamini-Hochberg q over the three sign groups of a quantity.",
+    "n_rare": "Positions with a rare token.",
+    "n_common": "Positions with a common token.",
+    "n_neurons": "Neurons of the sign group.",
+    "verdict": "A higher plateau for rare tokens: `supported`, `contradicted` or `undecidable`.",
+    "reason": "Why, in words; for a quantity without a number, why it has none.",
+}
+_TEXT = ("run", "sign_group", "quantity", "verdict", "reason")
+_COUNT = ("n", "n_rare", "n_common", "n_neurons")
+SCHEMA = {
+    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
+    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
+}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Nine rows per run and sign group; `n` counts the documents that hold both classes."""
+    rows: list[dict[str, Any]] = []
+    for (run,), group in by_group(frame, ("run",)):
+        rows += [{"run": run, **row} for row in _run_rows(group, rng)]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _run_rows(group: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+    delta = group["delta_loss"].list.to_array(len(group["delta_loss"][0])).to_numpy()  # (T, N)
+    signed = delta.mean(axis=0, dtype=np.float64)
+    _, document = np.unique(group["document"].to_numpy(), return_inverse=True)
+    positions = Positions(np.abs(delta), document, (group["token_class"] == "rare").to_numpy())
+    members = {"all": np.ones(len(signed), dtype=bool), "boost": signed > 0, "suppress": signed <= 0}
+    enough = {name: member for name, member in members.items() if member.sum() >= MIN_RANKS}
+    found, reason = shape_contrasts(positions, enough, N_REPLICATES, N_PERMUTATIONS, rng)
+    n_rare = int(positions.is_rare.sum())
+    both = np.intersect1d(document[positions.is_rare], document[~positions.is_rare])
+    sizes = {"n": len(both), "n_rare": n_rare, "n_common": len(document) - n_rare}
+    q, q_high = _q_values(found)
+    rows: list[dict[str, Any]] = []
+    for name, member in members.items():
+        shared = {"sign_group": name, "n_neurons": int(member.sum()), **sizes}
+        if name in found:
+            part = _rows(found[name], q[name], q_high[name], len(both), n_rare)
+        else:
+            part = _nothing(reason or f"{member.sum()} neurons; at least {MIN_RANKS} are needed")
+        rows += [{**shared, **row} for row in part]
+    return rows
+
+
+def _q_values(found: dict[str, ShapeContrast]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Q (9,) of each sign group, over the groups; and that of the excess at the upper end of Monte-Carlo error."""
+    p = [[summarise_null(*pair).p for pair in zip(each.segmented, each.null.T, strict=True)] for each in found.values()]
+    excess = QUANTITIES.index(EXCESS)
+    highest = np.array([_highest_p(each.segmented[excess], each.null[:, excess]) for each in found.values()])
+    q = np.array([benjamini_hochberg(column) for column in np.array(p).reshape(len(found), len(QUANTITIES)).T])
+    return dict(zip(found, q.T, strict=True)), dict(zip(found, benjamini_hochberg(highest).tolist(), strict=True))
+
+
+def _highest_p(observed: float, null: np.ndarray) -> float:
+    """Upper end of the Monte-Carlo error of the two-sided p."""
+    if np.isnan(observed) or np.isnan(null).all():
+        return float("nan")
+    return min(1.0, 2 * min(monte_carlo_high(observed, null), monte_carlo_high(-observed, -null)))
+
+
+def _rows(found: ShapeContrast, q: np.ndarray, q_high: float, n_documents: int, n_rare: int) -> list[dict[str, Any]]:
+    """The nine rows of one sign group, without its names and sizes."""
+    corrected, excess = found.corrected, QUANTITIES.index(EXCESS)
+    nulls = [summarise_null(*pair) for pair in zip(found.segmented, found.null.T, strict=True)]
+    low, high = float(corrected.low[excess]), float(corrected.high[excess])
+    verdict, why = decide_contrast(n_documents, n_rare, low, high, nulls[excess].p, float(q[excess]), q_high)
+    rows = []
+    for i, (quantity, null) in enumerate(zip(QUANTITIES, nulls, strict=True)):
+        placeless = "; ".join(
+            f"{name}: {reason}"
+            for name, fit in (("rare", found.rare), ("common", found.common))
+            if (reason := no_place(quantity, fit))
+        )
+        if not placeless and np.isnan(corrected.low[i]):
+            placeless = "a breakpoint has no place in more than 5 % of the resamples"
+        rows.append({
+            "quantity": quantity, "estimate": float(corrected.estimate[i]), "low": float(corrected.low[i]),
+            "high": float(corrected.high[i]), "segmented": float(found.segmented[i]), "null_mean": null.mean,
+            "null_low": null.low, "null_high": null.high, "p": null.p, "q": float(q[i]), "verdict": verdict,
+            "reason": placeless or why,
+        })  # fmt: skip
+    return rows
+
+
+def _nothing(reason: str) -> list[dict[str, Any]]:
+    unknown = ("estimate", "low", "high", "segmented", "null_mean", "null_low", "null_high", "p", "q")
+    shared = {**dict.fromkeys(unknown, float("nan")), "verdict": "undecidable", "reason": reason}
+    return [{"quantity": quantity, **shared} for quantity in QUANTITIES]
+
+
+def answer(table: pl.DataFrame) -> str:
+    """One line per run, on all neurons."""
+    return "\n".join(
+        _run_answer(run, {row["quantity"]: row for row in group.iter_rows(named=True)})
+        for (run,), group in by_group(table.filter(pl.col("sign_group") == "all"), ("run",))
+    )
+
+
+def _run_answer(run: str, rows: dict[str, dict[str, Any]]) -> str:
+    excess = rows[EXCESS]
+    head = f"- `{run}`: a higher plateau for rare tokens is **{excess['verdict']}**: {excess['reason']}."
+    if np.isnan(excess["estimate"]):
+        return head
+    words = "; ".join(
+        f"{name} {row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g}), permuted labels give "
+        f"{row['null_mean']:.3g} ({row['null_low']:.3g} to {row['null_high']:.3g})"
+        for name, row in (("excess", excess), ("kappa", rows["kappa"]))
+        if not np.isnan(row["low"])
+    )
+    size = f"{excess['n_rare']:,} rare and {excess['n_common']:,} common positions in {excess['n']} documents"
+    return f"{head} Rare minus common, {size}: {words}."
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The quantities that carry the shape."""
+    shown = ("plateau_end", "elbow", "kappa", EXCESS)
+    columns = [*KEYS, "estimate", "low", "high", "null_mean", "null_low", "null_high", "p", "q", "verdict"]
+    return table.filter(pl.col("quantity").is_in(shown)).select(columns)
+
+
+ANALYSIS = Analysis(
+    chapter="Influence",
+    keys=KEYS,
+    unit="ranks, slopes, shares and nats",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart("shape_contrast", tables=("plateau_contrast",)),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+)
