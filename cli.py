@@ -93,8 +93,9 @@ def extract(
     unigrams: Annotated[
         str,
         typer.Option(
-            help="Token frequencies: `.npy` counts, Parquet (token_id, count), `corpus`, `token-id` (merge ranks), "
-            "or `auto`: token-id for the default model, corpus for others."
+            help="Token frequencies: `.npy` counts, Parquet (token_id, count, or token, count), `corpus`, `token-id` "
+            "(merge ranks), or `auto`: token-id for the default model; for others corpus, or token-id if the corpus "
+            "is so small that it makes no position rare."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")] = "auto",

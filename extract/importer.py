@@ -8,8 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from extract.publication import publish_run, run_id
-from warehouse.connection import refresh_catalog
+from extract.publication import already_there, publish_run, run_id
 from warehouse.errors import LakeError
 from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.schema import TABLES, Table
@@ -67,20 +66,19 @@ def import_folder(
     hashes = {f"{table}/{path.name}": sha256(path) for table, paths in sorted(sources.items()) for path in paths}
     run = run_id({"imported": hashes, "model": model, "corpus": corpus, "unigrams": unigrams})
     if runs_folder(lake, run).exists():
-        refresh_catalog(lake)
-        say(f"{run} is already in {lake}: nothing to do")
-        return run
+        return already_there(lake, run, say)
     facts = _facts(con, model, corpus, unigrams)
     with locked(lake, run):
+        if runs_folder(lake, run).exists():
+            return already_there(lake, run, say)
         staged = staging_folder(lake, run)
         shutil.rmtree(staged, ignore_errors=True)
         try:
             tables = {name: [_write(con, TABLES[name], staged)] for name in _present(con)}
             manifest = {"config": {"folder": folder.name}, "model": {"model": model}, "imported_sha256": hashes}
             publish_run(lake, run, staged, tables, facts, manifest)
-        except LakeError:
+        finally:
             shutil.rmtree(staged, ignore_errors=True)
-            raise
     say(f"imported {facts['n_positions']:,} positions x {facts['d_mlp']:,} neurons as {run}")
     return run
 

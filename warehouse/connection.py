@@ -115,7 +115,7 @@ def connect(lake: Path, runs: Sequence[str] = (), where: str = "") -> duckdb.Duc
 def _check_condition(con: duckdb.DuckDBPyConnection, runs: Sequence[RunFolder], where: str) -> None:
     """Raise `QueryError` if the condition leaves no position of runs that have some."""
     positions = sum(run.manifest["tables"]["tokens"]["rows"] for run in runs)
-    if positions and con.execute("select 1 from tokens limit 1").fetchone() is None:
+    if positions and not con.execute("select 1 from tokens limit 1").fetchall():
         raise QueryError(
             f"the condition `{where}` leaves none of {positions:,} positions",
             hint='rt sql "summarize tokens" shows what values its columns have',
