@@ -286,7 +286,7 @@ def test_the_frequencies_that_were_chosen_are_recorded(settings, tmp_path):
 
 
 def test_counts_by_the_text_of_tokens(settings, tmp_path):
-    texts = {" whale": 5, " sea": 3}
+    texts = {" night": 5, " sea": 3}
     pl.DataFrame({"token": list(texts), "count": list(texts.values())}).write_parquet(tmp_path / "counts.parquet")
     counted = replace(settings, lake=tmp_path / "lake", tokens=30, unigrams=str(tmp_path / "counts.parquet"))
     extract(counted, quiet)
