@@ -1,8 +1,10 @@
 import numpy as np
+import polars as pl
 import pytest
 
-from extract.frequencies import choose_frequencies
+from extract.frequencies import choose_frequencies, count_rare
 from extract.windows import Plan, Window
+from tests.lake import make_lake, planted_influence
 from warehouse.connection import connect, frame
 
 TEXTS = [f"w{i}" for i in range(10)]
@@ -46,14 +48,8 @@ def test_what_was_asked_for_is_kept_and_its_lack_recorded():
 
 @pytest.mark.parametrize("n", [4, 5, 10])
 def test_rare_is_as_the_macro_of_the_lake_has_it(tmp_path, n):
-    import polars as pl
-
-    from tests.lake import make_lake, planted_influence
-
     lake = make_lake(tmp_path, planted_influence(4, elbow=2), documents=2, positions=6, vocabulary=n)
     con = connect(lake)
-    from extract.frequencies import count_rare
-
     vocabulary = frame(con, "from vocabulary order by token_id").to_arrow()
     targets = frame(con, "select target_id from tokens")["target_id"].to_numpy()
     classes = frame(con, "select token_class from token_classes()")
