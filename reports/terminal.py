@@ -1,4 +1,4 @@
-"""A table for the terminal: every cell whole, whatever the width; numbers rounded, long texts below the table."""
+"""A table for the terminal: every cell whole, whatever the width; numbers rounded, long texts below, lists cut."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from reports.markdown import MISSING, significant, visible
 
 GUTTER = "  "
 LONG = 40  # characters: a longer text moves below a table that is too wide
+ITEMS = 6  # of a list that are shown
 STATISTICS = ("estimate", "low", "high")  # always columns, be they equal in all rows
 Columns = Mapping[str, Sequence[str]]
 
@@ -47,7 +48,7 @@ def table(
         if notes:
             parts.append("\n".join(textwrap.fill(f"[{n}] {note}", width) for n, note in enumerate(notes, start=1)))
     if shown.height < frame.height:
-        parts.append(f"... and {frame.height - shown.height:,} more rows: --output FILE.csv writes all of them")
+        parts.append(f"... and {frame.height - shown.height:,} more rows: --output FILE.csv writes all")
     return "\n\n".join(parts)
 
 
@@ -57,7 +58,8 @@ def _text(value: Any, digits: int) -> str:
     if isinstance(value, float):
         return significant(value, digits)
     if isinstance(value, list):
-        return f"[{', '.join(_text(each, digits) for each in value)}]"
+        shown = [_text(each, digits) for each in value[:ITEMS]]
+        return f"[{', '.join(shown)}]" if len(value) <= ITEMS else f"[{', '.join(shown)}, ... {len(value):,} in all]"
     return visible(str(value))
 
 

@@ -68,5 +68,11 @@ def test_rows_without_keys_are_numbered_and_the_rest_is_counted():
     assert table(frame.head(0), 40)
 
 
+def test_a_long_list_is_cut_with_its_length():
+    frame = pl.DataFrame({"ids": [list(range(256)), [1, 2], None]})
+    lines = table(frame, 80).splitlines()
+    assert lines[2:] == ["[0, 1, 2, 3, 4, 5, ... 256 in all]", "[1, 2]", "\u2013"]
+
+
 def test_a_plan_is_printed_as_it_is_drawn():
     assert table(pl.DataFrame({"explain_key": ["a"], "explain_value": ["x\ny"]}), 3) == "x\ny"
