@@ -192,7 +192,7 @@ def ls(lake: LAKE = DEFAULT_LAKE) -> None:
     for name, error in found.unreadable.items():
         print(f"{name}  unreadable: {error.message}")
     for name in unfinished(lake):
-        print(f"{name}  unfinished: run the same `rt extract` again, or `rt rm {name}`")
+        print(f"{name}  unfinished: run the same command again, or `rt rm {name}`")
     if not found.runs and not found.unreadable:
         print(f"no runs in {lake}", file=sys.stderr)
 
@@ -350,7 +350,7 @@ def report(
     from reports.output import check_outside
     from reports.report import check_report, write_report
 
-    check_report(output, only or ())
+    check_report(output, only or (), html)
     check_outside(output, lake)
     parameters = _parameters(rare_quantile, rare_by)
     con = _connect(lake, runs, where)

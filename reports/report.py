@@ -60,12 +60,12 @@ def _selected(only: Sequence[str]) -> list[str]:
     return [slug for slug in known if slug in only] if only else known
 
 
-def check_report(output: Path, only: Sequence[str] = ()) -> None:
-    """Raise `RtError` for a path that no report can have, `QueryError` for an unknown slug."""
+def check_report(output: Path, only: Sequence[str] = (), html: bool = False) -> None:
+    """Raise `RtError` for a path that no report (or page) can have, `QueryError` for an unknown slug."""
     _selected(only)
     if output.suffix != ".md" or output.is_dir():
         raise RtError(f"a report is a Markdown file, not {output}", hint="give a path that ends in .md")
-    if output.with_suffix(".html").is_dir():
+    if html and output.with_suffix(".html").is_dir():
         raise RtError(
             f"{output.with_suffix('.html')} is a folder, the page would go there", hint="choose another place"
         )
@@ -177,7 +177,7 @@ def write_report(
     in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed on the
     same runs gives the same bytes. Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
-    check_report(output, only)
+    check_report(output, only, html)
     slugs = _selected(only)
     reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, strict, progress)
     with _staged(output.parent) as stage:

@@ -43,7 +43,10 @@ class RunFolder:
                 yield table, record
 
     def check_sizes(self) -> None:
-        """Raise `LakeError` if a file is missing or has another size than the manifest says: cheap, on every use."""
+        """Raise `LakeError` if a file is missing, of another size, or not in the manifest: cheap, on every use.
+
+        A file too many would be read with the others, and count rows twice.
+        """
         for _, record in self.files():
             path = self.folder / record["file"]
             size = path.stat().st_size if path.is_file() else None
@@ -52,14 +55,19 @@ class RunFolder:
                 raise LakeError(
                     f"{path} {what}", hint=f"run `rt check {self.name}`; restore the file or remove the run"
                 )
+        for path in self._extra():
+            raise LakeError(f"{path} is not in the run's manifest", hint="move it out of the lake")
+
+    def _extra(self) -> list[Path]:
+        """Parquet files that a query would read, but the manifest does not name."""
+        named = {self.folder / record["file"] for _, record in self.files()}
+        return sorted(set(self.folder.glob("*/*.parquet")) - named)
 
     def faults(self) -> list[str]:
         """Everything wrong with the run's files, a line each; empty if they are as the manifest says."""
         found = []
-        expected = set()
         for _, record in self.files():
             path = self.folder / record["file"]
-            expected.add(path)
             if not path.is_file():
                 found.append(f"{record['file']}: missing")
             elif path.stat().st_size < record["bytes"]:
@@ -68,9 +76,7 @@ class RunFolder:
                 found.append(f"{record['file']}: altered: its SHA-256 is not the manifest's")
             elif (rows := _rows(path)) != record["rows"]:
                 found.append(f"{record['file']}: {rows} rows where the manifest says {record['rows']}")
-        extra = set(self.folder.glob("*/*.parquet")) - expected
-        found += [f"{path.relative_to(self.folder).as_posix()}: not in the manifest" for path in sorted(extra)]
-        return found
+        return [*found, *(f"{path.relative_to(self.folder).as_posix()}: not in the manifest" for path in self._extra())]
 
 
 def _rows(path: Path) -> int | str:

@@ -120,6 +120,8 @@ def test_an_unknown_file_is_a_fault(lake):
     (path,) = lake.glob("runs/run=*/tokens/*.parquet")
     shutil.copy(path, path.with_name("part-9.parquet"))
     assert open_lake(lake).runs[0].faults() == ["tokens/part-9.parquet: not in the manifest"]
+    with pytest.raises(LakeError, match=r"tokens/part-9.parquet is not in the run's manifest"):
+        connect(lake)
 
 
 def test_no_lake_and_a_file_instead_of_one(tmp_path):
