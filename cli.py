@@ -3,21 +3,20 @@
 Longer than other modules because each option of each command is declared here, with its help, and nowhere else.
 """
 
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reports.formats import Format
 from warehouse.errors import LakeError, QueryError, RtError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import duckdb
 
 app = typer.Typer(
     name="rt",
@@ -29,18 +28,11 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    """How a table is printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    markdown = "markdown"
-    parquet = "parquet"
-
-
 LAKE = Annotated[Path, typer.Option("--lake", envvar="RT_LAKE", help="Folder of the lake.")]
-FORMAT = Annotated[Format, typer.Option("--format", help="How the table is printed; parquet needs --output.")]
+FORMAT = Annotated[
+    Format | None,
+    typer.Option("--format", help="How the table is printed; parquet needs --output, whose suffix is the default."),
+]
 OUTPUT = Annotated[Path | None, typer.Option("--output", help="File to write instead of printing.")]
 RUNS = Annotated[list[str] | None, typer.Option("--run", help="Only this run; may be repeated. Default: all runs.")]
 WHERE = Annotated[str, typer.Option(help='SQL condition on `tokens`, e.g. "position >= 32 and entropy > 2".')]
@@ -101,8 +93,9 @@ def extract(
     unigrams: Annotated[
         str,
         typer.Option(
-            help="Token frequencies: `.npy` counts, Parquet (token_id, count), `corpus`, `token-id` (merge ranks), "
-            "or `auto`: token-id for the default model, corpus for others."
+            help="Token frequencies: `.npy` counts, Parquet (token_id, count, or token, count), `corpus`, `token-id` "
+            "(merge ranks), or `auto`: token-id for the default model; for others corpus, or token-id if the corpus "
+            "is so small that it makes no position rare."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")] = "auto",
@@ -190,15 +183,17 @@ def ls(lake: LAKE = DEFAULT_LAKE) -> None:
         row = run.manifest["tables"]
         size = sum(record["bytes"] for _, record in run.files())
         config = run.manifest["config"]
-        name = f"{run.manifest['origin']} {run.manifest['model']['model']}"
+        name = f"{run.manifest['origin']} {run.manifest['model'].get('model', 'unknown')}"
         print(
             f"{run.name}  {run.manifest['created_at']}  {name}"
             f"{'@' + config['revision'] if config.get('revision') else ''}  "
             f"{row['tokens']['rows']:,} positions  {row['neuron_tokens']['rows']:,} pairs  {size / 1e6:,.1f} MB"
         )
+    for name, error in found.unreadable.items():
+        print(f"{name}  unreadable: {error.message}")
     for name in unfinished(lake):
-        print(f"{name}  unfinished: run the same `rt extract` again, or `rt rm {name}`")
-    if not found.runs:
+        print(f"{name}  unfinished: run the same command again, or `rt rm {name}`")
+    if not found.runs and not found.unreadable:
         print(f"no runs in {lake}", file=sys.stderr)
 
 
@@ -210,31 +205,34 @@ def check(
     """Hold every file against its manifest: missing, truncated and altered files are named."""
     from warehouse.lake import find_run, open_lake
 
-    runs = [find_run(lake, run)] if run else open_lake(lake).runs
+    opened = open_lake(lake)
+    runs = [find_run(lake, run)] if run is not None else opened.runs
+    unreadable = opened.unreadable if run is None else {}
     faults = 0
     for each in runs:
         found = each.faults()
         faults += len(found)
         whole = f"{sum(1 for _ in each.files())} files as the manifest says"
         print(f"{each.name}: {'; '.join(found) or whole}")
+    for name, error in unreadable.items():
+        print(f"{name}: {error.message}")
     _mend(lake)
-    if faults:
-        raise LakeError(f"{faults} files are not as their manifest says", hint="restore them, or `rt rm` the run")
+    if faults or unreadable:
+        counts = {"files are not as their manifest says": faults, "runs have no readable manifest": len(unreadable)}
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        raise LakeError(said, hint="restore them, or `rt rm` the run")
 
 
 @app.command(epilog=_examples("rt rm r-0123456789"))
 def rm(
-    run: Annotated[str, typer.Argument(help="A run, or the beginning of its id; also one that is unfinished.")],
+    run: Annotated[str, typer.Argument(help="The whole id of a run; also of one that is unfinished or unreadable.")],
     lake: LAKE = DEFAULT_LAKE,
 ) -> None:
     """Remove a run from the lake."""
-    from warehouse.connection import refresh_catalog
-    from warehouse.lake import find_run, remove_run, unfinished
+    from warehouse.lake import removable, remove_run
 
-    if run not in unfinished(lake):
-        run = find_run(lake, run).name
-    remove_run(lake, run)
-    refresh_catalog(lake)
+    remove_run(lake, removable(lake, run))
+    _mend(lake)
     print(f"removed {run}")
 
 
@@ -246,24 +244,41 @@ def rm(
     )
 )
 def sql(
-    query: Annotated[str | None, typer.Argument(help="One statement; without it the DuckDB shell opens.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="What to ask; several statements with `;`. Without it the DuckDB shell opens.")
+    ] = None,
     lake: LAKE = DEFAULT_LAKE,
-    form: FORMAT = Format.table,
+    form: FORMAT = None,
     output: OUTPUT = None,
 ) -> None:
-    """Open the DuckDB shell on the lake, read-only, or print the rows of one query."""
-    from warehouse.connection import connect, frame, refresh_catalog
+    """Open the DuckDB shell on the lake, read-only, or print the rows of a query.
+
+    A query only reads; what would write (create, copy, insert, attach, ...) is refused.
+    """
+    from warehouse.connection import frame, refresh_catalog
 
     if query is None:
+        if form is not None or output is not None:
+            raise QueryError("--format and --output need a query", hint='for example: rt sql "from tokens"')
+        _warn(lake)
         catalog = refresh_catalog(lake)
         beside = Path(sys.executable).with_name("duckdb")
         shell = str(beside) if beside.exists() else shutil.which("duckdb")
         if shell is None:
             raise RtError("no DuckDB shell found", hint="pip install duckdb-cli, or put `duckdb` on the PATH")
         sys.exit(subprocess.run([shell, "-readonly", str(catalog)], check=False).returncode)
-    con = connect(lake)
-    _mend(lake)
-    _show(frame(con, query), form, output)
+    from reports.output import Destination
+    from warehouse.statements import reading_statements
+
+    destination = Destination.of(form, output, lake)
+    statements = reading_statements(query)
+    if output is not None and len(statements) > 1:
+        raise QueryError(f"--output takes one statement, not {len(statements)}", hint="run them one by one")
+    con = _connect(lake)
+    con.execute("set lock_configuration = true")  # some functions, called in a select, would open files to write
+    for statement in statements:
+        # 6 digits: unlike an analysis, a query may be about small differences of large numbers
+        destination.show(frame(con, statement), digits=6)
 
 
 @app.command(
@@ -283,7 +298,7 @@ def run(
     seed: SEED = 0,
     rare_quantile: QUANTILE = 0.5,
     rare_by: RARE_BY = "target",
-    form: FORMAT = Format.table,
+    form: FORMAT = None,
     output: OUTPUT = None,
 ) -> None:
     """Run one analysis and print its table."""
@@ -293,19 +308,24 @@ def run(
         for name in queries.slugs():
             print(f"{name:24} {queries.load(name).question}")
         return
-    from warehouse.connection import connect
+    from reports.output import Destination
 
     analysis = queries.load(slug)
-    con = connect(lake, _full_names(lake, runs), where)
-    _mend(lake)
+    destination = Destination.of(form, output, lake)
     parameters = _parameters(rare_quantile, rare_by)
+    con = _connect(lake, runs, where)
+    if lacking := queries.missing(con, analysis):
+        raise QueryError(
+            f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
+            hint="`rt extract` measures them, `rt import` brings them in",
+        )
     table = queries.run(con, analysis, seed, parameters)
     if table.is_empty():
         raise QueryError(
-            f"nothing to compute {slug} from",
-            hint=f"it needs values in {', '.join(analysis.needs)}: `rt extract` first",
+            f"nothing to compute {slug} from: no position is left that has a token class",
+            hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
         )
-    _show(table, form, output)
+    destination.show(table, analysis.keys)
     print(analysis.answer(table), file=sys.stderr)
 
 
@@ -327,16 +347,18 @@ def report(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first analysis that fails.")] = False,
 ) -> None:
     """Run every analysis and write a Markdown report with figures and tables."""
-    from reports import write_report
-    from warehouse.connection import connect
+    from reports.output import check_outside
+    from reports.report import check_report, write_report
 
-    con = connect(lake, _full_names(lake, runs), where)
-    _mend(lake)
+    check_report(output, only or (), html)
+    check_outside(output, lake)
+    parameters = _parameters(rare_quantile, rare_by)
+    con = _connect(lake, runs, where)
     written = write_report(
         con,
         output,
         seed=seed,
-        parameters=_parameters(rare_quantile, rare_by),
+        parameters=parameters,
         only=only or (),
         html=html,
         strict=strict,
@@ -358,6 +380,26 @@ def _mend(lake: Path) -> None:
     refresh_catalog(lake)
 
 
+def _connect(lake: Path, runs: Iterable[str] | None = None, where: str = "") -> "duckdb.DuckDBPyConnection":
+    """The lake in DuckDB; says which runs are not in it."""
+    from warehouse.connection import connect
+
+    names = _full_names(lake, runs)
+    if not names:
+        _warn(lake)
+    con = connect(lake, names, where)
+    _mend(lake)
+    return con
+
+
+def _warn(lake: Path) -> None:
+    """Name the runs that are left out because their manifest cannot be read."""
+    from warehouse.lake import open_lake
+
+    for name, error in open_lake(lake).unreadable.items():
+        print(f"warning: {name} is left out: {error.message}", file=sys.stderr)
+
+
 def _full_names(lake: Path, runs: Iterable[str] | None) -> list[str]:
     from warehouse.lake import find_run
 
@@ -372,48 +414,6 @@ def _parameters(rare_quantile: float, rare_by: str) -> dict[str, Any]:
     return {"rare_quantile": rare_quantile, "rare_by": rare_by}
 
 
-def _show(table: "pl.DataFrame", form: Format, output: Path | None) -> None:
-    import polars as pl
-    import polars.selectors as cs
-
-    if form is Format.parquet and output is None:
-        raise RtError("--format parquet needs a file", hint="add --output FILE.parquet")
-    if output is not None and output.parent != Path() and not output.parent.is_dir():
-        raise RtError(f"no folder {output.parent}", hint="make it first")
-    if form is Format.parquet:
-        assert output is not None
-        table.write_parquet(output)
-        return
-    if form is Format.csv:
-        lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
-        text = table.with_columns(
-            pl.col(name).map_elements(lambda row: json.dumps(list(row)), return_dtype=pl.String) for name in lists
-        ).write_csv()
-    elif form is Format.json:
-        text = (
-            json.dumps(
-                table.with_columns(cs.float().fill_nan(None)).to_dicts(), default=str, indent=1, ensure_ascii=False
-            )
-            + "\n"
-        )
-    else:
-        is_page = form is Format.markdown
-        with pl.Config(
-            tbl_formatting="MARKDOWN" if is_page else "UTF8_FULL_CONDENSED",
-            tbl_hide_dataframe_shape=True,
-            tbl_hide_column_data_types=is_page,
-            tbl_rows=-1 if is_page or output else 60,
-            tbl_cols=-1,
-            tbl_width_chars=shutil.get_terminal_size((160, 24)).columns,
-            fmt_str_lengths=80,
-        ):
-            text = f"{table}\n"
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
-
-
 def main() -> None:
     """The entry point: one line and a hint on stderr, exit 1, for what the user can mend."""
     try:
@@ -422,6 +422,9 @@ def main() -> None:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as error:
+        print(f"error: cannot access {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from warehouse.errors import ModelError
@@ -98,14 +99,19 @@ def weight_names(folder: Path) -> list[str]:
         return gguf
     if gguf:
         raise ModelError(f"{folder} holds {len(gguf)} GGUF files", hint=f"name one: {', '.join(gguf)}")
-    if other := sorted(path.name for pattern in UNSAFE for path in folder.glob(pattern)):
-        raise ModelError(
-            f"{folder} has its weights in {other[0]}: such a file can run any code when it is loaded, and is refused",
-            hint="convert it where you trust it: load it there and `model.save_pretrained(folder)` writes safetensors",
-        )
+    refuse_unsafe(str(folder), [path.name for path in folder.iterdir()])
     steps = revisions(folder)
     hint = f"--revision takes one of: {', '.join(steps)}" if steps else "expected: model.safetensors or one .gguf file"
     raise ModelError(f"no weights in {folder}", hint=hint)
+
+
+def refuse_unsafe(where: str, names: Iterable[str]) -> None:
+    """Raise `ModelError` if there is a pickle among the files of a model that has no other weights."""
+    if unsafe := sorted(name for name in names if any(fnmatch(name, pattern) for pattern in UNSAFE)):
+        raise ModelError(
+            f"{where} has its weights in {unsafe[0]}: such a file can run any code when it is loaded, and is refused",
+            hint="convert it where you trust it: load it there and `model.save_pretrained(folder)` writes safetensors",
+        )
 
 
 def revisions(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from extract import default_model
-from extract.model_files import INDEX, TOKENIZER, ModelFiles, describe, revisions
+from extract.model_files import INDEX, TOKENIZER, ModelFiles, describe, refuse_unsafe, revisions
 from extract.settings import DEFAULT_MODEL, DTYPES
 from warehouse.errors import ModelError
 
@@ -42,6 +42,7 @@ def resolve(model: str, revision: str | None = None, say: Callable[[str], None] 
     if path.is_dir():
         return describe(model, revision, None, _revision_folder(path, revision))
     if path.is_file():
+        refuse_unsafe(str(path.parent), [path.name])
         if path.suffix != ".gguf" or revision is not None:
             raise ModelError(
                 f"{path} is a file" + (f" and has no revision {revision}" if path.suffix == ".gguf" else ""),
@@ -51,6 +52,8 @@ def resolve(model: str, revision: str | None = None, say: Callable[[str], None] 
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ModelError(f"no model folder {model}", hint=f"a folder, a hub id, or {DEFAULT_MODEL}")
     folder = _snapshot(model, revision)
+    if not any(folder.glob("*.safetensors")):
+        _refuse_weights(model, folder.name)
     return describe(model, revision, folder.name, folder)
 
 
@@ -209,3 +212,27 @@ def _snapshot(model: str, revision: str | None) -> Path:
             hint=f"check the name and the network, give a local folder, or use --model {DEFAULT_MODEL}",
         ) from error
     return Path(folder)
+
+
+def _refuse_weights(model: str, commit: str) -> None:
+    """Raise `ModelError` that names the weights of a hub model without safetensors, which were not downloaded."""
+    names = _listing(model, commit)
+    if gguf := sorted(name for name in names if name.endswith(".gguf")):
+        raise ModelError(
+            f"{model} has its weights in GGUF files on the hub: {', '.join(gguf[:3])}",
+            hint="download one of them; --model takes a .gguf file",
+        )
+    refuse_unsafe(model, names)
+    raise ModelError(f"{model} has no weights on the hub", hint="a model has model.safetensors, or shards of it")
+
+
+def _listing(model: str, commit: str) -> list[str]:
+    """Names of the files of a hub model; none if the hub cannot be reached."""
+    from huggingface_hub import list_repo_files
+    from huggingface_hub.errors import HfHubHTTPError
+
+    failures: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, ValueError)
+    try:
+        return list_repo_files(model, revision=commit)
+    except failures:
+        return []

@@ -4,14 +4,14 @@ import datetime
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from warehouse.connection import refresh_catalog
-from warehouse.lake import publish
+from warehouse.lake import find_run, publish
 from warehouse.manifest import FORMAT, NAME, rt_version, versions, write_json
 from warehouse.schema import TABLES
 from warehouse.shards import Shard, arrow_schema, write_shard
@@ -21,6 +21,14 @@ def run_id(identity: Mapping[str, Any]) -> str:
     """`r-` and ten hexadecimal digits of everything that determines the rows of a run."""
     text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
     return "r-" + hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def already_there(lake: Path, run: str, say: Callable[[str], None]) -> str:
+    """Say that a run needs no work. Raises `LakeError` if it is there, but cannot be read or lacks files."""
+    find_run(lake, run).check_sizes()
+    refresh_catalog(lake)
+    say(f"{run} is already in {lake}: nothing to do")
+    return run
 
 
 def publish_run(

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,14 @@ import pyarrow as pa
 
 from extract.estimate import check_disk, disk_bytes
 from extract.families import LastLayer
+from extract.frequencies import Frequencies, choose_frequencies
 from extract.passes import Passes, list_column
-from extract.publication import publish_run
+from extract.publication import already_there, publish_run
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
 from extract.staging import Stage
-from extract.unigrams import Unigrams, read_unigrams, token_texts, vocabulary_table
+from extract.unigrams import token_texts
 from extract.windows import Plan, positions_per_window
-from warehouse.connection import refresh_catalog
 from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.shards import write_shard
 
@@ -32,48 +31,38 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
     inputs = gather(settings, say)
     run = inputs.run
     if runs_folder(settings.lake, run).exists():
-        return _already_there(settings.lake, run, say)
+        if staging_folder(settings.lake, run).exists():  # an attempt was killed just after publishing
+            with locked(settings.lake, run):
+                shutil.rmtree(staging_folder(settings.lake, run), ignore_errors=True)
+        return already_there(settings.lake, run, say)
     session = Session(inputs)
     plan = session.plan()
-    unigrams = read_unigrams(settings.unigram_option(), session.last.n_vocabulary, plan.token_counts)
-    unseen = float((plan.token_counts == 0).mean())
-    if settings.unigram_option() == "corpus" and unseen > 0.5:
-        say(
-            f"warning: {unseen:.0%} of the vocabulary never occurs in the corpus, so with --rare-quantile 0.5 no "
-            "position is rare: give counts of a larger corpus (--unigrams FILE), or use --unigrams token-id"
-        )
+    texts = token_texts(session.tokenizer, session.last.n_vocabulary)
+    frequencies = choose_frequencies(settings.unigram_option(), plan, settings.skip, *texts, say)
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
     with locked(settings.lake, run):
         if runs_folder(settings.lake, run).exists():
-            return _already_there(settings.lake, run, say)
-        stage = Stage.open(settings.lake, run, inputs.identity)
-        if not stage.state["shards"]:
-            check_disk(settings.lake, disk_bytes(n_positions, session.last)[1])
-        say(
-            f"{run}: {len(plan.windows):,} windows of {len(plan.documents):,} documents, "
-            f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"
-        )
-        with stage.timed("self_check"):
-            stage.note(self_check=session.prove(plan.windows))
-        _make(session, plan, unigrams, stage)
-        facts = _facts(session, plan, n_positions, stage.facts["unigram_source"])
-        publish_run(settings.lake, run, stage.folder / "run", stage.tables(), facts, _manifest(inputs, plan, stage))
-        shutil.rmtree(stage.folder)
+            return already_there(settings.lake, run, say)
+        with Stage.open(settings.lake, run, inputs.identity) as stage:
+            if not stage.state["shards"]:
+                check_disk(settings.lake, disk_bytes(n_positions, session.last)[1])
+            say(
+                f"{run}: {len(plan.windows):,} windows of {len(plan.documents):,} documents, "
+                f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"
+            )
+            with stage.timed("self_check"):
+                stage.note(self_check=session.prove(plan.windows))
+            _make(session, plan, frequencies, stage)
+            facts = _facts(session, plan, n_positions, frequencies.source)
+            publish_run(settings.lake, run, stage.folder / "run", stage.tables(), facts, _manifest(inputs, plan, stage))
+            shutil.rmtree(stage.folder, ignore_errors=True)
     say(f"{run} is in {settings.lake}")
     return run
 
 
-def _already_there(lake: Path, run: str, say: Callable[[str], None]) -> str:
-    """Nothing to do, but for what an attempt that was killed just after publishing left behind."""
-    shutil.rmtree(staging_folder(lake, run), ignore_errors=True)
-    refresh_catalog(lake)
-    say(f"{run} is already in {lake}: nothing to do")
-    return run
-
-
-def _make(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> None:
+def _make(session: Session, plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
     """Everything that is written into the stage."""
-    _write_plan(session, plan, unigrams, stage)
+    _write_plan(plan, frequencies, stage)
     passes = Passes(session.inputs.settings, stage, session.last, plan.windows)
     passes.forward(session.model)
     mean, deviation = passes.moments()
@@ -82,9 +71,9 @@ def _make(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> Non
     passes.merge()
 
 
-def _write_plan(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> None:
+def _write_plan(plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
     """`documents`, `windows` and `vocabulary`."""
-    last, root = session.last, stage.folder
+    root = stage.folder
     names = zip(*((key, *value) for key, value in plan.documents.items()), strict=True)
     documents = dict(zip(("document", "name", "n_characters", "n_tokens"), map(list, names), strict=True))
     windows = {
@@ -93,15 +82,14 @@ def _write_plan(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) 
         "start": [window.start for window in plan.windows],
         "token_ids": [window.token_ids for window in plan.windows],
     }
-    tokens, special = token_texts(session.tokenizer, last.n_vocabulary)
     tables = {
         "documents": pa.table(documents),
         "windows": pa.table(windows),
-        "vocabulary": vocabulary_table(unigrams, tokens, special),
+        "vocabulary": frequencies.vocabulary,
     }
     for name, data in tables.items():
         stage.record(write_shard(root / f"run/{name}/part-00000.parquet", name, data, root))
-    stage.note(unigram_source=unigrams.source)
+    stage.note(unigram_source=frequencies.source, frequencies=frequencies.chosen)
 
 
 def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, stage: Stage) -> None:

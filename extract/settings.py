@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extract.unigrams import unigram_file
 from warehouse.errors import CorpusError, RtError
 from warehouse.shards import sha256
 
 DEFAULT_MODEL = "smollm2-135m"
 DTYPES = ("float32", "bfloat16", "float16")
 BOS = ("auto", "always", "never")
+UNIGRAMS = ("auto", "token-id", "corpus")  # or a file
 # Raised when the rows of the same command would change.
 EXTRACTION = 1
 
@@ -42,6 +44,8 @@ class Settings:
         for name, least in {"tokens": 0, "skip": 0, "batch_size": 1, "seed": 0}.items():
             if getattr(self, name) < least:
                 raise RtError(f"--{name.replace('_', '-')} {getattr(self, name)}", hint=f"at least {least}")
+        if self.unigrams not in UNIGRAMS:
+            unigram_file(self.unigrams)
         if self.context < self.skip + 2:
             raise CorpusError(
                 f"--context {self.context} with --skip {self.skip} leaves no position to analyse",
@@ -49,16 +53,16 @@ class Settings:
             )
 
     def unigram_option(self) -> str:
-        """`auto` made explicit: the default model's merge ranks, any other model's corpus counts."""
-        if self.unigrams != "auto":
-            return self.unigrams
-        return "token-id" if self.model == DEFAULT_MODEL else "corpus"
+        """`auto` is the merge ranks for the default model; for any other the corpus decides when it is read."""
+        if self.unigrams == "auto" and self.model == DEFAULT_MODEL:
+            return "token-id"
+        return self.unigrams
 
     def identity(self, model_sha256: str, corpus_sha256: str, device: str) -> dict[str, Any]:
         """What determines the rows: not where the lake is, nor how many windows go through the model at once."""
         unigrams = self.unigram_option()
-        if Path(unigrams).is_file():
-            unigrams = sha256(Path(unigrams))
+        if unigrams not in UNIGRAMS:
+            unigrams = sha256(Path(unigrams).expanduser())
         return {
             "extraction": EXTRACTION,
             "model": model_sha256,

@@ -5,6 +5,7 @@ being named is made again.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,14 @@ class Stage:
         stage = cls(folder, {"identity": dict(identity), "shards": {}, "facts": {}, "seconds": {}})
         stage._save()
         return stage
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """An attempt that ends before its first file is finished leaves nothing behind."""
+        if not self.state["shards"]:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _save(self) -> None:
         write_json(self.folder / "state.json", self.state)

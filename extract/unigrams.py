@@ -45,15 +45,15 @@ def read_unigrams(
     option: str,
     n_vocabulary: int,
     corpus_counts: npt.NDArray[Any] | None,
-    tokens: Sequence[str | None] | None = None,
+    tokens: Sequence[str | None],
 ) -> Unigrams:
     """The unigram table that `option` asks for.
 
     `token-id`: ids of byte-pair encodings are merge ranks, so a low id is a frequent token: ranks by id, probabilities
     from the corpus counts plus 2e7 tokens spread as 1 / (id + 1). `corpus`: the counts of the corpus that is read.
     A `.npy` file: integer counts by token id; shorter than the vocabulary is padded with zeros, as unembeddings have
-    rows that no token uses. A `.parquet` file: columns `token_id, count`, or `token, count` if `tokens` (the text of
-    each id) is given; ids that are not in it count zero.
+    rows that no token uses. A `.parquet` file: columns `token_id, count`, or `token, count` with the texts that
+    `tokens` (V,) gives the ids; ids that are not in it count zero.
 
     Raises `CorpusError` for any other option, and for counts that are none.
     """
@@ -64,14 +64,20 @@ def read_unigrams(
             raise CorpusError("no counts of the corpus are at hand", hint=ALLOWED)
         counts = _checked(np.asarray(corpus_counts), n_vocabulary, "the corpus counts")
         return _smoothed(counts, f"counts of the corpus ({counts.sum():,} tokens)")
+    path = unigram_file(option)
+    if path.suffix == ".npy":
+        return _from_npy(path, n_vocabulary)
+    return _from_parquet(path, n_vocabulary, tokens)
+
+
+def unigram_file(option: str) -> Path:
+    """The file that `option` names. Raises `CorpusError` if there is none, or one of another kind."""
     path = Path(option).expanduser()
     if path.suffix not in (".npy", ".parquet"):
         raise CorpusError(f"--unigrams {option}", hint=ALLOWED)
     if not path.is_file():
         raise CorpusError(f"no file {path}", hint=ALLOWED)
-    if path.suffix == ".npy":
-        return _from_npy(path, n_vocabulary)
-    return _from_parquet(path, n_vocabulary, tokens)
+    return path
 
 
 def vocabulary_table(unigrams: Unigrams, tokens: Sequence[str | None], is_special: Sequence[bool]) -> pa.Table:
@@ -160,42 +166,50 @@ def _from_npy(path: Path, n_vocabulary: int) -> Unigrams:
     return _smoothed(counts, _file_source(path, counts, n_vocabulary - len(array)))
 
 
-def _from_parquet(path: Path, n_vocabulary: int, tokens: Sequence[str | None] | None) -> Unigrams:
+def _from_parquet(path: Path, n_vocabulary: int, tokens: Sequence[str | None]) -> Unigrams:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise CorpusError(f"{path} cannot be read as Parquet: {error}", hint=ALLOWED) from error
     key = "token_id" if "token_id" in table.column_names else "token"
-    if "count" not in table.column_names or key not in table.column_names or (key == "token" and tokens is None):
-        wanted = "token_id, count" if tokens is None else "token_id, count or token, count"
+    if not {key, "count"} <= set(table.column_names):
+        wanted = "token_id, count; or token, count"
         raise CorpusError(f"{path} has the columns {', '.join(table.column_names)}", hint=f"expected: {wanted}")
     for name in (key, "count"):
         kind = table.schema.field(name).type
-        if table[name].null_count or not (pa.types.is_integer(kind) or name == "token"):
-            raise CorpusError(f"{path}: `{name}` holds nulls or is not whole numbers ({kind})", hint=ALLOWED)
+        fits = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        if table[name].null_count or not (fits if name == "token" else pa.types.is_integer(kind)):
+            wanted = "text" if name == "token" else "whole numbers"
+            raise CorpusError(f"{path}: `{name}` holds nulls or is not {wanted} ({kind})", hint=ALLOWED)
     values = _checked(table["count"].to_numpy(), table.num_rows, f"{path}, `count`")
-    ids, unknown = _ids(table[key].to_pylist(), tokens if key == "token" else None)
-    known = ids >= 0
-    if key == "token_id" and len(ids) and not (ids.min() >= 0 and ids.max() < n_vocabulary):
+    keys = table[key].to_pylist()
+    if len(set(keys)) < len(keys):
+        raise CorpusError(f"{path}: a `{key}` has more than one row", hint="one row per token; add the counts up")
+    ids = np.array(keys, dtype=object) if key == "token_id" else _ids(keys, tokens, path)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < n_vocabulary):
         raise CorpusError(
             f"{path}: token ids {ids.min()} to {ids.max()}", hint=f"the model has ids 0 to {n_vocabulary - 1}"
         )
-    if len(np.unique(ids[known])) < known.sum():
-        raise CorpusError(f"{path}: a `{key}` has more than one row", hint="one row per token; add the counts up")
     counts = np.zeros(n_vocabulary, dtype=np.int64)
-    counts[ids[known]] = values[known]
+    counts[ids.astype(np.int64)] = values
     counts = _checked(counts, n_vocabulary, str(path))
-    ignored = f"; {unknown:,} tokens that the model does not have were left out" if unknown else ""
-    return _smoothed(counts, _file_source(path, counts, n_vocabulary - int(known.sum())) + ignored)
+    return _smoothed(counts, _file_source(path, counts, n_vocabulary - len(ids)))
 
 
-def _ids(keys: list[Any], tokens: Sequence[str | None] | None) -> tuple[npt.NDArray[np.int64], int]:
-    """Token ids of the rows, -1 for a token that no id has (and the number of these); of equal texts the lowest id."""
-    if tokens is None:
-        return np.array(keys, dtype=np.int64), 0
-    lowest = {text: each for each, text in reversed(list(enumerate(tokens))) if text is not None}
-    ids = np.array([lowest.get(text, -1) for text in keys], dtype=np.int64)
-    return ids, int((ids < 0).sum())
+def _ids(texts: list[str], tokens: Sequence[str | None], path: Path) -> npt.NDArray[np.int64]:
+    """The id of each text. Raises `CorpusError`, naming the first row, for a text that no id or more than one has."""
+    found: dict[str, list[int]] = {}
+    for each, token in enumerate(tokens):
+        if token is not None:
+            found.setdefault(token, []).append(each)
+    for row, text in enumerate(texts):
+        if len(same := found.get(text, [])) != 1:
+            what = f"is the text of {len(same)} tokens ({', '.join(map(str, same[:3]))})" if same else "is no token"
+            raise CorpusError(
+                f"{path}, row {row}: {text!r} {what} of this model",
+                hint="texts are as in the column `token` of `vocabulary`; a column `token_id` leaves no doubt",
+            )
+    return np.array([found[text][0] for text in texts], dtype=np.int64)
 
 
 def _checked(counts: npt.NDArray[Any], n_vocabulary: int, what: str, empty: bool = False) -> npt.NDArray[np.int64]:

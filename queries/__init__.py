@@ -145,6 +145,16 @@ class Session:
         return self._frames[statement]
 
 
+def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
+    """The columns that the analysis needs and that hold no value."""
+    empty = []
+    for need in analysis.needs:
+        table, _, column = need.partition(".")
+        if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
+            empty.append(need)
+    return empty
+
+
 def run(
     con: duckdb.DuckDBPyConnection, analysis: Analysis, seed: int = 0, parameters: Mapping[str, Any] | None = None
 ) -> pl.DataFrame:

@@ -1,8 +1,5 @@
 """Reports: the answers of the analyses as one Markdown file with figures, tables and, if wished, one HTML page.
 
-Nothing here computes a statistic or knows an analysis by name: what a page says comes from `queries`.
+`reports.report` writes one, `reports.output` prints or writes a single table. Nothing here computes a statistic or
+knows an analysis by name: what a page says comes from `queries`.
 """
-
-from reports.report import Report, write_report
-
-__all__ = ["Report", "write_report"]

@@ -33,10 +33,14 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{float(scientific):,.{max(digits - 1 - exponent, 0)}f}"
 
 
+def visible(text: str) -> str:
+    """Data in one line: line breaks and control characters as Python writes them."""
+    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
+
+
 def escape(text: str) -> str:
     """Data as literal text in Markdown, also in a table cell: no markup, no HTML, no line break."""
-    visible = _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
-    return _EDGE_UNDERSCORE.sub(r"\\_", _SPECIAL.sub(r"\\\1", visible))
+    return _EDGE_UNDERSCORE.sub(r"\\_", _SPECIAL.sub(r"\\\1", visible(text)))
 
 
 def code(text: str) -> str:

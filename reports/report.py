@@ -18,7 +18,6 @@ from reports.charts import draw
 from reports.charts.canvas import save
 from reports.markdown import code, escape
 from reports.sections import Outcome, section, show, summary
-from warehouse.connection import frame
 from warehouse.errors import QueryError, RtError
 
 _SUFFIXES = (".svg", ".png", ".parquet")
@@ -61,19 +60,15 @@ def _selected(only: Sequence[str]) -> list[str]:
     return [slug for slug in known if slug in only] if only else known
 
 
-def _check_output(output: Path) -> None:
+def check_report(output: Path, only: Sequence[str] = (), html: bool = False) -> None:
+    """Raise `RtError` for a path that no report (or page) can have, `QueryError` for an unknown slug."""
+    _selected(only)
     if output.suffix != ".md" or output.is_dir():
         raise RtError(f"a report is a Markdown file, not {output}", hint="give a path that ends in .md")
-
-
-def _missing(con: duckdb.DuckDBPyConnection, analysis: queries.Analysis) -> list[str]:
-    """The columns that the analysis needs and that hold no value."""
-    empty = []
-    for need in analysis.needs:
-        table, _, column = need.partition(".")
-        if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
-            empty.append(need)
-    return empty
+    if html and output.with_suffix(".html").is_dir():
+        raise RtError(
+            f"{output.with_suffix('.html')} is a folder, the page would go there", hint="choose another place"
+        )
 
 
 def _described(error: Exception) -> str:
@@ -104,7 +99,7 @@ class _Reporter:
         outcome = Outcome(slug)
         try:
             analysis = outcome.analysis = queries.load(slug)
-            outcome.missing = _missing(self.con, analysis)
+            outcome.missing = queries.missing(self.con, analysis)
             if outcome.missing:
                 return outcome
             outcome.table = self.session.table(analysis)
@@ -182,7 +177,7 @@ def write_report(
     in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed on the
     same runs gives the same bytes. Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
-    _check_output(output)
+    check_report(output, only, html)
     slugs = _selected(only)
     reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, strict, progress)
     with _staged(output.parent) as stage:

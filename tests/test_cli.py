@@ -2,6 +2,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,81 @@ def test_sql_formats(lake, tmp_path):
     failed(rt("sql", query, "--lake", str(lake), "--format", "parquet"), "needs a file")
 
 
+def test_sql_takes_several_statements_and_writes_nothing(lake, tmp_path):
+    at = ("--lake", str(lake))
+    both = rt("sql", "select 1 as one; select 2 as two", *at, "--format", "csv")
+    assert both.stdout == "one\n1\ntwo\n2\n"
+    failed(rt("sql", "select 1; select 2", *at, "--output", str(tmp_path / "x.csv")), "--output takes one statement")
+    failed(rt("sql", f"copy tokens to '{tmp_path / 'x.csv'}'", *at), "it does not run COPY", "--output FILE")
+    failed(rt("sql", f"from enable_logging(storage='file', storage_path='{tmp_path / 'log'}')", *at), "locked")
+    failed(rt("sql", "select window from tokens", *at), 'write tokens.window or "window"')
+    failed(rt("sql", "from tokenz", *at), 'Did you mean "tokens"', "tables and views are")
+    failed(rt("sql", *at, "--format", "csv"), "need a query")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_format_follows_the_suffix(lake, tmp_path):
+    at = ("--lake", str(lake))
+    assert rt("sql", "select 1 as a", *at, "--output", "x.csv", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "x.csv").read_text() == "a\n1\n"
+    result = rt("run", "influence", *at, "--output", str(tmp_path / "x.parquet"))
+    assert result.returncode == 0, result.stderr
+    assert {"estimate", "low", "high", "n"} <= set(pl.read_parquet(tmp_path / "x.parquet").columns)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "influence", "--output", "none/x.csv"), "no folder none"),
+        (("run", "influence", "--output", "x"), "no format follows"),
+        (("run", "influence", "--format", "parquet"), "needs a file"),
+        (("sql", "from tokens", "--output", "."), "is a folder"),
+        (("sql", "from tokens", "--output", "none/x.md"), "no folder none"),
+        (("report", "--output", "report.pdf"), "a report is a Markdown file"),
+        (("report", "--only", "influenza"), "no analysis `influenza`"),
+        (("report", "--output", "{lake}/runs/report.md"), "is in the lake"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_computed(lake, tmp_path, words, said):
+    """A lake that cannot be read at all shows that nothing was asked of it."""
+    broken = tmp_path / "broken"
+    (broken / "runs/run=r-1").mkdir(parents=True)
+    words = [word.format(lake=broken) for word in words]
+    failed(
+        rt(*words, "--lake", str(broken), "--run", "r-1", cwd=tmp_path)
+        if words[0] != "sql"
+        else rt(*words, "--lake", str(broken), cwd=tmp_path),
+        said,
+    )
+
+
+def test_a_damaged_manifest_blocks_only_its_own_run(lake, tmp_path):
+    lake = shutil.copytree(lake, tmp_path / "lake")
+    (whole,) = (path.name.removeprefix("run=") for path in lake.glob("runs/*"))
+    shutil.copytree(lake / f"runs/run={whole}", lake / "runs/run=r-damaged")
+    at = ("--lake", str(lake))
+    listed = rt("ls", *at)
+    assert "48 positions" in listed.stdout
+    assert re.search(r"^r-damaged  unreadable: .* holds the run", listed.stdout, re.MULTILINE)
+    checked = rt("check", *at)
+    assert f"{whole}: 6 files as the manifest says" in checked.stdout
+    assert "r-damaged: " in checked.stdout
+    failed(checked, "1 runs have no readable manifest")
+    for command in (("sql", "select run from runs"), ("run", "ranking_reliability"), ("sql",)):
+        result = rt(*command, *at, stdin="select run from runs;\n")
+        assert result.returncode == 0, result.stderr
+        assert whole in result.stdout
+        assert "warning: r-damaged is left out: " in result.stderr
+    alone = rt("run", "ranking_reliability", *at, "--run", whole)
+    assert alone.returncode == 0
+    assert "warning" not in alone.stderr
+    failed(rt("run", "influence", *at, "--run", "r-damaged"), "holds the run")
+    failed(rt("check", "r-dam", *at), "holds the run")
+    failed(rt("rm", "r-dam", *at), "is only the beginning", "r-damaged")
+    assert rt("rm", "r-damaged", *at).stdout == "removed r-damaged\n"
+    assert rt("check", *at).returncode == 0
+
+
 def test_sql_opens_the_real_shell_read_only(lake, tmp_path):
     shell = rt(
         "sql", "--lake", str(lake), cwd=tmp_path, stdin="select count(*) as n from tokens;\ncreate table t (a int);\n"
@@ -123,7 +199,10 @@ def test_what_the_user_can_mend_is_one_line(lake, tmp_path):
     failed(rt("run", "influence", *at, "--rare-quantile", "2"), "--rare-quantile 2")
     failed(rt("run", "influence", *at, "--rare-by", "mood"), "target, input")
     failed(rt("run", "influence", *at, "--run", "r-9999"), "no run r-9999")
-    failed(rt("run", "influence", *at, "--where", "document > 99"), "nothing to compute")
+    failed(rt("run", "regimes", *at, "--where", "false"), "the condition `false` leaves none of 48 positions")
+    failed(rt("report", *at, "--where", "document > 99"), "leaves none of 48 positions")
+    failed(rt("run", "spectra", *at), "no values in weights.weight", "rt import")
+    failed(rt("check", "", *at), "no run")
     failed(rt("check", "r-9999", *at), "no run r-9999")
     failed(rt("rm", "r-9999", *at), "no run r-9999")
     failed(rt("import", str(tmp_path), *at), "no tokens.parquet")

@@ -14,6 +14,7 @@ import polars as pl
 from warehouse.errors import LakeError, QueryError
 from warehouse.lake import RunFolder, open_lake
 from warehouse.schema import RUN, TABLES, Table
+from warehouse.statements import refused
 
 SQL = Path(__file__).parent / "sql"
 CATALOG = "warehouse.duckdb"
@@ -32,8 +33,12 @@ def _glob(path: Path) -> str:
     return "".join(f"[{char}]" if char in "[]*?" else char for char in path.as_posix())
 
 
-def _source(table: Table, root: Path, runs: Sequence[RunFolder]) -> str:
-    """The `select` of a table's view: from its files, or typed and empty when no run has any."""
+def _source(table: Table, root: Path, runs: Sequence[RunFolder], some: bool) -> str:
+    """The `select` of a table's view: from its files, or typed and empty when no run has any.
+
+    If `runs` are only `some` of those in the lake, their folders are named one by one: the files of the others, which
+    may be damaged, are not opened.
+    """
     holders = [run for run in runs if run.manifest["tables"].get(table.name, {}).get("files")]
     if not holders:
         columns = ", ".join(f"null::{column.type} as {_quoted(column.name)}" for column in (RUN, *table.columns))
@@ -43,20 +48,22 @@ def _source(table: Table, root: Path, runs: Sequence[RunFolder]) -> str:
         f"{_quoted(column.name) if column.name in stored else 'null'}::{column.type} as {_quoted(column.name)}"
         for column in table.columns
     )
-    files = _text(f"{_glob(root)}/runs/run=*/{table.name}/*.parquet")
+    folders = [_glob(run.folder) for run in holders] if some else [f"{_glob(root)}/runs/run=*"]
+    files = ", ".join(_text(f"{folder}/{table.name}/*.parquet") for folder in folders)
     return (
-        f"select run::varchar as run, {columns} from read_parquet({files}, hive_partitioning = true, "
+        f"select run::varchar as run, {columns} from read_parquet([{files}], hive_partitioning = true, "
         "hive_types = {'run': varchar}, union_by_name = true)"
     )
 
 
-def _statements(root: Path, runs: Sequence[RunFolder], filters: Mapping[str, str]) -> list[str]:
-    """SQL that makes every view, in order."""
+def _statements(root: Path, runs: Sequence[RunFolder], some: bool, where: str = "") -> list[str]:
+    """SQL that makes every view, in order; `where` is a condition on `tokens`."""
     made = []
     for table in TABLES.values():
-        source = _source(table, root, runs)
-        if condition := filters.get(table.name, filters.get("*", "")):
-            source = f"select * from ({source}) where {condition}"
+        source = _source(table, root, runs, some)
+        if where and table.name == "tokens":
+            # the line break ends a comment in the condition, which would else swallow what follows
+            source = f"select * from ({source}) where ({where}\n)"
         made.append(f"create or replace view {table.name} as {source}")
         made.append(f"comment on view {table.name} is {_text(table.meaning)}")
         for column in (RUN, *table.columns):
@@ -69,33 +76,50 @@ def connect(lake: Path, runs: Sequence[str] = (), where: str = "") -> duckdb.Duc
     """An in-memory DuckDB with the views of the lake: of all runs, or of `runs` only.
 
     `where` is an SQL condition on `tokens`: analyses join with `tokens`, so it chooses the positions they see.
-    Raises `LakeError` for a lake or run that is not there or not whole, `QueryError` for a condition that does not fit.
+    Runs whose manifest cannot be read are left out, unless they are among `runs`.
+    Raises `LakeError` for a lake or run that is not there or not whole, `QueryError` for a condition that does not fit
+    or that no position meets.
     """
     found = open_lake(lake)
-    known = {run.name for run in found.runs}
+    known = {run.name: run for run in found.runs}
     for name in runs:
+        if name in found.unreadable:
+            raise found.unreadable[name]
         if name not in known:
             raise LakeError(f"no run {name} in {lake}", hint=f"there are: {', '.join(sorted(known)) or 'none'}")
-    for run in found.runs:
-        if not runs or run.name in runs:
-            run.check_sizes()
-    chosen = f"run in ({', '.join(map(_text, runs))})" if runs else ""
-    filters = {"*": chosen}
-    if where:
-        filters["tokens"] = f"({where})" + (f" and {chosen}" if chosen else "")
-    con = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})
+    chosen = [run for run in found.runs if not runs or run.name in runs]
+    for run in chosen:
+        run.check_sizes()
+    # an extension that a query would need is never fetched: reading writes nothing to the disk
+    con = duckdb.connect(config={"temp_directory": tempfile.gettempdir(), "autoinstall_known_extensions": False})
     con.execute("set enable_progress_bar = false")
+    some = bool(runs or found.unreadable)
     try:
-        for statement in _statements(found.root, found.runs, filters):
+        for statement in _statements(found.root, chosen, some, where):
             con.execute(statement)
+        if where:
+            _check_condition(con, chosen, where)
     except duckdb.Error as error:
         if where:
             columns = ", ".join(column.name for column in TABLES["tokens"].columns)
             raise QueryError(
                 f"cannot use the condition `{where}`: {_first_line(error)}", hint=f"columns of tokens: {columns}"
             ) from None
+        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+            reason = f"cannot read {lake}: {_first_line(error)}"
+            raise LakeError(reason, hint="`rt check` names the damaged file") from None
         raise
     return con
+
+
+def _check_condition(con: duckdb.DuckDBPyConnection, runs: Sequence[RunFolder], where: str) -> None:
+    """Raise `QueryError` if the condition leaves no position of runs that have some."""
+    positions = sum(run.manifest["tables"]["tokens"]["rows"] for run in runs)
+    if positions and not con.execute("select 1 from tokens limit 1").fetchall():
+        raise QueryError(
+            f"the condition `{where}` leaves none of {positions:,} positions",
+            hint='rt sql "summarize tokens" shows what values its columns have',
+        )
 
 
 def _first_line(error: duckdb.Error) -> str:
@@ -110,10 +134,21 @@ def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | 
             raise QueryError("the statement gives no rows", hint="one `select`, `from`, `describe` or `show`")
         rows: pl.DataFrame = relation.pl()
     except duckdb.IOException as error:
-        raise LakeError(f"cannot read the lake: {_first_line(error)}", hint="run `rt check` to find the file") from None
+        raise LakeError(
+            _first_line(error), hint="if it is a file of the lake: `rt check` names what is wrong"
+        ) from None
     except duckdb.Error as error:
-        raise QueryError(_first_line(error)) from None
+        raise refused(error, sql, _relations(con)) from None
+    except pl.exceptions.PolarsError as error:
+        raise QueryError(
+            f"a column has a type that cannot be shown: {str(error).splitlines()[0]}", hint="cast it: column::varchar"
+        ) from None
     return rows
+
+
+def _relations(con: duckdb.DuckDBPyConnection) -> str:
+    names = con.execute("select view_name from duckdb_views() where not internal order by 1").fetchall()
+    return ", ".join(name for (name,) in names)
 
 
 def refresh_catalog(lake: Path) -> Path:
@@ -123,7 +158,7 @@ def refresh_catalog(lake: Path) -> Path:
     """
     found = open_lake(lake)
     path = found.root / CATALOG
-    statements = _statements(found.root, found.runs, {})
+    statements = _statements(found.root, found.runs, bool(found.unreadable))
     signature = hashlib.sha256("\n".join(statements).encode()).hexdigest()
     if path.exists() and _signature(path) == signature:
         return path

@@ -10,6 +10,7 @@ A run appears by one rename of its folder from `staging` to `runs`, and disappea
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ import pyarrow.parquet as pq
 from warehouse.errors import LakeError
 from warehouse.manifest import NAME, RUN_PATTERN, read_manifest
 from warehouse.shards import disk_errors, sha256, sync_folder
+
+_REMOVED = "removed-"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,10 @@ class RunFolder:
                 yield table, record
 
     def check_sizes(self) -> None:
-        """Raise `LakeError` if a file is missing or has another size than the manifest says: cheap, on every use."""
+        """Raise `LakeError` if a file is missing, of another size, or not in the manifest: cheap, on every use.
+
+        A file too many would be read with the others, and count rows twice.
+        """
         for _, record in self.files():
             path = self.folder / record["file"]
             size = path.stat().st_size if path.is_file() else None
@@ -49,14 +55,19 @@ class RunFolder:
                 raise LakeError(
                     f"{path} {what}", hint=f"run `rt check {self.name}`; restore the file or remove the run"
                 )
+        for path in self._extra():
+            raise LakeError(f"{path} is not in the run's manifest", hint="move it out of the lake")
+
+    def _extra(self) -> list[Path]:
+        """Parquet files that a query would read, but the manifest does not name."""
+        named = {self.folder / record["file"] for _, record in self.files()}
+        return sorted(set(self.folder.glob("*/*.parquet")) - named)
 
     def faults(self) -> list[str]:
         """Everything wrong with the run's files, a line each; empty if they are as the manifest says."""
         found = []
-        expected = set()
         for _, record in self.files():
             path = self.folder / record["file"]
-            expected.add(path)
             if not path.is_file():
                 found.append(f"{record['file']}: missing")
             elif path.stat().st_size < record["bytes"]:
@@ -65,9 +76,7 @@ class RunFolder:
                 found.append(f"{record['file']}: altered: its SHA-256 is not the manifest's")
             elif (rows := _rows(path)) != record["rows"]:
                 found.append(f"{record['file']}: {rows} rows where the manifest says {record['rows']}")
-        extra = set(self.folder.glob("*/*.parquet")) - expected
-        found += [f"{path.relative_to(self.folder).as_posix()}: not in the manifest" for path in sorted(extra)]
-        return found
+        return [*found, *(f"{path.relative_to(self.folder).as_posix()}: not in the manifest" for path in self._extra())]
 
 
 def _rows(path: Path) -> int | str:
@@ -79,10 +88,11 @@ def _rows(path: Path) -> int | str:
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake: its absolute folder and its published runs, oldest first."""
+    """A lake: its absolute folder, its published runs, oldest first, and why others cannot be read, by their name."""
 
     root: Path
     runs: tuple[RunFolder, ...]
+    unreadable: dict[str, LakeError]
 
 
 def runs_folder(lake: Path, run: str) -> Path:
@@ -96,54 +106,99 @@ def staging_folder(lake: Path, run: str) -> Path:
 
 
 def open_lake(lake: Path) -> Lake:
-    """The lake at a folder. Raises `LakeError` where there is none, or a manifest cannot be read."""
+    """The lake at a folder. Raises `LakeError` where there is none.
+
+    A run whose manifest cannot be read is set apart, with the reason: it says nothing about the other runs.
+    """
     if lake.exists() and not lake.is_dir():
         raise LakeError(f"{lake} is a file, not a lake", hint="give a folder with --lake")
     if not (lake / "runs").is_dir() and not (lake / "staging").is_dir():
         raise LakeError(f"no lake at {lake}", hint="run `rt extract` first, or give its folder with --lake")
-    folders = sorted((lake.resolve() / "runs").glob("run=*"))
-    runs = []
-    for folder in folders:
+    runs, unreadable = [], {}
+    for folder in sorted((lake.resolve() / "runs").glob("run=*")):
         name = folder.name.removeprefix("run=")
-        manifest = read_manifest(folder / NAME)
-        if not RUN_PATTERN.fullmatch(name) or manifest["run"] != name:
-            raise LakeError(f"{folder} holds the run {manifest['run']!r}", hint="a run's folder must keep its name")
-        runs.append(RunFolder(name, folder, manifest))
-    return Lake(lake.resolve(), tuple(sorted(runs, key=lambda run: (run.manifest["created_at"], run.name))))
+        try:
+            manifest = read_manifest(folder / NAME)
+            if not RUN_PATTERN.fullmatch(name) or manifest["run"] != name:
+                raise LakeError(f"{folder} holds the run {manifest['run']!r}", hint="a run's folder must keep its name")
+        except LakeError as error:
+            unreadable[name] = error
+        else:
+            runs.append(RunFolder(name, folder, manifest))
+    runs.sort(key=lambda run: (run.manifest["created_at"], run.name))
+    return Lake(lake.resolve(), tuple(runs), unreadable)
 
 
 def find_run(lake: Path, run: str) -> RunFolder:
-    """One run by its name, or by the beginning of it. Raises `LakeError` where there is none or more than one."""
-    runs = open_lake(lake).runs
-    found = [each for each in runs if each.name == run] or [each for each in runs if each.name.startswith(run)]
+    """One run by its name, or by the beginning of it.
+
+    Raises `LakeError` where there is none or more than one, and the reason where it cannot be read.
+    """
+    opened = open_lake(lake)
+    runs = {each.name: each for each in opened.runs}
+    names = sorted([*runs, *opened.unreadable])
+    found = [run] if run in names else [name for name in names if run and name.startswith(run)]
     if len(found) != 1:
-        names = ", ".join(each.name for each in (found or runs))
         what = "more than one run begins with" if found else "no run"
-        raise LakeError(f"{what} {run} in {lake}", hint=f"there are: {names or 'none'}")
-    return found[0]
+        raise LakeError(f"{what} {run} in {lake}", hint=f"there are: {', '.join(found or names) or 'none'}")
+    if found[0] in opened.unreadable:
+        raise opened.unreadable[found[0]]
+    return runs[found[0]]
+
+
+def removable(lake: Path, run: str) -> str:
+    """`run`, if it is the whole name of a run, readable or not, finished or not. Raises `LakeError` if it is not."""
+    opened = open_lake(lake)
+    names = sorted({*(each.name for each in opened.runs), *opened.unreadable, *unfinished(lake)})
+    if run not in names:
+        like = [name for name in names if run and name.startswith(run)]
+        what = f"{run} is only the beginning of a run's id" if like else f"no run {run} in {lake}"
+        there = f"there are: {', '.join(names) or 'none'}"
+        raise LakeError(what, hint=f"what is removed is named in full: {', '.join(like)}" if like else there)
+    return run
 
 
 def unfinished(lake: Path) -> list[str]:
-    """Runs that were begun and not published."""
-    staged = (path.name for path in (lake / "staging").glob("r-*") if path.is_dir())
-    return sorted(name for name in staged if not runs_folder(lake, name).exists())
+    """Runs that were begun and not published, and runs whose removal was cut off."""
+    staged = [path.name for path in (lake / "staging").glob("*") if path.is_dir()]
+    names = {name.removeprefix(_REMOVED) for name in staged if name.startswith(("r-", _REMOVED))}
+    return sorted(name for name in names if not os.path.lexists(runs_folder(lake, name)))
 
 
 @contextmanager
 def locked(lake: Path, run: str) -> Iterator[None]:
-    """Hold the lock of a run in the making; a process that dies lets go of it. Raises `LakeError` if it is held."""
-    folder = lake.resolve() / "staging"
-    with disk_errors(lake):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / f"{run}.lock").open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LakeError(
-                f"another process is writing the run {run}", hint="wait until it ends, or stop it first"
-            ) from None
-        yield
+    """Hold the lock of a run in the making; a process that dies lets go of it. Raises `LakeError` if it is held.
+
+    The holder deletes the file before it lets go. Who opened it earlier then holds the lock of a file that has no name
+    any more, which keeps nobody out: so a lock counts only if the file still has its name, else it is taken anew.
+    """
+    path = lake.resolve() / "staging" / f"{run}.lock"
+    while True:
+        with disk_errors(lake):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LakeError(
+                    f"another process is writing the run {run}", hint="wait until it ends, or stop it first"
+                ) from None
+            if not _is_named(file.fileno(), path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_named(handle: int, path: Path) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def publish(staged: Path, lake: Path, run: str) -> Path:
@@ -160,10 +215,18 @@ def remove_run(lake: Path, run: str) -> None:
     """Take a run out of the lake: hidden by one rename, then deleted. What was staged of it goes too."""
     with locked(lake, run):
         shutil.rmtree(staging_folder(lake, run), ignore_errors=True)
-        hidden = staging_folder(lake, f"removed-{run}")
-        shutil.rmtree(hidden, ignore_errors=True)
+        hidden = staging_folder(lake, f"{_REMOVED}{run}")
         target = runs_folder(lake, run)
-        if target.exists():
-            with disk_errors(target):
+        with disk_errors(target):
+            _delete(hidden)
+            if os.path.lexists(target):
                 target.rename(hidden)
-            shutil.rmtree(hidden)
+                _delete(hidden)
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder with all in it, or a file or link that lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

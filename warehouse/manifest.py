@@ -15,7 +15,8 @@ from warehouse.shards import disk_errors, sync_folder
 FORMAT = 1
 NAME = "manifest.json"
 RUN_PATTERN = re.compile(r"r-[0-9a-z][0-9a-z._-]*")
-_REQUIRED = ("format", "run", "origin", "created_at", "config", "tables")
+_REQUIRED = ("format", "run", "origin", "created_at", "config", "model", "tables")
+_RESTORE = "restore it from a copy, or remove the run with `rt rm` and make it again"
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -36,11 +37,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LakeError(
-            f"no manifest at {path}", hint="the run is not whole: remove its folder, extract again"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LakeError(f"cannot read the manifest {path}: {error}", hint="restore it, or extract again") from None
+        raise LakeError(f"no manifest at {path}", hint=_RESTORE) from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LakeError(f"cannot read the manifest {path}: {reason}", hint=_RESTORE) from None
     form = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(form, int) or form < 1:
         raise LakeError(f"{path} is not a manifest of rt: its format is {form!r}", hint=f"expected 1 to {FORMAT}")
@@ -51,10 +51,35 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     missing = [name for name in _REQUIRED if name not in manifest]
     if missing:
-        raise LakeError(f"the manifest {path} lacks {', '.join(missing)}", hint="restore it, or extract again")
-    if not isinstance(manifest["tables"], dict) or not isinstance(manifest["config"], dict):
-        raise LakeError(f"the manifest {path} is damaged", hint="restore it, or extract again")
+        raise LakeError(f"the manifest {path} lacks {', '.join(missing)}", hint=_RESTORE)
+    if fault := _fault(manifest):
+        raise LakeError(f"the manifest {path} is damaged: {fault}", hint=_RESTORE)
     return dict(manifest)
+
+
+def _fault(manifest: dict[str, Any]) -> str:
+    """What in a manifest is not of the form that every reader of it counts on; empty if all is."""
+    for name in ("run", "origin", "created_at"):
+        if not isinstance(manifest[name], str):
+            return f"`{name}` is no text"
+    for name in ("config", "model", "tables"):
+        if not isinstance(manifest[name], dict):
+            return f"`{name}` is no object"
+    if missing := [
+        name for name in ("runs", "tokens", "neuron_tokens", "vocabulary") if name not in manifest["tables"]
+    ]:
+        return f"`tables` lacks {', '.join(missing)}"
+    for name, table in manifest["tables"].items():
+        try:
+            whole = isinstance(table["rows"], int) and all(isinstance(column, str) for column in table["columns"])
+            for record in table["files"]:
+                types = {"file": str, "rows": int, "bytes": int, "sha256": str}
+                whole = whole and all(isinstance(record[key], kind) for key, kind in types.items())
+        except (KeyError, TypeError):
+            whole = False
+        if not whole:
+            return f"`tables.{name}` does not list its columns, rows and files"
+    return ""
 
 
 def rt_version() -> str:

@@ -66,7 +66,12 @@ FAULTS = [
     ("tokens", {"target_id": pl.lit(1.5)}, "tokens.parquet, row 0: target_id is 1.5, not a whole number"),
     ("tokens", {"document": pl.lit(None, pl.Int64)}, "document is null, needed at every row"),
     ("tokens", {"target_id": pl.lit(99)}, "tokens.parquet, row 0: target_id 99 is not in vocabulary"),
-    ("tokens", {"token_index": pl.lit(0)}, "more than one row with"),
+    ("tokens", {"target_id": pl.lit(True)}, "tokens.parquet, row 0: target_id is true, not a whole number"),
+    ("tokens", {"token_index": pl.lit(0)}, "tokens.parquet, row 1: a second row with token_index = 0"),
+    ("tokens", {"loss": pl.lit(-1.0)}, "tokens.parquet, row 0: loss is -1.0, below -1e-3"),
+    ("vocabulary", {"probability": pl.lit(2.0)}, "vocabulary.parquet, row 0: probability is 2.0, above 1"),
+    ("vocabulary", {"frequency_rank": pl.lit(1)}, "vocabulary.parquet, row 1: a second row with frequency_rank = 1"),
+    ("vocabulary", {"frequency_rank": 10 * pl.col("token_id") + 1}, "row 4: frequency_rank is 41, more than there are"),
     ("tokens", {"document": pl.lit(-1)}, "document is -1, below 0"),
     ("neuron_tokens", {"delta_loss": pl.lit(float("nan"))}, "row 0: delta_loss is nan, not finite"),
     ("neuron_tokens", {"delta_loss": pl.lit(float("inf"))}, "row 0: delta_loss is inf, not finite"),
@@ -87,6 +92,64 @@ def test_every_fault_is_named_with_file_and_row(folder, tmp_path, table, columns
     assert message in error.value.message
     assert "\n" not in error.value.message
     assert not (tmp_path / "lake/runs").exists()
+
+
+def layers(n):
+    return {"layer": [n] * 8, "neuron": list(range(8))}
+
+
+OPTIONAL = [
+    ("weights", {**layers(0), "side": ["up"] * 8, "weight": [[1.0]] * 8}, "row 0: side is up, not in, gate or out"),
+    ("weights", {**layers(0), "side": ["in"] * 8, "weight": [[1.0]] * 7 + [[1.0, 2.0]]}, "row 7: weight is [1.0, 2.0]"),
+    ("weights", {**layers(0), "side": ["in"] * 8, "weight": [[1.0, None]] * 8}, "row 0: weight is [1.0, NULL]"),
+    ("weights", {"layer": [0], "neuron": [0], "side": ["in"], "weight": [[1.0]]}, "side in is there at 1 of 8 neurons"),
+    ("residuals", {"token_index": [0], "residual": [[1.0]]}, "the residual is there at 1 of 12 tokens"),
+    (
+        "neurons",
+        {**layers(0), "layer": [0] * 7 + [1], "mean_activation": [0.0] * 8, "sd_activation": [1.0] * 8},
+        "row 7: layer is 1, and another in other rows",
+    ),
+    (
+        "neurons",
+        {**layers(0), "mean_activation": [0.0] * 8, "sd_activation": [-1.0] * 8},
+        "sd_activation is -1.0, below",
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "columns", "message"), OPTIONAL)
+def test_faults_of_tables_that_need_not_be_there(folder, tmp_path, table, columns, message):
+    pl.DataFrame(columns).write_parquet(folder / f"{table}.parquet")
+    with pytest.raises(LakeError) as error:
+        bring(folder, tmp_path / "lake")
+    assert message in error.value.message
+
+
+@pytest.mark.parametrize("table", ["tokens", "neuron_tokens", "vocabulary"])
+def test_a_table_without_rows(folder, tmp_path, table):
+    path = folder / f"{table}.parquet"
+    pl.read_parquet(path)[:0].write_parquet(path)
+    with pytest.raises(LakeError, match=f"{table}.parquet: no row"):
+        bring(folder, tmp_path / "lake")
+
+
+def test_a_file_that_is_damaged_inside_is_named(folder, tmp_path):
+    path = folder / "neuron_tokens.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[:60] + b"\xff" * 200 + content[260:])
+    with pytest.raises(LakeError, match=r"cannot read .*neuron_tokens.parquet"):
+        bring(folder, tmp_path / "lake")
+    assert not (tmp_path / "lake").exists()
+
+
+def test_ids_may_have_gaps_and_hidden_files_are_left_alone(folder, tmp_path):
+    change(folder, "tokens", token_index=2 * pl.col("token_index"))
+    change(folder, "neuron_tokens", token_index=2 * pl.col("token_index"), neuron=3 * pl.col("neuron"))
+    change(folder, "vocabulary", count=pl.lit(2**63 - 1))
+    (folder / "._tokens.parquet").write_text("of another system")
+    bring(folder, tmp_path / "lake")
+    found = frame(connect(tmp_path / "lake"), "select sum(probability) as p from vocabulary")
+    assert found.item() == pytest.approx(1)
 
 
 def test_a_neuron_that_is_not_at_every_token(folder, tmp_path):

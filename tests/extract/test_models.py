@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from extract import default_model
-from extract.models import load_model, load_tokenizer, resolve
+from extract.models import _listing, load_model, load_tokenizer, resolve
 from warehouse.errors import ModelError
 
 ENGLISH = (
@@ -110,6 +110,7 @@ def test_pickles_are_refused_and_ignored_beside_safetensors(copy):
         assert name in refused.message
         assert "refused" in refused.message
         assert "safetensors" in refused.hint
+        assert f"has its weights in {name}" in fault(resolve, str(path)).message
         path.unlink()
     assert "no weights" in fault(resolve, str(copy)).message
 
@@ -239,6 +240,30 @@ def test_a_hub_model_in_the_cache_needs_no_network(offline, tiny):
     assert (files.commit, files.revision) == (commit, "step8")
     assert resolve("owner/name", commit).sha256 == files.sha256 == resolve(str(tiny)).sha256
     load_model(files)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["config.json", "pytorch_model.bin"], "owner/name has its weights in pytorch_model.bin"),
+        (["README.md", "weights/model.pt"], "owner/name has its weights in weights/model.pt"),
+        (["m-Q4.gguf", "m-Q8.gguf", "pytorch_model.bin"], "in GGUF files on the hub: m-Q4.gguf, m-Q8.gguf"),
+        (["README.md"], "has no weights on the hub"),
+        ([], "has no weights on the hub"),
+    ],
+)
+def test_a_hub_model_without_safetensors_is_refused_by_what_it_has(offline, tiny, monkeypatch, names, said):
+    snapshot = offline / "models--owner--name" / "snapshots" / ("0123456789" * 4)
+    snapshot.mkdir(parents=True)
+    shutil.copy(tiny / "config.json", snapshot)
+    asked = []
+    monkeypatch.setattr("extract.models._listing", lambda model, commit: asked.append((model, commit)) or names)
+    assert said in fault(resolve, "owner/name", snapshot.name).message
+    assert asked == [("owner/name", snapshot.name)]
+
+
+def test_a_hub_that_does_not_answer_lists_nothing(offline):
+    assert _listing("owner/name", "main") == []
 
 
 def test_bad_options(tiny):

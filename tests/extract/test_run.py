@@ -247,6 +247,56 @@ def test_a_dry_run_writes_nothing(settings, tmp_path):
     assert found.staged_bytes > found.final_bytes > 0
 
 
+def test_a_self_check_that_fails_leaves_nothing(settings, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ModelError("the closed form is wrong", hint="report it")
+
+    monkeypatch.setattr("extract.session.Session.prove", fail)
+    with pytest.raises(ModelError, match="the closed form is wrong"):
+        extract(replace(settings, lake=tmp_path / "lake"), quiet)
+    assert unfinished(tmp_path / "lake") == []
+    assert list((tmp_path / "lake/staging").iterdir()) == []
+
+
+def test_a_run_that_cannot_be_read_is_not_taken_for_done(settings, tmp_path):
+    there = replace(settings, lake=tmp_path / "lake", tokens=30)
+    name = extract(there, quiet)
+    (path,) = there.lake.glob("runs/*/tokens/*.parquet")
+    path.unlink()
+    with pytest.raises(LakeError, match="is missing"):
+        extract(there, quiet)
+    (there.lake / f"runs/run={name}/manifest.json").write_text("{")
+    with pytest.raises(LakeError, match="cannot read the manifest"):
+        extract(there, quiet)
+
+
+def test_the_frequencies_that_were_chosen_are_recorded(settings, tmp_path):
+    lake = tmp_path / "lake"
+    runs = [extract(replace(settings, lake=lake, tokens=30, unigrams=each), quiet) for each in ("auto", "corpus")]
+    frequencies = [find_run(lake, run).manifest["frequencies"] for run in runs]
+    # 18 words make a vocabulary of 300, most of it bytes that no text holds
+    assert [(each["option"], each["used"]) for each in frequencies] == [("auto", "token-id"), ("corpus", "corpus")]
+    assert frequencies[0]["n_rare_targets"] > 0
+    sources = dict(frame(connect(lake), "select run, unigram_source from runs").iter_rows())
+    assert "by the counts of the corpus none of" in sources[runs[0]]
+    assert "analysed targets is in the rarer half" in sources[runs[1]]
+    n_rare = "select count(*) as n from token_classes() where token_class = 'rare'"
+    assert frame(connect(lake, [runs[0]]), n_rare).item() == frequencies[0]["n_rare_targets"]
+    assert frame(connect(lake, [runs[1]]), n_rare).item() == 0
+
+
+def test_counts_by_the_text_of_tokens(settings, tmp_path):
+    texts = {" night": 5, " sea": 3}
+    pl.DataFrame({"token": list(texts), "count": list(texts.values())}).write_parquet(tmp_path / "counts.parquet")
+    counted = replace(settings, lake=tmp_path / "lake", tokens=30, unigrams=str(tmp_path / "counts.parquet"))
+    extract(counted, quiet)
+    found = frame(connect(counted.lake), 'select token, "count" from vocabulary where "count" > 0')
+    assert dict(found.iter_rows()) == texts
+    for option, message in (("none.npy", "no file none.npy"), ("zipf", "--unigrams zipf")):
+        with pytest.raises(CorpusError, match=message):
+            extract(replace(counted, unigrams=option), quiet)
+
+
 def test_a_disk_that_would_fill_is_refused_before_anything_is_written(settings, tmp_path, monkeypatch):
     monkeypatch.setattr("extract.estimate.BYTES_PER_PAIR", 1e15)
     with pytest.raises(LakeError, match="GB free"):

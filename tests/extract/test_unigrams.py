@@ -15,15 +15,19 @@ from warehouse.schema import TABLES
 COUNTS = np.array([5, 0, 3, 3, 9])
 
 
+def read(option, n_vocabulary, counts, tokens=None):
+    return read_unigrams(option, n_vocabulary, counts, tokens or ["x"] * n_vocabulary)
+
+
 def fault(option, n_vocabulary=5, counts=None, **more):
     with pytest.raises(CorpusError) as caught:
-        read_unigrams(str(option), n_vocabulary, counts, **more)
+        read(str(option), n_vocabulary, counts, **more)
     assert caught.value.hint
     return caught.value.message
 
 
 def test_corpus_counts_are_smoothed_by_one():
-    unigrams = read_unigrams("corpus", 5, COUNTS)
+    unigrams = read("corpus", 5, COUNTS)
     assert unigrams.count.dtype == np.int64
     np.testing.assert_allclose(unigrams.probability, (COUNTS + 1) / 25)
     assert "20 tokens" in unigrams.source
@@ -33,8 +37,8 @@ def test_corpus_counts_are_smoothed_by_one():
 @settings(deadline=None)
 @given(arrays(np.int64, st.integers(1, 40), elements=st.integers(0, 1000)))
 def test_the_proxy_falls_with_the_id_and_sums_to_one(counts):
-    alone = read_unigrams("token-id", len(counts), None)
-    both = read_unigrams("token-id", len(counts), counts)
+    alone = read("token-id", len(counts), None)
+    both = read("token-id", len(counts), counts)
     assert (np.diff(alone.probability) < 0).all()
     assert alone.probability.sum() == pytest.approx(1)
     assert both.probability.sum() == pytest.approx(1)
@@ -52,11 +56,11 @@ def test_the_proxy_falls_with_the_id_and_sums_to_one(counts):
 def test_npy_counts_may_be_shorter_but_not_longer(tmp_path):
     path = tmp_path / "counts.npy"
     np.save(path, COUNTS.astype(np.uint32))
-    unigrams = read_unigrams(str(path), 7, None)
+    unigrams = read(str(path), 7, None)
     np.testing.assert_array_equal(unigrams.count, [5, 0, 3, 3, 9, 0, 0])
     np.testing.assert_allclose(unigrams.probability, (unigrams.count + 1) / 27)
     assert unigrams.source == "counts of counts.npy (20 tokens); 2 ids that it lacks count zero"
-    assert "lacks" not in read_unigrams(str(path), 5, None).source
+    assert "lacks" not in read(str(path), 5, None).source
     assert "5 counts for 4 rows" in fault(path, 4)
 
 
@@ -80,14 +84,16 @@ def test_npy_files_that_hold_no_counts(tmp_path, array, said):
 def test_parquet_by_id_and_by_text(tmp_path):
     path = tmp_path / "counts.parquet"
     pq.write_table(pa.table({"token_id": [4, 0], "count": [9, 5]}), path)
-    unigrams = read_unigrams(str(path), 5, None)
+    unigrams = read(str(path), 5, None)
     np.testing.assert_array_equal(unigrams.count, [5, 0, 0, 0, 9])
     assert "3 ids that it lacks count zero" in unigrams.source
     pq.write_table(pa.table({"token": ["b", "?", "a"], "count": [2, 1, 1]}), path)
-    assert "has the columns token, count" in fault(path)
-    named = read_unigrams(str(path), 4, None, tokens=["a", None, "b", "b"])
-    np.testing.assert_array_equal(named.count, [1, 0, 2, 0])
-    assert "1 tokens that the model does not have" in named.source
+    tokens = ["a", None, "b", "?", "c", "c"]
+    named = read(str(path), 6, None, tokens=tokens)
+    np.testing.assert_array_equal(named.count, [1, 0, 2, 1, 0, 0])
+    assert "3 ids that it lacks count zero" in named.source
+    assert "row 1: '?' is no token of this model" in fault(path, 4, tokens=["a", None, "b", "c"])
+    assert "row 0: 'b' is the text of 2 tokens (1, 2)" in fault(path, 4, tokens=["a", "b", "b", "?"])
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,10 @@ def test_parquet_by_id_and_by_text(tmp_path):
         ({"token_id": [0], "count": [1.5]}, "not whole numbers (double)"),
         ({"token_id": [0], "count": [-1]}, "negative"),
         ({"token_id": [0]}, "has the columns token_id"),
+        ({"word": ["x"], "count": [1]}, "has the columns word, count"),
+        ({"token": [b"x"], "count": [1]}, "not text (binary)"),
+        ({"token": ["x", "x"], "count": [1, 2]}, "more than one row"),
+        ({"token_id": [2**70 // 2**8], "count": [1]}, "token ids"),
     ],
 )
 def test_parquet_files_that_hold_no_counts(tmp_path, columns, said):
@@ -117,7 +127,7 @@ def test_other_options_are_refused(tmp_path):
 
 
 def test_the_table_is_as_the_schema_says():
-    unigrams = read_unigrams("corpus", 5, COUNTS)
+    unigrams = read("corpus", 5, COUNTS)
     table = vocabulary_table(unigrams, ["a", "b", "c", "d", "<s>"], [False] * 4 + [True])
     types = {"INTEGER": "int32", "VARCHAR": "string", "BOOLEAN": "bool", "BIGINT": "int64", "DOUBLE": "double"}
     assert [(each.name, str(each.type)) for each in table.schema] == [

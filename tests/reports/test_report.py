@@ -10,7 +10,7 @@ import pytest
 
 import queries
 from queries import Analysis, Chart
-from reports import write_report
+from reports.report import write_report
 from warehouse.errors import QueryError, RtError
 from warehouse.schema import RUN, TABLES
 
