@@ -10,16 +10,17 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, say, style, words
+from reports.charts.canvas import COLOURS, facets, floats, interval, one, runs_of, say, style, words
 from reports.charts.rank_curve import draw_curve, log_log, ranked_curves
 
-_CLASSES = ("rare", "common")
+_CLASSES = ("all", "rare", "common")
 _EXCESS_CLASSES = ("rare", "common", "all", "rare_minus_common")
 _GROUPS = ("all", "boost", "suppress")
 _GROUP_NAMES = {"all": "all neurons", "boost": "boosting", "suppress": "suppressing"}
 _SMOOTH = ("smooth_low", "smooth_high", "smooth_mean")
 _CLOSE = 12.0  # ratio of the ranks of two breakpoints
 _BREAKS = {"plateau_end": ("plateau ends", "--", "#00795A"), "elbow": ("elbow", ":", "#444444")}
+_FIT = "#111111"
 
 
 def _number(value: float) -> str:
@@ -48,9 +49,29 @@ def _break(axes: Axes, row: Mapping[str, float], quantity: str, side: str) -> No
     )
 
 
+def _fit(axes: Axes, value: Mapping[str, float], level: float, n: float) -> None:
+    """The segmentation as fitted: `value` is quantity -> number, `level` ln influence at the first breakpoint."""
+    first, elbow = value["plateau_end"], value["elbow"]
+    place = 0.5 * (np.log(first) + np.log(first + 1.0))
+    bend = level - value["kappa"] * (np.log(elbow) - place)
+    ends = (
+        (0.0, place, level + value["plateau_excess"], value["plateau_slope"], place),
+        (place, np.log(elbow), level, -value["kappa"], place),
+        (np.log(elbow), np.log(n), bend, value["decay_slope"], np.log(elbow)),
+    )
+    for left, right, height, slope, origin in ends:
+        x = np.array([left, right])
+        axes.plot(np.exp(x), np.exp(height + slope * (x - origin)), color=_FIT, linewidth=1.2, zorder=4)
+
+
 def _curve(axes: Axes, curve: pl.DataFrame, regimes: pl.DataFrame, token_class: str) -> None:
     """One class's curve with its breakpoints and the slope of its middle part."""
     draw_curve(axes, curve, token_class)
+    part = regimes.filter((pl.col("token_class") == token_class) & (pl.col("sign_group") == "all"))
+    fitted = {row["quantity"]: row for row in part.iter_rows(named=True)}
+    if "level" in part.columns and fitted and np.isfinite(fitted["plateau_excess"]["level"]):
+        values = {name: row["segmented"] for name, row in fitted.items()}
+        _fit(axes, values, fitted["plateau_excess"]["level"], floats(curve, "rank").max())
     rows = {
         name: one(regimes, token_class=token_class, sign_group="all", quantity=name) for name in (*_BREAKS, "kappa")
     }
@@ -64,7 +85,8 @@ def _curve(axes: Axes, curve: pl.DataFrame, regimes: pl.DataFrame, token_class: 
     if np.isfinite(kappa) and np.isfinite(low) and np.isfinite(high):
         slope += f"\n[{low:.2f}, {high:.2f}]"
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2.0}
-    text = f"{words(token_class)} tokens\n{slope}"
+    verdict = str(fitted.get("plateau_excess", {}).get("verdict") or "")
+    text = f"{words(token_class)} tokens\n{slope}" + (f"\nplateau: {verdict}" if verdict else "")
     axes.text(0.04, 0.05, text, transform=axes.transAxes, color=COLOURS[token_class], bbox=box)
 
 
@@ -119,7 +141,7 @@ def _run(
 ) -> None:
     """The block of one run: two curves above, the excesses below, each part with margins of its own."""
     above, below = cell.subfigures(2, 1, squeeze=False, height_ratios=(1.1, 1.0)).ravel()
-    for axes, token_class in zip(above.subplots(1, 2), _CLASSES, strict=True):
+    for axes, token_class in zip(above.subplots(1, 3), _CLASSES, strict=True):
         if (run, token_class) in curves:
             _curve(axes, curves[run, token_class], regimes, token_class)
             log_log(axes, pl.concat(curves.values()), unit)
