@@ -327,16 +327,20 @@ def report(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first analysis that fails.")] = False,
 ) -> None:
     """Run every analysis and write a Markdown report with figures and tables."""
-    from reports import write_report
+    from reports import Source, write_report
     from warehouse.connection import connect
+    from warehouse.lake import open_lake
 
-    con = connect(lake, _full_names(lake, runs), where)
+    chosen = _full_names(lake, runs)
+    con = connect(lake, chosen, where)
+    manifests = {run.name: run.manifest for run in open_lake(lake).runs}
     _mend(lake)
     written = write_report(
         con,
         output,
         seed=seed,
         parameters=_parameters(rare_quantile, rare_by),
+        source=Source(where, tuple(chosen), manifests),
         only=only or (),
         html=html,
         strict=strict,

@@ -39,8 +39,8 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
     unseen = float((plan.token_counts == 0).mean())
     if settings.unigram_option() == "corpus" and unseen > 0.5:
         say(
-            f"warning: {unseen:.0%} of the vocabulary never occurs in the corpus, so with --rare-quantile 0.5 no "
-            "position is rare: give counts of a larger corpus (--unigrams FILE), or use --unigrams token-id"
+            f"warning: {100 * unseen:.0f} % of the vocabulary never occurs in the corpus, so with --rare-quantile 0.5 "
+            "no position is rare: give counts of a larger corpus (--unigrams FILE), or use --unigrams token-id"
         )
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
     with locked(settings.lake, run):
@@ -129,6 +129,8 @@ def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[
     return {
         "origin": "extracted",
         "model": settings.model,
+        "model_title": inputs.files.title,
+        "model_note": inputs.files.note,
         "revision": settings.revision,
         "model_sha256": inputs.files.sha256,
         "family": last.family,
@@ -137,6 +139,7 @@ def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[
         "d_mlp": last.d_mlp,
         "n_vocabulary": last.n_vocabulary,
         "corpus": inputs.corpus.name,
+        "corpus_title": inputs.corpus.title,
         "corpus_sha256": inputs.corpus.sha256,
         "unigram_source": source,
         "context": settings.context,
@@ -161,6 +164,8 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
         "identity": inputs.identity,
         "model": {
             "model": files.model,
+            "title": files.title,
+            "note": files.note,
             "revision": files.revision,
             "commit": files.commit,
             "weights_sha256": files.weights,
@@ -169,6 +174,7 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
         },
         "corpus": {
             "corpus": inputs.corpus.name,
+            "title": inputs.corpus.title,
             "sha256": inputs.corpus.sha256,
             "n_documents": plan.n_documents,
             "n_short_documents": plan.n_short,
