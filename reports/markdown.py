@@ -55,8 +55,8 @@ def block(text: str, language: str = "") -> str:
 
 def bounded(value: float | None, floors: Sequence[float]) -> str:
     """A Monte-Carlo p: `<= 0.001` where it is one of `floors`, the smallest values that the draws allow."""
-    text = significant(value)
-    return f"\\<= {text}" if value is not None and any(abs(value - each) <= 1e-9 * each for each in floors) else text
+    is_bound = value is not None and any(abs(value - each) <= 1e-9 * each for each in floors)
+    return f"<= {value:.2g}" if is_bound else significant(value)
 
 
 def cell(value: Any, is_id: bool = False) -> str:

@@ -255,22 +255,23 @@ def test_a_figure_may_draw_what_was_not_asked_for(shelf, one_run, tmp_path):
 def test_runs_stand_side_by_side(shelf, tmp_path):
     con = lake((RUN_B, "gpt2"), (RUN_A, "models/pythia_x"))
     text = write_report(con, tmp_path / "report.md").path.read_text()
-    assert re.search(r"\| token_class \| neuron \| +pythia_x main \| +gpt2 main \|", text)
-    assert re.search(r"\| common +\| +0 \| 0.500 \\\[0.0100, 2.00\\\] \| 0.500 \\\[0.0100, 2.00\\\] \|", text)
+    assert re.search(r"\| token_class \| neuron \| +pythia_x main \(r-aaaaaa\) \| +gpt2 main \(r-bbbbbb\) \|", text)
+    assert re.search(r"\| common +\| +0 \| +0.500 \[0.0100, 2\] \| +0.500 \[0.0100, 2\] \|", text)
     assert re.search(r"\| rare +\| +3 \| +\u2013; note 1 \| +\u2013; note 1 \|", text)
     assert "1. only 1 document holds a rare token" in text
 
 
 def test_runs_of_one_model_are_told_apart(shelf, tmp_path):
-    con = lake((RUN_A, "gpt2"), (RUN_B, "gpt2"))
-    text = write_report(con, tmp_path / "report.md").path.read_text()
+    twin = f"{RUN_A[:8]}zz"
+    text = write_report(lake((RUN_A, "gpt2"), (twin, "gpt2")), tmp_path / "report.md").path.read_text()
     assert f"gpt2 main ({RUN_A})" in text
+    assert f"gpt2 main ({twin})" in text
 
 
 def test_runs_without_rows_are_named(shelf, tmp_path):
     con = lake((RUN_A, "gpt2"), (RUN_B, "pythia"))
     con.execute(f"delete from tokens where run = '{RUN_B}'")
-    assert "No rows for: pythia main." in write_report(con, tmp_path / "report.md").path.read_text()
+    assert "No rows for: pythia main (r-bbbbbb)." in write_report(con, tmp_path / "report.md").path.read_text()
 
 
 def test_data_cannot_become_markup(shelf, tmp_path):
@@ -283,14 +284,14 @@ def test_data_cannot_become_markup(shelf, tmp_path):
 def test_class_counts_come_from_the_macro(shelf, one_run, tmp_path):
     one_run.execute(
         "create macro token_classes(rare_quantile := 0.5, rare_by := 'target') as table "
-        "select run, token_index, case when token_index < 1 then 'rare' else 'common' end as token_class from tokens "
+        "select run, token_index, document, case when token_index < 1 then 'rare' else 'common' end as token_class from tokens "
         "where rare_quantile = 0.2 and rare_by = 'input'"
     )
     made = write_report(one_run, tmp_path / "report.md", parameters={"rare_quantile": 0.2, "rare_by": "input"})
     text = made.path.read_text()
-    assert re.search(r"\| Rare positions +\| 1 ", text)
-    assert re.search(r"\| Common positions +\| 3 ", text)
-    assert "least frequent 20.0 % of the vocabulary, by the input token" in text
+    assert "- Rare positions: 1 in 1 documents" in text
+    assert "- Common positions: 3 in 2 documents" in text
+    assert "least frequent 20 % of the vocabulary, by the input token" in text
 
 
 def test_bad_requests_are_refused_before_anything_is_written(shelf, one_run, tmp_path):
