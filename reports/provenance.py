@@ -130,7 +130,7 @@ def _used(row: Mapping[str, Any], what: str) -> str:
 
 def _of_class(row: Mapping[str, Any], token_class: str) -> str:
     positions, documents = (row[f"{token_class}_{what}"] for what in ("positions", "documents"))
-    return MISSING if positions is None else f"{positions:,} in {documents:,} documents"
+    return MISSING if positions is None else f"{positions:,} in {documents:,} document{'' if documents == 1 else 's'}"
 
 
 def _titled(title: str | None, name: str) -> str:

@@ -24,10 +24,10 @@ def _link(outcome: Outcome) -> str:
 
 
 def _measured(found: Mapping[str, Any]) -> str:
-    """`estimate [low, high]`."""
+    """`estimate [low, high]`, which a line does not break."""
     if not _is_known(found["low"]):
         return significant(found["estimate"])
-    return f"{significant(found['estimate'])} [{significant(found['low'])}, {significant(found['high'])}]"
+    return f"{significant(found['estimate'])}\u00a0[{significant(found['low'])},\u00a0{significant(found['high'])}]"
 
 
 def _is_known(value: float | None) -> bool:
@@ -65,15 +65,15 @@ def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
             statement = f"[{escape(claim.statement)}][{_link(outcome)}]"
             if len(runs) == 1:
                 found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
-                numbers = [_verdict(found), _measured(found), cell(found["null"]), bounded(found["q"], floors)]
+                line = [_verdict(found), statement, _measured(found), cell(found["null"]), bounded(found["q"], floors)]
             else:
-                numbers = [_in_one_cell(of_run.get(run)) for run in runs]
-            body.append([statement, *numbers, escape(claim.measure), escape(claim.source)])
+                line = [statement, *(_in_one_cell(of_run.get(run)) for run in runs)]
+            body.append([*line, escape(claim.measure), escape(claim.source)])
     if not body:
         return ""
-    columns = ["Verdict", "Estimate", "Null", "q"] if len(runs) == 1 else [escape(name) for name in names.values()]
-    right = [False, *(name in ("Null", "q") for name in columns), False, False]
-    return "\n\n".join([rows(["Claim", *columns, "What is measured", "Claimed in"], body, right), _READ])
+    one = ["Verdict", "Claim", "Estimate", "Null", "q"]
+    header = [*(one if len(runs) == 1 else ["Claim", *map(escape, names.values())]), "What is measured", "Claimed in"]
+    return "\n\n".join([rows(header, body, [name in ("Null", "q") for name in header]), _READ])
 
 
 def others(outcomes: Sequence[Outcome]) -> str:

@@ -133,8 +133,8 @@ def test_sections_and_files(shelf, one_run, tmp_path):
         "- Positions (`--where`): all that were analysed",
         "- Seed of the analyses (`--seed`): 0",
         "Command: `rt report`",
-        "[The first leads][influence]",
-        "**supported** | 1 [0.0100, 2]",
+        "1\u00a0[0.0100,\u00a02]",
+        "| **supported** | [The first leads][influence] |",
         "[influence]: #which-neurons-matter",
         "- 18 rows.",
         "### Which neurons matter?",
@@ -284,12 +284,12 @@ def test_data_cannot_become_markup(shelf, tmp_path):
 def test_class_counts_come_from_the_macro(shelf, one_run, tmp_path):
     one_run.execute(
         "create macro token_classes(rare_quantile := 0.5, rare_by := 'target') as table "
-        "select run, token_index, document, case when token_index < 1 then 'rare' else 'common' end as token_class from tokens "
-        "where rare_quantile = 0.2 and rare_by = 'input'"
+        "select run, token_index, document, case when token_index < 1 then 'rare' else 'common' end as token_class "
+        "from tokens where rare_quantile = 0.2 and rare_by = 'input'"
     )
     made = write_report(one_run, tmp_path / "report.md", parameters={"rare_quantile": 0.2, "rare_by": "input"})
     text = made.path.read_text()
-    assert "- Rare positions: 1 in 1 documents" in text
+    assert "- Rare positions: 1 in 1 document\n" in text
     assert "- Common positions: 3 in 2 documents" in text
     assert "least frequent 20 % of the vocabulary, by the input token" in text
 
@@ -312,13 +312,13 @@ def test_two_runs_stand_side_by_side_with_names_that_differ(shelf, tmp_path):
     assert "pythia main seed 0 (r-aaaaaa)" in text
     header = next(line for line in text.splitlines() if line.startswith("| Claim"))
     assert "pythia main seed 1 (r-bbbbbb)" in header
-    assert len(re.findall(r"\| \*\*supported\*\*; 1 \[0.0100, 2\]; null 0", text)) == 2
+    assert len(re.findall(r"\| \*\*supported\*\*; 1\u00a0\[0.0100,\u00a02\]; null 0", text)) == 2
 
 
 def test_what_was_chosen_is_in_the_provenance_and_in_the_sql(shelf, tmp_path):
     con = lake((RUN_A, "one"), (RUN_B, "two"))
-    con.execute(f"create or replace temp view tokens as from memory.main.tokens where document = 1 and run = '{RUN_A}'")
-    con.execute(f"create or replace temp view runs as from memory.main.runs where run = '{RUN_A}'")
+    con.execute(f"create temp view tokens as from memory.main.tokens where document = 1 and run = '{RUN_A}'")
+    con.execute(f"create temp view runs as from memory.main.runs where run = '{RUN_A}'")
     checked = {"self_check": {"closed form, nats": 6.8e-8, "pairs": 48.0}}
     source = Source("document = 1", (RUN_A,), {RUN_A: checked})
     chosen = {"rare_quantile": 0.2, "rare_by": "target"}
