@@ -11,10 +11,10 @@ from reports.sections import Outcome
 _VERDICTS = {"supported": "**supported**", "contradicted": "**contradicted**", "undecidable": "not decidable"}
 _READ = (
     "Where a claim is about positions, these are the rare tokens; the sections have the common ones. "
-    "*Supported* and *contradicted* need an interval and a null model that agree; *not decidable* means that these "
-    "data allow either, and its section says what is missing. A dash in place of a verdict: the number is the answer. "
-    "Brackets hold 95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* "
-    "is the p-value corrected for the number of tests."
+    "*Supported* and *contradicted* need an interval and a null model that agree; *not decidable* (`undecidable` in "
+    "the tables) means that these data allow either, and the section says what is missing. A dash in place of a "
+    "verdict: the number is the answer. Brackets hold 95 % intervals; *null* is the mean of the closest null model, "
+    "whose kinds each section names; *q* is the p-value corrected for the number of tests."
 )
 
 
