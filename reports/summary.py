@@ -38,11 +38,12 @@ def _verdict(found: Mapping[str, Any]) -> str:
     return _VERDICTS.get(found["verdict"] or "", MISSING)
 
 
-def _in_one_cell(found: Mapping[str, Any] | None) -> str:
+def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float]) -> str:
     """What one of several runs says: verdict, number, null and q."""
     if found is None:
         return MISSING
-    extra = [f"{name} {significant(found[name])}" for name in ("null", "q") if _is_known(found[name])]
+    numbers = {"null": significant(found["null"]), "q": bounded(found["q"], floors)}
+    extra = [f"{name} {text}" for name, text in numbers.items() if text != MISSING]
     return "; ".join([_verdict(found), _measured(found), *extra])
 
 
@@ -67,7 +68,7 @@ def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
                 found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
                 line = [_verdict(found), statement, _measured(found), cell(found["null"]), bounded(found["q"], floors)]
             else:
-                line = [statement, *(_in_one_cell(of_run.get(run)) for run in runs)]
+                line = [statement, *(_in_one_cell(of_run.get(run), floors) for run in runs)]
             body.append([*line, escape(claim.measure), escape(claim.source)])
     if not body:
         return ""
