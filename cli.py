@@ -4,6 +4,7 @@ Longer than other modules because each option of each command is declared here, 
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -345,7 +346,7 @@ def report(
         html=html,
         strict=strict,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
-        command=" ".join(["rt", *sys.argv[1:]]),
+        command=shlex.join(["rt", *sys.argv[1:]]),
     )
     print(f"report: {written.path}")
     if written.html_path:

@@ -173,6 +173,7 @@ def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str
     if not empty:
         parts.append(provenance.provenance(runs, names, parameters, source))
     parts += [
+        "What this report was asked for:",
         provenance.choices(reporter.seed, parameters, source),
         *([f"Command: {code(command)}"] if command else []),
     ]
