@@ -242,6 +242,7 @@ ANALYSIS = Analysis(
         "group_null",
         tables=("coactivation",),
         options={
+            "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
             "groups": (*GROUPS, BETWEEN),
             "measures": {

@@ -211,6 +211,7 @@ ANALYSIS = Analysis(
         "group_null",
         tables=("effective_dimension",),
         options={
+            "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
             "measures": {
                 "d95": "components of 95 % variance / m",

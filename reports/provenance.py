@@ -234,7 +234,7 @@ def sizes(runs: pl.DataFrame, names: Mapping[str, str]) -> str:
             f"{escape(names[row['run']])}: {row['used_documents'] or 0:,} documents, {row['used_positions'] or 0:,} "
             f"positions{detail}"
         )
-    return f"{'; '.join(parts)}." if parts else ""
+    return f"Data: {'; '.join(parts)}." if parts else ""
 
 
 def versions() -> str:

@@ -30,8 +30,8 @@ def _module(kind: str) -> ModuleType:
 
 
 def caption(kind: str, options: Mapping[str, Any]) -> str:
-    """What a figure of `kind` shows and what its marks mean: `caption` of the options before it, if there is one."""
-    parts = (str(options.get("caption", "")), str(getattr(_module(kind), "CAPTION", "")))
+    """What a figure of `kind` shows and what its marks mean: `caption` of the options after it, if there is one."""
+    parts = (str(getattr(_module(kind), "CAPTION", "")), str(options.get("caption", "")))
     return " ".join(" ".join(part.split()) for part in parts if part)
 
 
