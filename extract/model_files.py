@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from extract import default_model
 from warehouse.errors import ModelError
 from warehouse.shards import sha256
 
@@ -47,6 +48,18 @@ class ModelFiles:
         """One hash over the hashes of weights, tokenizer and configuration, wherever the files lie."""
         parts = [sorted(self.weights.items()), self.tokenizer_sha256, self.config_sha256]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def note(self) -> str | None:
+        """What is particular about the weights, in words, for reports; None where they are as their name says."""
+        if self.commit == default_model.PACKAGE:
+            return default_model.NOTE
+        return f"from {self.gguf}, dequantised" if self.gguf else None
+
+    @property
+    def title(self) -> str | None:
+        """The model's own name, where what was asked for is another."""
+        return default_model.TITLE if self.commit == default_model.PACKAGE else None
 
     @property
     def gguf(self) -> str | None:

@@ -117,6 +117,8 @@ def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[
     return {
         "origin": "extracted",
         "model": settings.model,
+        "model_title": inputs.files.title,
+        "model_note": inputs.files.note,
         "revision": settings.revision,
         "model_sha256": inputs.files.sha256,
         "family": last.family,
@@ -125,6 +127,7 @@ def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[
         "d_mlp": last.d_mlp,
         "n_vocabulary": last.n_vocabulary,
         "corpus": inputs.corpus.name,
+        "corpus_title": inputs.corpus.title,
         "corpus_sha256": inputs.corpus.sha256,
         "unigram_source": source,
         "context": settings.context,
@@ -149,6 +152,8 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
         "identity": inputs.identity,
         "model": {
             "model": files.model,
+            "title": files.title,
+            "note": files.note,
             "revision": files.revision,
             "commit": files.commit,
             "weights_sha256": files.weights,
@@ -157,6 +162,7 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
         },
         "corpus": {
             "corpus": inputs.corpus.name,
+            "title": inputs.corpus.title,
             "sha256": inputs.corpus.sha256,
             "n_documents": plan.n_documents,
             "n_short_documents": plan.n_short,

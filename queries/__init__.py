@@ -22,6 +22,24 @@ from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
 ESTIMATE = ("estimate", "low", "high", "n")
+# What one run says of one claim. `null` is the mean of the closest null model, `q` the corrected p-value.
+FINDING = {
+    "run": pl.String, "verdict": pl.String,
+    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "null": pl.Float64, "q": pl.Float64,
+}  # fmt: skip
+# What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
+KEYS = {
+    "run": "Id of the run; the table of provenance says which model it is.",
+    "token_class": "Whose positions: `rare` or `common` tokens, `all` of them, or `rare_minus_common`, a difference.",
+    "neuron": "The neuron's index in its layer, from 0; the order is arbitrary.",
+    "group": "Which neurons: those of the `plateau` (its stable core), of the `power_law` or of the `decay`.",
+    "sign_group": "`all` neurons, those that `boost` the right token, or those that `suppress` it.",
+    "measure": "Which statistic the row holds; the text above says what each is.",
+    "quantity": "Which property of the three regimes the row holds: a rank, a slope, a share or an excess.",
+    "space": "What the neurons are compared by: `activation` at the positions, or output `weight`.",
+}
+# The order of a report's chapters; one that is not here comes after them.
+CHAPTERS = ("Influence", "Coordination", "Clustering", "Weights")
 PARAMETERS: dict[str, Any] = {"rare_quantile": 0.5, "rare_by": "target"}
 
 
@@ -32,6 +50,52 @@ class Chart:
     kind: str
     tables: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the literature that an analysis tests, for the page that is read first.
+
+    `statement` is the claim in a few words, `source` the paper that makes it, `measure` what `estimate` is, with its
+    unit. `findings(table)` gives the columns of `FINDING`, one row per run: `verdict` is `supported`, `contradicted`
+    or `undecidable`, null where the number alone is the answer; a number that does not exist is NaN.
+    """
+
+    statement: str
+    source: str
+    measure: str
+    findings: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def finding(
+    null: str | Mapping[str, str] = "", q: str = "q", names: Mapping[str, str] | None = None, **where: str
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
+
+    `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which the
+    closest, that with the largest p, is shown. `names` maps columns of `FINDING` to others than their own.
+    """
+    columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
+
+    def found(table: pl.DataFrame) -> pl.DataFrame:
+        rows = table
+        for name, value in where.items():
+            rows = rows.filter(pl.col(name) == value)
+        rows = rows.unique("run", keep="first", maintain_order=True)
+        return rows.select(
+            _closest(null).alias("null") if name == "null" else pl.col(columns[name]).cast(kind).alias(name)
+            for name, kind in FINDING.items()
+        )
+
+    return found
+
+
+def _closest(null: str | Mapping[str, str]) -> pl.Expr:
+    """The mean of the null, of several that with the largest p; NaN without one."""
+    if isinstance(null, str):
+        return pl.col(null).cast(pl.Float64) if null else pl.lit(float("nan"))
+    largest = pl.max_horizontal(pl.col(p).fill_nan(None) for p in null)
+    return pl.coalesce(pl.when(pl.col(p) == largest).then(mean) for p, mean in null.items()).fill_null(float("nan"))
 
 
 def _whole(table: pl.DataFrame) -> pl.DataFrame:
@@ -46,8 +110,10 @@ class Analysis:
     high, n`, then `columns` (name -> meaning); rows sorted by `keys`, never rounded; a statistic without an answer is
     NaN and `reason` says why.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
-    `excerpt(table)` is what a page has room for. `needs` are the columns (`table.column`) that must hold values. `uses`
-    are analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`.
+    `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
+    `needs` are the columns (`table.column`) that must hold values. `uses` are analyses whose tables the SQL reads by
+    their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns` is the meaning of keys that `KEYS` does
+    not tell. `p_floors` are the smallest p-values that the numbers of random draws allow: there, p is an upper bound.
     `load` fills the last block from the module's docstring and its SQL file.
     """
 
@@ -62,6 +128,9 @@ class Analysis:
     excerpt: Callable[[pl.DataFrame], pl.DataFrame] = _whole
     needs: tuple[str, ...] = ("neuron_tokens.delta_loss",)
     uses: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    key_columns: Mapping[str, str] = field(default_factory=dict)
+    p_floors: tuple[float, ...] = ()
 
     slug: str = ""
     question: str = ""
@@ -69,6 +138,11 @@ class Analysis:
     caveats: str = ""
     source: str = ""
     sql: str = ""
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each column of the table means, but for those of `ESTIMATE`."""
+        return {**{name: text for name, text in KEYS.items() if name in self.keys}, **self.key_columns, **self.columns}
 
 
 def slugs() -> list[str]:

@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import KEYS as KEY_COLUMNS
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import Array
 from queries.stats.coactivation import MEASURES, group_coactivation, member_coactivation, noise_floor, shift_null
 from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
@@ -37,6 +38,7 @@ from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
     GROUPS,
+    N_GROUPS,
     NULLS,
     Design,
     Found,
@@ -46,7 +48,8 @@ from queries.stats.coordination import (
     n_documents,
     null_columns,
 )
-from queries.stats.nulls import benjamini_hochberg
+from queries.stats.groups import floor_p
+from queries.stats.nulls import benjamini_hochberg, p_text
 
 KEYS = ("run", "token_class", "group", "measure")
 NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
@@ -54,12 +57,14 @@ BETWEEN = "plateau_x_rest"
 # Where a verdict is given: the plateau's neurons are coupled; they act against the rest
 CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
 N_SHIFTS = 200
+P_FLOORS = (floor_p(N_GROUPS, "two"), floor_p(N_SHIFTS, "two"))
 NULL_WORDS = {
     "any": "random groups of any neurons",
     "activation": "random groups matched on mean and variance of activation",
     "influence": "random groups matched on influence",
     "shift": "the same neurons, turned within documents",
 }
+CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in NULL_WORDS}
 COLUMNS = {
     "n_positions": "Positions of the class in each draw.",
     "n_neurons": "Neurons m of the group.",
@@ -205,8 +210,9 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     return head + (
         f" Mean |r| within the {within['n_neurons']} neurons is {_with_interval(within)}, {_nulls(within)}, and "
         f"{within['noise']:.2g} for independent noise; mean r is {_with_interval(signed)}. Mean r with the rest is "
-        f"{_with_interval(rest)}, {_nulls(rest)}; {negative['estimate']:.0%} of those pairs are below -0.1, of turned "
-        f"neurons {negative['null_shift_mean']:.0%} ({within['n']} documents, {within['n_positions']} positions)."
+        f"{_with_interval(rest)}, {_nulls(rest)}; {100 * negative['estimate']:.0f} % of those pairs are below -0.1, of "
+        f"turned neurons {100 * negative['null_shift_mean']:.0f} % ({within['n']} documents, {within['n_positions']} "
+        "positions)."
     )
 
 
@@ -215,7 +221,7 @@ def _with_interval(row: dict[str, Any]) -> str:
 
 
 def _nulls(row: dict[str, Any]) -> str:
-    against = (f"{name} {row[f'null_{name}_mean']:.2g} (p = {row[f'p_{name}']:.2g})" for name in NULL_WORDS)
+    against = (f"{name} {row[f'null_{name}_mean']:.2g} ({p_text(row[f'p_{name}'], *P_FLOORS)})" for name in NULL_WORDS)
     return f"q = {row['q']:.2g}, nulls: {', '.join(against)}"
 
 
@@ -236,6 +242,7 @@ ANALYSIS = Analysis(
         "group_null",
         tables=("coactivation",),
         options={
+            "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
             "groups": (*GROUPS, BETWEEN),
             "measures": {
@@ -253,4 +260,20 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
     uses=("plateau_stability",),
+    claims=(
+        Claim(
+            "Plateau neurons are coupled",
+            "arXiv 2505.12822",
+            "mean |r| within the plateau",
+            finding(CLOSEST, token_class="rare", group="plateau", measure="mean_abs_r"),
+        ),
+        Claim(
+            "Plateau neurons act against the rest",
+            "arXiv 2509.21163",
+            "mean r of plateau and rest",
+            finding(CLOSEST, token_class="rare", group=BETWEEN, measure="mean_r"),
+        ),
+    ),
+    key_columns={"group": f"{KEY_COLUMNS['group']} `{BETWEEN}`: pairs of a plateau neuron and one outside."},
+    p_floors=P_FLOORS,
 )

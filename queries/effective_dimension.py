@@ -29,11 +29,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
     GROUPS,
+    N_GROUPS,
     NULLS,
     Design,
     Found,
@@ -45,7 +46,8 @@ from queries.stats.coordination import (
 )
 from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
 from queries.stats.dimension_verdict import DimensionEvidence, decide_dimension
-from queries.stats.nulls import benjamini_hochberg
+from queries.stats.groups import floor_p
+from queries.stats.nulls import benjamini_hochberg, p_text
 
 KEYS = ("run", "token_class", "group", "measure")
 NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
@@ -54,6 +56,7 @@ NULL_WORDS = {
     "activation": "random groups matched on mean and variance of activation",
     "influence": "random groups matched on influence",
 }
+P_FLOORS = (floor_p(N_GROUPS, "two"),)
 NULL_COLUMNS = {
     name: meaning
     for null, words in NULL_WORDS.items()
@@ -171,7 +174,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     rows = {row["measure"]: row for row in group.iter_rows(named=True)}
     d95 = rows["d95"]
     against = ", ".join(
-        f"{NULL_WORDS[name]} {d95[f'null_{name}_mean']:.2g} (p = {d95[f'p_{name}']:.2g})" for name in NULLS
+        f"{NULL_WORDS[name]} {d95[f'null_{name}_mean']:.2g} ({p_text(d95[f'p_{name}'], *P_FLOORS)})" for name in NULLS
     )
     interval = "" if np.isnan(d95["low"]) else f" ({d95['low']:.2g} to {d95['high']:.2g})"
     if token_class == CONTRAST:
@@ -208,6 +211,7 @@ ANALYSIS = Analysis(
         "group_null",
         tables=("effective_dimension",),
         options={
+            "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
             "measures": {
                 "d95": "components of 95 % variance / m",
@@ -221,4 +225,15 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
     uses=("plateau_stability",),
+    claims=(
+        Claim(
+            "Plateau neurons span fewer dimensions",
+            "arXiv 2505.12822",
+            "d95 / m",
+            finding(
+                {f"p_{null}": f"null_{null}_mean" for null in NULLS}, token_class="rare", group="plateau", measure="d95"
+            ),
+        ),
+    ),
+    p_floors=P_FLOORS,
 )

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bands import Array, band_log_means, band_slope
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import Studentised, studentise
@@ -161,6 +161,8 @@ def _why(rows: pl.DataFrame) -> str:
     return str(rows["reason"].filter(rows["reason"] != "").mode().sort()[0])
 
 
+_TREND = finding("flat", q="p", names={"estimate": "trend", "low": "trend_low", "high": "trend_high"})
+
 ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
@@ -171,4 +173,16 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     uses=("plateau_stability",),
+    claims=(
+        Claim(
+            "The plateau gains on the rest as tokens get rarer",
+            "arXiv 2509.04479",
+            "change of ln(plateau / rest) per tenth of the vocabulary",
+            lambda table: _TREND(table.with_columns(flat=pl.lit(0.0))),
+        ),
+    ),
+    key_columns={
+        "curve": "`plateau`: mean influence of its stable core; `rest`: of all others; `plateau_over_rest`: ln ratio.",
+        "band": "Tenth of the vocabulary by frequency, 1 = most frequent, 10 = rarest.",
+    },
 )

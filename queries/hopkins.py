@@ -31,10 +31,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.hopkins import hopkins
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import P_FLOORS, Neurons, Statistic, activation_space, judge, run_tests, weight_space
 
 KEYS = ("run", "space", "token_class", "group", "measure")
 BOUNDS = {"hopkins": (0.0, 1.0)}
@@ -60,6 +60,10 @@ COLUMNS = {
     "verdict": "No clusters: `supported`, `contradicted` or `undecidable`; for the plateau only.",
     "reason": "Why, in words, or why there is no estimate or no interval.",
 }
+CLOSEST = {
+    "p_influence": "null_mean", "p_any": "any_mean", "p_activation": "activation_mean", "p_gaussian": "gaussian_mean",
+    "p_shuffled": "shuffled_mean",
+}  # fmt: skip
 _TEXT = (*KEYS, "verdict", "reason")
 SCHEMA = {
     name: pl.String if name in _TEXT else pl.Int64 if name in ("n", "n_columns") else pl.Float64
@@ -148,4 +152,18 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
     uses=("plateau_stability",),
+    claims=tuple(
+        Claim(
+            f"Plateau neurons form no clusters (Hopkins, {words})",
+            "arXiv 2505.12822",
+            "Hopkins statistic",
+            finding(CLOSEST, space=space, token_class=token_class, group="plateau", measure="hopkins"),
+        )
+        for words, space, token_class in (("activations", "activation", "rare"), ("weights", "weight", "all"))
+    ),
+    key_columns={
+        "measure": "`hopkins`, the only one.",
+        "token_class": "Whose positions, `rare` or `common`; `all` for weights, which have none.",
+    },
+    p_floors=P_FLOORS,
 )  # fmt: skip

@@ -16,12 +16,10 @@ classes may differ: `sign_group` is that of the row's own class.
 Source: Liu et al. (2025), arXiv 2505.12822, section 3 (mean ablation and influence).
 """
 
-import math
-
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import (
     N_REPLICATES,
     Array,
@@ -32,16 +30,22 @@ from queries.stats.bootstrap import (
     replicates,
 )
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
-from queries.stats.nulls import benjamini_hochberg, sign_flip_p
-from queries.stats.ranking import ordinal_ranks
+from queries.stats.groups import floor_p
+from queries.stats.nulls import N_FLIPS, benjamini_hochberg, sign_flip_p
+from queries.stats.ranking import leading_share, ordinal_ranks, ranked_band
 
 KEYS = ("run", "token_class", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
 COLUMNS = {
     "n_documents": "Documents with a position of the class.",
     "rank": "Rank by influence within run and class; 1 = most influential.",
-    "rank_low": "Low end of the interval of the rank.",
-    "rank_high": "High end of the interval of the rank.",
+    "rank_low": "Low end of the interval of the rank, rounded down.",
+    "rank_high": "High end of the interval of the rank, rounded up.",
+    "curve_low": "Low end of 95 % of the influences that have this rank when documents are resampled and ranked anew.",
+    "curve_high": "High end of them: the band of the ranked curve, about whichever neurons have the rank.",
+    "top_share": "Share of the total influence that the leading 1 % of the neurons carry; the same for all neurons.",
+    "top_share_low": "Low end of its interval.",
+    "top_share_high": "High end of its interval.",
     "mean_delta": "Signed mean of the change of the loss, nats.",
     "mean_delta_low": "Low end of its interval, nats.",
     "mean_delta_high": "High end of its interval, nats.",
@@ -53,7 +57,9 @@ COLUMNS = {
 SCHEMA = {
     "run": pl.String, "token_class": pl.String, "neuron": pl.Int64,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
-    "n_documents": pl.Int64, "rank": pl.Int64, "rank_low": pl.Float64, "rank_high": pl.Float64,
+    "n_documents": pl.Int64, "rank": pl.Int64, "rank_low": pl.Int64, "rank_high": pl.Int64,
+    "curve_low": pl.Float64, "curve_high": pl.Float64,
+    "top_share": pl.Float64, "top_share_low": pl.Float64, "top_share_high": pl.Float64,
     "mean_delta": pl.Float64, "mean_delta_low": pl.Float64, "mean_delta_high": pl.Float64,
     "p": pl.Float64, "q": pl.Float64, "sign_group": pl.String, "reason": pl.String,
 }  # fmt: skip
@@ -83,13 +89,13 @@ def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) ->
     known = sums.n_positions > 0
     nothing = np.full(len(influence), np.nan)
     rank = ordinal_ranks(influence[None])[0]
-    rank_low, rank_high = (nothing, nothing) if size.reason else _rank_interval(sums, weights, rank)
+    resampled = _unknown_ranks(len(influence)) if size.reason else _ranked_again(sums, weights, influence, rank)
     p = nothing if size.reason else sign_flip_p(sums.signed, rng)
     return pl.DataFrame(
         {
             "estimate": influence, "low": size.low, "high": size.high,
             "n": np.full(len(influence), sums.n_positions), "n_documents": np.full(len(influence), sums.n_documents),
-            "rank": rank, "rank_low": rank_low, "rank_high": rank_high,
+            "rank": rank, **resampled, "top_share": np.full(len(influence), leading_share(influence[None])[0]),
             "mean_delta": mean_delta, "mean_delta_low": signed.low, "mean_delta_high": signed.high,
             "p": p, "q": benjamini_hochberg(p),
             "sign_group": np.where(mean_delta > 0, "boost", np.where(mean_delta < 0, "suppress", "none")),
@@ -98,16 +104,35 @@ def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) ->
         reason=pl.lit(size.reason),
         rank=pl.col("rank") if known else pl.lit(None),
         sign_group=pl.col("sign_group") if known else pl.lit(None),
+        **{name: pl.col(name).fill_nan(None) for name in ("rank_low", "rank_high")},
     )  # fmt: skip
 
 
-def _rank_interval(sums: ClassSums, weights: Array, rank: Array) -> tuple[Array, Array]:
-    """Percentile interval of the rank; the rank itself is always in it."""
+def _unknown_ranks(n: int) -> dict[str, Array]:
+    """The columns of `_ranked_again` for a class whose documents cannot be resampled."""
+    names = ("rank_low", "rank_high", "curve_low", "curve_high", "top_share_low", "top_share_high")
+    return {name: np.full(n, np.nan) for name in names}
+
+
+def _ranked_again(sums: ClassSums, weights: Array, influence: Array, rank: Array) -> dict[str, Array]:
+    """What the resamples say of ranks: of each neuron's rank, of the curve at its rank, and of the leaders' share."""
     weights = weights[weights @ sums.counts > 0]
-    blocks = replicate_blocks(len(weights), sums.absolute.shape[1])
-    ranks = np.concatenate([ordinal_ranks(replicates(sums.absolute, sums.counts, weights[block])) for block in blocks])
-    low, high = percentile_interval(ranks)
-    return np.minimum(low, rank), np.maximum(high, rank)
+    ranks, curves, shares = [], [], []
+    for block in replicate_blocks(len(weights), len(influence)):
+        drawn = replicates(sums.absolute, sums.counts, weights[block])
+        ranks.append(ordinal_ranks(drawn))
+        curves.append(-np.sort(-drawn, axis=1))
+        shares.append(leading_share(drawn))
+    low, high = percentile_interval(np.concatenate(ranks))
+    curve_low, curve_high = ranked_band(np.concatenate(curves), -np.sort(-influence))
+    share_low, share_high = percentile_interval(np.concatenate(shares))
+    place = rank.astype(np.int64) - 1
+    return {
+        # the rank itself is always in its interval
+        "rank_low": np.floor(np.minimum(low, rank)), "rank_high": np.ceil(np.maximum(high, rank)),
+        "curve_low": curve_low[place], "curve_high": curve_high[place],
+        "top_share_low": np.full(len(rank), share_low), "top_share_high": np.full(len(rank), share_high),
+    }  # fmt: skip
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -131,16 +156,16 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         else f"signs cannot be tested with {group['n_documents'][0]} documents (too few sign flips)"
     )
     top = group.sort("rank")
-    influence = top["estimate"].to_numpy()
-    share = float(influence[: math.ceil(0.01 * len(influence))].sum() / influence.sum())
+    row = top.row(0, named=True)
     leaders = ", ".join(
         f"{neuron} ({estimate:.3g}, {low:.3g} to {high:.3g} nats)"
         for neuron, estimate, low, high in top.head(3).select("neuron", "estimate", "low", "high").iter_rows()
     )
     return head + (
         f"of {group.height:,} neurons, {signs}; the most influential are {leaders}; "
-        f"the top 1 % of the neurons carry {share:.1%} of the total "
-        f"influence ({group['n_documents'][0]} documents, {group['n'][0]} positions)."
+        f"the top 1 % of the neurons carry {100 * row['top_share']:.1f} % "
+        f"({100 * row['top_share_low']:.1f} to {100 * row['top_share_high']:.1f} %) of the total influence "
+        f"({row['n_documents']} documents, {row['n']} positions)."
     )
 
 
@@ -148,6 +173,13 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """The ten most influential neurons of every run and class."""
     columns = [*KEYS, "estimate", "low", "high", "rank_low", "rank_high", "mean_delta", "q", "sign_group"]
     return table.filter(pl.col("rank") <= 10).sort("run", "token_class", "rank").select(columns)
+
+
+def _top_share(table: pl.DataFrame) -> pl.DataFrame:
+    """`Claim.findings`: a number that no null decides; 1 % if all neurons were alike."""
+    names = {"estimate": "top_share", "low": "top_share_low", "high": "top_share_high"}
+    plain = table.with_columns(verdict=pl.lit(None, dtype=pl.String), equal=pl.lit(0.01), none=pl.lit(float("nan")))
+    return finding("equal", q="none", names=names, token_class="rare")(plain)
 
 
 ANALYSIS = Analysis(
@@ -160,4 +192,13 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "A few neurons carry the influence",
+            "arXiv 2505.12822",
+            "share of the total influence of the leading 1 % of the neurons",
+            _top_share,
+        ),
+    ),
+    p_floors=(floor_p(N_FLIPS),),
 )

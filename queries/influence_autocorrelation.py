@@ -27,8 +27,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from queries import Analysis, Chart, by_group
-from queries.stats.groups import monte_carlo_p
+from queries import Analysis, Chart, Claim, by_group, finding
+from queries.stats.groups import floor_p, monte_carlo_p
 from queries.stats.moran import Array, Index, morans_i, nearest, permuted, planted_membership
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import unit_rows
@@ -139,7 +139,7 @@ def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
         return {"verdict": "undecidable", "reason": row["reason"]}
     if q < LEVEL:
         return {"verdict": "contradicted", "reason": f"plateau neurons are neighbours beyond chance (q = {q:.2g})"}
-    planted = f"a third of them in common neighbourhoods would be seen in {row['power']:.0%} of sets"
+    planted = f"a third of them in common neighbourhoods would be seen in {100 * row['power']:.0f} % of sets"
     if row["p"] >= LEVEL and row["power"] >= MIN_POWER:
         return {"verdict": "supported", "reason": f"chance explains it (q = {q:.2g}), and {planted}"}
     why = f"chance explains it (q = {q:.2g})" if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
@@ -175,4 +175,14 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     uses=("plateau_stability",),
+    claims=(
+        Claim(
+            "Plateau neurons are no neighbours by weight",
+            "arXiv 2509.21163",
+            "Moran's I of membership",
+            finding("null_mean", token_class="rare", measure="membership"),
+        ),
+    ),
+    key_columns={"measure": "`influence`: the ranks of the influence; `membership`: in the plateau's core or not."},
+    p_floors=(floor_p(N_PERMUTATIONS),),
 )

@@ -31,20 +31,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import FINDING, Analysis, Chart, Claim, by_group
 from queries.stats.bootstrap import N_REPLICATES, document_weights
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
+from queries.stats.groups import floor_p
 from queries.stats.noisy_laws import LAWS, nested
-from queries.stats.nulls import benjamini_hochberg
+from queries.stats.nulls import benjamini_hochberg, p_text
 from queries.stats.plateau import denoise
 from queries.stats.power_law import MIN_TAIL, Rival, against_lognormal, bootstrap_p, fit_power_law
-from queries.stats.specialists import EXCEEDED, MIXTURE, Assessment, assess, bic_intervals, judge, vuong
+from queries.stats.specialists import EXCEEDED, MIXTURE, N_SIMULATED, Assessment, assess, bic_intervals, judge, vuong
 from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
 
 KEYS = ("run", "token_class", "law")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
 N_TAIL_DRAWS, N_THRESHOLDS = 199, 200
 STRONG_BIC = 6.0  # strong evidence on the scale of Kass and Raftery (1995)
+P_FLOORS = (floor_p(N_TAIL_DRAWS), floor_p(N_SIMULATED))
 CURVE = {share: f"exceeded_by_{round(1000 * share):03d}" for share in EXCEEDED}
 COLUMNS = {
     "n_neurons": "Neurons with a nonzero influence.",
@@ -72,7 +74,10 @@ COLUMNS = {
     "tail_vuong_p": "Its two-sided p.",
     "tail_delta_bic": "BIC of a lognormal tail over that of the power law; positive: the power law suffices.",
     "tail_verdict": "A power law in the tail: `supported`, `contradicted` or `undecidable`.",
-    **{name: f"Influence that {share:.1%} of neurons exceed by the law, noise in." for share, name in CURVE.items()},
+    **{
+        name: f"Influence that {100 * share:.1f} % of neurons exceed by the law, noise in."
+        for share, name in CURVE.items()
+    },
     "verdict": "A distinct high component: `supported`, `contradicted` or `undecidable`; same for all laws.",
     "reason": "Why, in words.",
 }  # fmt: skip
@@ -193,11 +198,11 @@ def _class_answer(key: tuple[Any, ...], group: pl.DataFrame) -> str:
     words = f" Best by BIC: {best['law'].replace('_', ' ')}"
     if best["law"] == MIXTURE:
         words += f" (body: {best['mixture_body'].replace('_', ' ')})"
-    words += f", in {best['win_share']:.0%} of the resamples. "
+    words += f", in {100 * best['win_share']:.0f} % of the resamples. "
     enough = tail["tail_n"] >= MIN_TAIL
     words += f"A power law in the tail is **{tail['tail_verdict']}**: density exponent {tail['tail_alpha']:.2f} above "
     words += f"{tail['tail_xmin']:.3g} nats, {tail['tail_n']} neurons"
-    words += f", p = {tail['tail_p']:.2g}" if enough else f" (at least {MIN_TAIL} are needed)"
+    words += f", {p_text(tail['tail_p'], *P_FLOORS)}" if enough else f" (at least {MIN_TAIL} are needed)"
     words += f", BIC against a lognormal tail {tail['tail_delta_bic']:.2g}" if enough else ""
     return head + words + f" ({mixture['n']} documents, {mixture['n_neurons']} neurons)."
 
@@ -212,6 +217,20 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     return ranked.group_by("run", "token_class", maintain_order=True).head(4).select(columns)
 
 
+def _lead_of_mixture(table: pl.DataFrame) -> pl.DataFrame:
+    """`Claim.findings`: by how much BIC prefers the component to the best smooth law; below 0, the smooth law."""
+    rare = table.filter(pl.col("token_class") == "rare").sort("run", "estimate")
+    smooth = rare.filter(pl.col("law") != MIXTURE).unique("run", keep="first", maintain_order=True)
+    mixture = rare.filter(pl.col("law") == MIXTURE)
+    both = smooth.join(mixture, on="run", how="left", suffix="_mixture", maintain_order="left")
+    leads = pl.col("estimate_mixture") == 0
+    ends = {"estimate": "estimate", "low": "high", "high": "low"}
+    return both.with_columns(
+        *(pl.when(leads).then(name).otherwise(-pl.col(f"{other}_mixture")).alias(name) for name, other in ends.items()),
+        null=pl.lit(0.0), q="q_mixture",
+    ).select(pl.col(name).cast(kind) for name, kind in FINDING.items())  # fmt: skip
+
+
 ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
@@ -222,4 +241,14 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "Specialist neurons form a component of their own",
+            "arXiv 2505.12822",
+            "BIC in favour of the component over the best smooth law",
+            _lead_of_mixture,
+        ),
+    ),
+    key_columns={"law": "The law that was fitted; `mixture` is a smooth law with a narrow component above it."},
+    p_floors=P_FLOORS,
 )

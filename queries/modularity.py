@@ -35,18 +35,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import MIN_DOCUMENTS, Array
 from queries.stats.correlations import correlation
-from queries.stats.groups import Index
+from queries.stats.groups import Index, floor_p
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
-from queries.stats.modules import GROUP_NULLS, MEASURES, NULLS, QUALITIES, Assessment, Sample, assess, noise_floor
-from queries.stats.nulls import benjamini_hochberg
+from queries.stats.modules import (
+    GROUP_NULLS,
+    MEASURES,
+    N_GROUPS,
+    N_SHIFTS,
+    NULLS,
+    QUALITIES,
+    Assessment,
+    Sample,
+    assess,
+    noise_floor,
+)
+from queries.stats.nulls import benjamini_hochberg, p_text
 
 KEYS = ("run", "token_class", "group", "measure")
 GROUPS = ("plateau", "power_law", "decay")
 CLASSES = ("rare", "common")
 MIN_NEURONS = 5
+P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (N_GROUPS, N_SHIFTS) for side in ("greater", "two"))
 MIN_POSITIONS = 30
 _OF_NULL = {
     "any": "random groups of any neurons",
@@ -229,7 +241,9 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
     if np.isnan(q["estimate"]):
         return head
-    nulls = "; ".join(f"{words} {q[f'{null}_mean']:.3g} (p = {q[f'p_{null}']:.2g})" for null, words in _OF_NULL.items())
+    nulls = "; ".join(
+        f"{words} {q[f'{null}_mean']:.3g} ({p_text(q[f'p_{null}'], *P_FLOORS)})" for null, words in _OF_NULL.items()
+    )
     interval = "" if np.isnan(q["low"]) else f" ({q['low']:.3g} to {q['high']:.3g})"
     return head + (
         f" Signed Q of the {q['n_neurons']} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}; {nulls}. "
@@ -258,4 +272,16 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
     uses=("plateau_stability",),
-)
+    claims=(
+        Claim(
+            "Plateau neurons form no modules",
+            "arXiv 2509.21163",
+            "signed modularity Q",
+            finding(
+                {f"p_{null}": f"{null}_mean" for null in GROUP_NULLS},
+                token_class="rare", group="plateau", measure="signed_q",
+            ),
+        ),
+    ),
+    p_floors=P_FLOORS,
+)  # fmt: skip

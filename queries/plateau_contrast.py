@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import N_REPLICATES
 from queries.stats.class_shapes import Positions, ShapeContrast, decide_contrast, shape_contrasts
+from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import monte_carlo_high, summarise_null
 from queries.stats.segmentation import MIN_RANKS
@@ -175,4 +176,13 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "The plateau is one of rare tokens: higher than for common ones",
+            "arXiv 2509.21163, 2509.04479",
+            "plateau's excess, rare minus common (ln)",
+            finding(null="null_mean", sign_group="all", quantity=EXCESS),
+        ),
+    ),
+    p_floors=(floor_p(N_PERMUTATIONS, "two"),),
 )

@@ -25,12 +25,13 @@ Buehlmann (2010), J. R. Statist. Soc. B 72, 417.
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import N_REPLICATES, Array, document_weights
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
+from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.ranking import ordinal_ranks, split_half_reliability
-from queries.stats.stability import Stability, plateau_stability
+from queries.stats.stability import N_NULL, Stability, plateau_stability
 
 KEYS = ("run", "token_class", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -140,8 +141,8 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         "undecidable": "whether two halves of the documents share half of its neurons is open",
     }[row["verdict"]]
     return head + (
-        f"{why}: {row['jaccard']:.0%} ({row['jaccard_low']:.0%} to {row['jaccard_high']:.0%}; with neurons permuted "
-        f"{row['jaccard_null']:.0%}, q = {row['q']:.2g}). {members}"
+        f"{why}: {100 * row['jaccard']:.0f} % ({100 * row['jaccard_low']:.0f} to {100 * row['jaccard_high']:.0f} %; "
+        f"with neurons permuted {100 * row['jaccard_null']:.0f} %, q = {row['q']:.2g}). {members}"
         + (f", first {leaders}" if leaders else "")
         + f" ({row['n']} documents; reliability of the ranking {row['reliability']:.3g})."
     )
@@ -166,4 +167,17 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "Other documents name the same plateau neurons",
+            "arXiv 2505.12822",
+            "Jaccard overlap of two halves of the documents",
+            finding(
+                "jaccard_null",
+                token_class="rare",
+                names={"estimate": "jaccard", "low": "jaccard_low", "high": "jaccard_high"},
+            ),
+        ),
+    ),
+    p_floors=(floor_p(N_NULL),),
 )

@@ -23,12 +23,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.document_sums import TOKEN_CLASSES, document_sums
-from queries.stats.ranking import ranking_reliability
+from queries.stats.groups import floor_p
+from queries.stats.nulls import p_text
+from queries.stats.ranking import N_NULL, ranking_reliability
 
 KEYS = ("run", "token_class", "measure")
+RELIABLE = 0.5
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
+P_FLOORS = (floor_p(N_NULL),)
 COLUMNS = {
     "half": "Mean over the splits, of half the documents against the other half.",
     "null_mean": "Mean of the estimate with neurons permuted within each document.",
@@ -70,17 +74,33 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head + f"no answer, {whole['reason']}."
     if np.isnan(whole["estimate"]):
         return head + "no answer, the influences of a half do not differ."
-    word = "reliable" if whole["low"] >= 0.5 else "unreliable" if whole["high"] < 0.5 else "of doubtful reliability"
+    word = (
+        "reliable"
+        if whole["low"] >= RELIABLE
+        else "unreliable"
+        if whole["high"] < RELIABLE
+        else "of doubtful reliability"
+    )
     overlaps = "; ".join(
-        f"two halves share {row['estimate']:.0%} of their {name.replace('_', ' ')} "
-        f"({row['low']:.0%} to {row['high']:.0%}; by chance {row['null_mean']:.0%})"
+        f"two halves share {100 * row['estimate']:.0f} % of their {name.replace('_', ' ')} "
+        f"({100 * row['low']:.0f} to {100 * row['high']:.0f} %; by chance {100 * row['null_mean']:.0f} %)"
         for name, row in sorted(rows.items(), key=lambda item: int(item[0].removeprefix("top_")))
     )
     return head + (
         f"the ranking is {word}: reliability {whole['estimate']:.3g} ({whole['low']:.3g} to {whole['high']:.3g}) "
-        f"over {whole['n']} documents, p = {whole['p']:.2g} against permuted neurons"
+        f"over {whole['n']} documents, {p_text(whole['p'], *P_FLOORS)} against permuted neurons"
         + (f"; {overlaps}." if overlaps else ".")
     )
+
+
+def _reliable(table: pl.DataFrame) -> pl.DataFrame:
+    """`Claim.findings`: reliable from 0.5 on, with the whole interval."""
+    known = pl.when(pl.col("low") >= RELIABLE).then(pl.lit("supported"))
+    verdict = known.when(pl.col("high") < RELIABLE).then(pl.lit("contradicted")).otherwise(pl.lit("undecidable"))
+    # NaN counts as larger than every number
+    told = pl.when(pl.col("low").is_finite()).then(verdict).otherwise(pl.lit("undecidable"))
+    judged = table.with_columns(verdict=told)
+    return finding("null_mean", q="p", token_class="rare", measure="spearman")(judged)
 
 
 ANALYSIS = Analysis(
@@ -92,4 +112,14 @@ ANALYSIS = Analysis(
     chart=Chart("reliability", tables=("ranking_reliability",)),
     estimate=estimate,
     answer=answer,
+    claims=(
+        Claim(
+            "The ranking of the neurons is reliable",
+            "reported by none",
+            "split-half reliability (Spearman-Brown)",
+            _reliable,
+        ),
+    ),
+    key_columns={"measure": "`spearman` of the two rankings, or `top_k`: the share of the k leaders in common."},
+    p_floors=P_FLOORS,
 )

@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.contrast import (
     Array,
     Studentised,
@@ -191,6 +191,13 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(place <= 20).sort("run", "contrast", "p", "neuron").select(columns)
 
 
+def _most_selective(table: pl.DataFrame) -> pl.DataFrame:
+    """`Claim.findings`: the neuron with the smallest p among those that are more selective than the network."""
+    above = pl.col("estimate").is_nan() | (pl.col("estimate") > 0)
+    own = table.filter(pl.col("contrast") == "relative").sort("run", ~above, "p", "neuron")
+    return finding("network")(own.with_columns(network=pl.lit(0.0)))
+
+
 ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
@@ -201,4 +208,16 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "Some neurons are selective for rare tokens",
+            "arXiv 2509.21163",
+            "ln(rare / common) of the most selective neuron over the network's",
+            _most_selective,
+        ),
+    ),
+    key_columns={
+        "contrast": "`difference`: influence on rare minus common tokens; `relative`: ln(rare / common) over the "
+        "network's mean.",
+    },
 )

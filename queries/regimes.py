@@ -32,12 +32,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from queries import Analysis, Chart, by_group
+from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import N_REPLICATES, document_weights
 from queries.stats.corrected import Corrected, correct
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, document_sums
+from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
-from queries.stats.plateau import NO_NULL, Assessment, Null, assess, summarise_null
+from queries.stats.plateau import N_NOISE, N_SMOOTH, NO_NULL, Assessment, Null, assess, summarise_null
 from queries.stats.ranking import split_half_reliability
 from queries.stats.three_regimes import QUANTITIES, no_place
 from queries.stats.verdict import UNDECIDABLE, Evidence, decide
@@ -266,4 +267,19 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
+    claims=(
+        Claim(
+            "Three regimes, with a plateau above the power law",
+            "arXiv 2505.12822",
+            "plateau's excess over the continued power law (ln)",
+            finding(null="smooth_mean", q="q_smooth", token_class="rare", sign_group="all", quantity=EXCESS),
+        ),
+        Claim(
+            "The same for common tokens, which are said to lack it",
+            "arXiv 2509.21163",
+            "plateau's excess over the continued power law (ln)",
+            finding(null="smooth_mean", q="q_smooth", token_class="common", sign_group="all", quantity=EXCESS),
+        ),
+    ),
+    p_floors=(floor_p(N_SMOOTH), floor_p(N_SMOOTH, "two"), floor_p(N_NOISE, "two")),
 )

@@ -35,8 +35,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from queries import Analysis, Chart, by_group
-from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries import Analysis, Chart, Claim, by_group, finding
+from queries.stats.groups import floor_p, monte_carlo_p, random_groups, strata
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.power_law import fit_power_law
 from queries.stats.spectra import (
@@ -303,4 +303,18 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("weights.weight", "neuron_tokens.delta_loss"),
     uses=("plateau_stability",),
-)
+    claims=tuple(
+        Claim(
+            f"Rare-token neurons have heavier-tailed weights (side {side})",
+            "arXiv 2505.12822",
+            "tail index alpha (lower = heavier)",
+            finding(
+                {"p_any": "null_mean", "p_influence": "influence_mean", "p_norm": "norm_mean"},
+                side=side, group="plateau", measure=CLAIM,
+            ),
+        )
+        for side in ("in", "out")
+    ),
+    key_columns={"side": "Which weights of the neuron: `in` (W_in, or `up` where gated), `gate` or `out` (W_out)."},
+    p_floors=(floor_p(N_GROUPS), floor_p(N_GROUPS, "two")),
+)  # fmt: skip

@@ -17,7 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 def significant(value: float | None, digits: int = 3) -> str:
     """A real number at `digits` significant digits: `0.500`, `12,300`, `1.23e-06`; no number is an en dash.
 
-    From 0.0001 up to ten million it is written out, rounded, with thousands separated; otherwise with an exponent.
+    A whole number is a rank, a count or an end of a scale, and exact: `31`, not `31.0`. From 0.0001 up to ten million
+    a number is written out, rounded, with thousands separated; otherwise with an exponent.
     """
     if value is None or math.isnan(value):
         return MISSING
@@ -26,8 +27,8 @@ def significant(value: float | None, digits: int = 3) -> str:
     scientific = f"{value:.{digits - 1}e}"
     # the exponent after rounding: 999.9 is 1,000 and not 1.00e+03
     exponent = int(scientific.partition("e")[2])
-    if value == 0:
-        return "0"
+    if value == int(value) and exponent < 7:
+        return f"{int(value):,}"
     if not -4 <= exponent < 7:
         return scientific
     return f"{float(scientific):,.{max(digits - 1 - exponent, 0)}f}"
@@ -54,6 +55,12 @@ def block(text: str, language: str = "") -> str:
     """A fenced block of code; the fence is longer than any run of backticks inside."""
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def bounded(value: float | None, floors: Sequence[float]) -> str:
+    """A Monte-Carlo p: `<= 0.001` where it is one of `floors`, the smallest values that the draws allow."""
+    is_bound = value is not None and any(abs(value - each) <= 1e-9 * each for each in floors)
+    return f"<= {value:.2g}" if is_bound else significant(value)
 
 
 def cell(value: Any, is_id: bool = False) -> str:
@@ -88,16 +95,21 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[b
     return "\n".join([line(header), f"| {' | '.join(rule)} |", *map(line, body)])
 
 
-def table(frame: pl.DataFrame, ids: Sequence[str] = ()) -> str:
-    """A frame as a Markdown table: real numbers at 3 significant digits, numbers to the right; `ids` are not counts."""
+def table(frame: pl.DataFrame, ids: Sequence[str] = (), floors: Sequence[float] = ()) -> str:
+    """A frame as a Markdown table: real numbers at 3 significant digits, numbers to the right; `ids` are not counts.
+
+    `floors` are the smallest values that columns of Monte-Carlo p (`p`, `p_...`, `..._p`) can have.
+    """
     right = [dtype.is_numeric() for dtype in frame.dtypes]
-    body = [[cell(value, name in ids) for name, value in row.items()] for row in frame.iter_rows(named=True)]
+    body = [
+        [bounded(value, floors) if _is_p(name) else cell(value, name in ids) for name, value in row.items()]
+        for row in frame.iter_rows(named=True)
+    ]
     return rows([escape(name) for name in frame.columns], body, right)
 
 
-def indent(text: str, width: int = 2) -> str:
-    """The lines of `text` as the continuation of a list item."""
-    return "\n".join(" " * width + line if line else line for line in text.splitlines())
+def _is_p(name: str) -> bool:
+    return name == "p" or name.startswith("p_") or name.endswith("_p")
 
 
 def details(summary: str, text: str) -> str:

@@ -1,6 +1,8 @@
 """A report as one self-contained HTML page: its own style, figures inside, contents at the side, no script.
 
-The Markdown is rendered with markdown-it-py. Of HTML only what `reports.markdown` itself writes passes (`<details>` and
+Tables in Parquet are inside too, as links that save them; any other link to a file beside the Markdown is dropped:
+the page is sent without it. The Markdown is rendered with markdown-it-py. Of HTML only what `reports.markdown` itself
+writes passes (`<details>` and
 `<summary>`); any other tag is shown as text, wherever it came from.
 """
 
@@ -46,12 +48,20 @@ class _Renderer(RendererHTML):
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
 
+    def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        target = str(tokens[idx].attrs["href"])
+        if target.endswith(".parquet") and "/" not in target:
+            data = base64.b64encode((env["folder"] / target).read_bytes()).decode()
+            return f'<a download="{html.escape(target)}" href="data:application/vnd.apache.parquet;base64,{data}">'
+        # a link of no target has no look and no function: what it encloses stays
+        return f'<a href="{html.escape(target)}">' if target.startswith(("#", "https://")) else "<a>"
+
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
         name = Path(str(token.attrs["src"])).with_suffix(".svg").name
         text = html.escape(self.renderInlineAsText(token.children, options, env))
         data = base64.b64encode((env["folder"] / name).read_bytes()).decode()
-        return f'<img class="figure" alt="{text}" src="data:image/svg+xml;base64,{data}">'
+        return f'<span class="figure"><img alt="{text}" src="data:image/svg+xml;base64,{data}"></span>'
 
 
 def _text(inline: Token) -> str:

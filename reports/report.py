@@ -14,10 +14,12 @@ import polars as pl
 
 import queries
 from reports import page, provenance
-from reports.charts import draw
+from reports.charts import caption, draw
 from reports.charts.canvas import save
 from reports.markdown import code, escape
-from reports.sections import Outcome, section, show, summary
+from reports.provenance import Source
+from reports.sections import Outcome, named, section, show
+from reports.summary import summary
 from warehouse.errors import QueryError, RtError
 
 _SUFFIXES = (".svg", ".png", ".parquet")
@@ -53,7 +55,7 @@ def _staged(folder: Path) -> Iterator[Path]:
 
 
 def _selected(only: Sequence[str]) -> list[str]:
-    """The slugs to report on, in the order of the folder."""
+    """The slugs to report on, by name."""
     known = queries.slugs()
     if unknown := [slug for slug in only if slug not in known]:
         raise QueryError(f"no analysis `{unknown[0]}`", hint=f"there are: {', '.join(known)}")
@@ -84,10 +86,12 @@ class _Reporter:
         con: duckdb.DuckDBPyConnection,
         seed: int,
         parameters: Mapping[str, Any],
+        source: Source,
         strict: bool,
         progress: Callable[[str], None],
     ) -> None:
-        self.con, self.seed, self.parameters, self.strict, self.progress = con, seed, parameters, strict, progress
+        self.con, self.seed, self.parameters, self.source = con, seed, parameters, source
+        self.strict, self.progress = strict, progress
         self.session = queries.Session(con, seed, parameters)
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
@@ -104,7 +108,7 @@ class _Reporter:
                 return outcome
             outcome.table = self.session.table(analysis)
             if not outcome.table.is_empty():
-                outcome.answer = analysis.answer(outcome.table)
+                outcome.answer = named(analysis.answer(outcome.table), self.names)
                 outcome.shown = show(analysis, outcome.table, self.names)
                 self.tables[slug] = outcome.table
         except Exception as error:
@@ -115,6 +119,12 @@ class _Reporter:
             seen = set(outcome.table["run"])
             outcome.absent = [name for run, name in self.names.items() if run not in seen]
         return outcome
+
+    def write_table(self, slug: str, folder: Path) -> None:
+        """The whole table of an analysis as Parquet: of one that was asked for, or whose table another's SQL reads."""
+        path = folder / f"{slug}.parquet"
+        if not path.exists():
+            self.session.table(queries.load(slug)).write_parquet(path)
 
     def draw(self, outcome: Outcome, folder: Path) -> str:
         """Write the figure of an outcome that has a table; the error if that failed, else nothing."""
@@ -128,6 +138,8 @@ class _Reporter:
         try:
             tables = {slug: self.tables[slug] for slug in chart.tables}
             save(draw(chart.kind, tables, {**chart.options, "labels": self.names}), folder, outcome.slug)
+            said = (caption(chart.kind, chart.options), provenance.sizes(self.runs, self.names))
+            outcome.caption = " ".join(part for part in said if part)
         except Exception as error:
             if self.strict:
                 raise
@@ -137,21 +149,40 @@ class _Reporter:
         return ""
 
 
+def _lead(reporter: _Reporter) -> str:
+    """What was measured, and which part of it the report is about."""
+    where = reporter.source.where
+    only = f" Only positions with {code(where)} were used." if where else ""
+    rare = provenance.rare_tokens(reporter.parameters)
+    return f"{provenance.lead(reporter.runs, reporter.names)}\n\nRare tokens: {rare}.{only}"
+
+
 def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str:
     """The whole Markdown file."""
-    runs, parameters = reporter.runs, reporter.parameters
-    made = f"Seed of the analyses: {reporter.seed}. Made with {provenance.versions()}."
-    models = ", ".join(escape(name) for name in reporter.names.values()) or "an empty lake"
-    parts = [f"# What single neurons do in {models}", "## Provenance"]
-    if runs.is_empty():
-        parts.append("**The lake has no run.** Run `rt extract` to measure a model.")
-    else:
-        parts.append(provenance.provenance(runs, reporter.names, parameters))
-    parts += [made, *([f"Command: {code(command)}"] if command else []), "## Summary", summary(outcomes)]
+    runs, parameters, source, names = reporter.runs, reporter.parameters, reporter.source, reporter.names
+    models = ", ".join(escape(name) for name in names.values()) or "an empty lake"
+    empty = runs.is_empty()
+    parts = [f"# What single neurons do in {models}"]
+    parts.append("**The lake has no run.** Run `rt extract` to measure a model." if empty else _lead(reporter))
+    parts += ["## Summary", summary(outcomes, names), "## Provenance"]
+    if not empty:
+        parts.append(provenance.provenance(runs, names, parameters, source))
+    parts += [
+        "What this report was asked for:",
+        provenance.choices(reporter.seed, parameters, source),
+        *([f"Command: {code(command)}"] if command else []),
+    ]
     for chapter in dict.fromkeys(outcome.chapter for outcome in outcomes):
         parts.append(f"## {chapter}")
-        parts += [section(outcome, parameters) for outcome in outcomes if outcome.chapter == chapter]
+        parts += [section(outcome, parameters, source.condition) for outcome in outcomes if outcome.chapter == chapter]
     return "\n\n".join(parts) + "\n"
+
+
+def _place(outcome: Outcome) -> tuple[int, str]:
+    """Where an analysis stands in the report: by chapter, then by name."""
+    chapters = queries.CHAPTERS
+    place = chapters.index(outcome.chapter) if outcome.chapter in chapters else len(chapters)
+    return place, outcome.slug
 
 
 def _silent(message: str) -> None:
@@ -164,6 +195,7 @@ def write_report(
     *,
     seed: int = 0,
     parameters: Mapping[str, Any] | None = None,
+    source: Source | None = None,
     only: Sequence[str] = (),
     html: bool = False,
     strict: bool = False,
@@ -173,20 +205,22 @@ def write_report(
     """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
 
     Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
-    same as one self-contained page. An analysis that raises takes its section with it and nothing else, and is named
-    in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed on the
-    same runs gives the same bytes. Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
+    same as one self-contained page. `source` is what chose the runs and positions that `con` sees, for the reader. An
+    analysis that raises takes its section with it and nothing else, and is named in `failed`; with `strict` it is
+    raised. Whatever is raised, an older report stays as it was. The same seed on the same runs gives the same bytes.
+    Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)
     slugs = _selected(only)
-    reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, strict, progress)
+    reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress)
     with _staged(output.parent) as stage:
-        outcomes = [reporter.answer(slug) for slug in slugs]
+        outcomes = sorted((reporter.answer(slug) for slug in slugs), key=_place)
         _answer_for_figures(reporter, outcomes)
         failed = {outcome.slug for outcome in outcomes if outcome.error}
         for outcome in outcomes:
             if outcome.slug in reporter.tables:
-                reporter.tables[outcome.slug].write_parquet(stage / f"{outcome.slug}.parquet")
+                for slug in (outcome.slug, *(outcome.analysis.uses if outcome.analysis else ())):
+                    reporter.write_table(slug, stage)
             if reporter.draw(outcome, stage):
                 failed.add(outcome.slug)
         text = _text(reporter, outcomes, command)

@@ -1,5 +1,6 @@
 """The Markdown of one analysis: answer, figure, table, how to read it, and the SQL that made it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from queries import Analysis
-from reports.markdown import MISSING, anchor, block, cell, code, details, escape, fill_in, indent, rows, table
+from reports.markdown import MISSING, block, cell, code, details, escape, fill_in, rows, table
 
 _NOTES = ("reason",)  # sentences that would make a table too wide: they go below it, numbered
 _INTERVAL = ("estimate", "low", "high")
@@ -25,6 +26,7 @@ class Outcome:
     error: str = ""
     figure: bool = False
     figure_note: str = ""
+    caption: str = ""
     missing: Sequence[str] = ()
     absent: Sequence[str] = field(default_factory=tuple)
 
@@ -47,23 +49,23 @@ def _numbered(reasons: Sequence[str | None]) -> tuple[list[str], list[str]]:
     return marks, [f"{number}. {escape(reason)}" for number, reason in enumerate(different, start=1)]
 
 
-def _with_notes(frame: pl.DataFrame, keys: Sequence[str]) -> str:
+def _with_notes(frame: pl.DataFrame, keys: Sequence[str], floors: Sequence[float]) -> str:
     """The table of one run, its reasons as numbers with the sentences below."""
     name = next((name for name in _NOTES if name in frame.columns), "")
     if not name:
-        return table(frame, keys)
+        return table(frame, keys, floors)
     marks, notes = _numbered(frame[name].to_list())
     rest = frame.drop(name)
     if not notes:
-        return table(rest, keys)
+        return table(rest, keys, floors)
     marked = rest.with_columns(pl.Series("note", marks, dtype=pl.String))
-    return "\n\n".join([table(marked, keys), "Notes:", "\n".join(notes)])
+    return "\n\n".join([table(marked, keys, floors), "Notes:", "\n".join(notes)])
 
 
 def _estimate(row: Mapping[str, Any]) -> str:
     """`estimate [low, high]` in one cell."""
     estimate, low, high = (cell(row.get(name)) for name in _INTERVAL)
-    return estimate if MISSING in (low, high) else f"{estimate} \\[{low}, {high}\\]"
+    return estimate if MISSING in (low, high) else f"{estimate} [{low}, {high}]"
 
 
 def _side_by_side(excerpt: pl.DataFrame, whole: pl.DataFrame, keys: Sequence[str], names: Mapping[str, str]) -> str:
@@ -91,7 +93,7 @@ def _side_by_side(excerpt: pl.DataFrame, whole: pl.DataFrame, keys: Sequence[str
         body.append([*(cell(value, is_id=True) for value in key), *cells])
     right = [*(wanted.schema[name].is_numeric() for name in keys), *(not words for _ in runs)]
     header = [*(escape(name) for name in keys), *(escape(names.get(run, run)) for run in runs)]
-    lead = f"Cells: estimate \\[low, high\\]{''.join(f'; {escape(name)}' for name in words)}."
+    lead = f"Cells: estimate [low, high]{''.join(f'; {escape(name)}' for name in words)}."
     return "\n\n".join([lead, rows(header, body, right), *(["Notes:", "\n".join(notes)] if notes else [])])
 
 
@@ -112,7 +114,7 @@ def show(analysis: Analysis, whole: pl.DataFrame, names: Mapping[str, str]) -> s
         return _side_by_side(excerpt, whole, keys, names)
     if len(names) == 1 and "run" in excerpt.columns:
         excerpt = excerpt.drop("run")
-    shown = _with_notes(_with_reasons(excerpt, whole, analysis.keys), analysis.keys)
+    shown = _with_notes(_with_reasons(excerpt, whole, analysis.keys), analysis.keys, analysis.p_floors)
     if excerpt.height < whole.height:
         shown += f"\n\n{excerpt.height:,} of {whole.height:,} rows; all of them are in the Parquet file."
     return shown
@@ -120,19 +122,19 @@ def show(analysis: Analysis, whole: pl.DataFrame, names: Mapping[str, str]) -> s
 
 def _meanings(analysis: Analysis, whole: pl.DataFrame) -> str:
     """What each column of the table is."""
+    left_out = "left out" in analysis.resampled
+    how = analysis.resampled if left_out else f"resampling {analysis.resampled}"
     common = {
-        "run": "The run.",
-        "estimate": f"The estimate, in {analysis.unit}." if analysis.unit else "The estimate, a number without unit.",
-        "low": f"Lower end of its interval, from resampling {analysis.resampled}.",
-        "high": f"Upper end of its interval, from resampling {analysis.resampled}.",
+        "estimate": f"The estimate. Unit: {analysis.unit}." if analysis.unit else "The estimate, without a unit.",
+        "low": f"Lower end of its 95 % interval, by {how}.",
+        "high": f"Upper end of its 95 % interval, by {how}.",
         "n": "How many observations the estimate rests on.",
         "reason": "Why there is no estimate, or why the verdict is what it is.",
     }
-    meaning = {**common, **analysis.columns}
+    meaning = {**common, **analysis.meanings}
     lines = []
     for name in whole.columns:
-        fallback = "Which estimate the row holds." if name in analysis.keys else ""
-        text = " ".join(meaning.get(name, fallback).split())
+        text = " ".join(meaning.get(name, "").split())
         lines.append(f"- {code(name)}: {text}" if text else f"- {code(name)}")
     return "\n".join(lines)
 
@@ -141,21 +143,30 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _sql(analysis: Analysis, parameters: Mapping[str, Any]) -> str:
+def _sql(analysis: Analysis, parameters: Mapping[str, Any], condition: str) -> str:
     lead = (
-        "`rt sql` opens the DuckDB shell on the lake; pasted there, this gives the rows, for every run of the lake, "
-        "from which the table above is estimated."
+        "Pasted into the DuckDB shell that `rt sql` opens on the lake, this gives the rows from which the table above "
+        f"is estimated{', for every run of the lake' if not condition else ''}."
     )
-    return details("The SQL that made it", f"{lead}\n\n{block(fill_in(analysis.sql, parameters), 'sql')}")
+    if analysis.uses:
+        lead += " It reads a table of this report: start the shell in the report's folder, with `--lake` or `RT_LAKE`."
+    first = [f"create or replace temp view {slug} as from '{slug}.parquet';" for slug in analysis.uses]
+    if condition:
+        # views and macros of the lake then see these positions only
+        first.insert(0, f"create or replace temp view tokens as select * from warehouse.main.tokens where {condition};")
+    statements = "\n".join([*first, fill_in(analysis.sql, parameters)])
+    return details("The SQL that made it", f"{lead}\n\n{block(statements, 'sql')}")
 
 
 def _figure(outcome: Outcome) -> list[str]:
+    """The figure with its caption, and the file of the table; a click on the figure opens it as SVG."""
     slug = outcome.slug
-    files = f"[table as Parquet]({slug}.parquet)"
+    file = f"The whole table, not rounded: [{slug}.parquet]({slug}.parquet)"
     if not outcome.figure:
-        return [*([f"*{outcome.figure_note}*"] if outcome.figure_note else []), f"Files: {files}"]
-    image = f"![{escape(outcome.title)}]({slug}.png)"
-    return [image, f"Files: [figure as SVG]({slug}.svg), {files}"]
+        return [*([f"*{outcome.figure_note}*"] if outcome.figure_note else []), file]
+    alternative = outcome.caption.partition(". ")[0].rstrip(".") or outcome.title
+    caption = [f"**Figure.** {outcome.caption}"] if outcome.caption else []
+    return [f"[![{escape(alternative)}]({slug}.png)]({slug}.svg)", *caption, file]
 
 
 def _nothing(outcome: Outcome) -> str:
@@ -181,8 +192,18 @@ def _result(outcome: Outcome) -> list[str]:
     return [*([absent] if absent else []), outcome.answer, *_figure(outcome), outcome.shown]
 
 
-def section(outcome: Outcome, parameters: Mapping[str, Any]) -> str:
-    """The section of one analysis, heading included."""
+def named(answer: str, names: Mapping[str, str]) -> str:
+    """An answer with the runs called by their names; of a single run nothing is said, it is on top of the page."""
+    for run, name in names.items():
+        if len(names) > 1:
+            answer = answer.replace(code(run), escape(name))
+        else:
+            answer = re.sub(rf"{code(run)}[,:] (\w)", lambda match: match.group(1).upper(), answer)
+    return answer
+
+
+def section(outcome: Outcome, parameters: Mapping[str, Any], condition: str = "") -> str:
+    """The section of one analysis, heading included; `condition` on `tokens` is what chose the positions."""
     parts = [f"### {outcome.title}", *_result(outcome)]
     analysis = outcome.analysis
     if analysis is not None:
@@ -194,14 +215,5 @@ def section(outcome: Outcome, parameters: Mapping[str, Any]) -> str:
             parts.append(f"**Caveats.** {_sentence(analysis.caveats)}")
         if analysis.source:
             parts.append(f"**Source.** {_sentence(analysis.source)}")
-        parts.append(_sql(analysis, parameters))
+        parts.append(_sql(analysis, parameters, condition))
     return "\n\n".join(parts)
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """One bullet per analysis: its question, linked to its section, and its answer."""
-    bullets = []
-    for outcome in outcomes:
-        said = "Failed; see its section." if outcome.error else outcome.answer or "Not extracted; see its section."
-        bullets.append(f"- **[{outcome.title}](#{anchor(outcome.title)})**\n\n{indent(said)}")
-    return "\n\n".join(bullets)

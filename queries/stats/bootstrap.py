@@ -71,7 +71,8 @@ def absence_reason(counts: Array, weights: Array) -> str:
         return f"only {present} documents hold this class; at least {MIN_DOCUMENTS} are needed"
     absent = float((weights @ counts == 0).mean())
     if absent > MAX_ABSENT_SHARE:
-        return f"the class is absent from {absent:.0%} of the resamples; at most {MAX_ABSENT_SHARE:.0%} may be"
+        at_most = f"at most {100 * MAX_ABSENT_SHARE:.0f} % may be"
+        return f"the class is absent from {100 * absent:.0f} % of the resamples; {at_most}"
     return ""
 
 

@@ -35,6 +35,15 @@ def random_groups(
     return np.concatenate(parts, axis=1).astype(np.int64)
 
 
+def floor_p(n_draws: int, side: str = "greater") -> float:
+    """The smallest p that `monte_carlo_p` can give with so many draws.
+
+    >>> floor_p(999), floor_p(999, "two")
+    (0.001, 0.002)
+    """
+    return (2.0 if side == "two" else 1.0) / (n_draws + 1)
+
+
 def monte_carlo_p(observed: float, null: Array, side: str = "two") -> float:
     """Monte-Carlo p of `observed` against draws (B,) of the null, never 0; `side` is `less`, `greater` or `two`.
 

@@ -52,14 +52,14 @@ def decide_modules(evidence: ModuleEvidence) -> tuple[str, str]:
             f"{as_much}, but none does in modularity without noise and common mode (p = {e.p_correlation:.2g})"
         )
     if not e.power >= MIN_POWER:
-        return UNDECIDABLE, f"{as_much}, but {modules} would be found in only {e.power:.0%} of draws"
+        return UNDECIDABLE, f"{as_much}, but {modules} would be found in only {100 * e.power:.0f} % of draws"
     if not e.high < e.planted:
         return UNDECIDABLE, (
             f"{as_much}, but the interval over documents reaches {e.high:.3g}, and {modules} would give {e.planted:.3g}"
         )
     return SUPPORTED, (
-        f"{as_much}; {modules} would be found in {e.power:.0%} of draws and give {e.planted:.3g}, which is above the "
-        "interval"
+        f"{as_much}; {modules} would be found in {100 * e.power:.0f} % of draws and give {e.planted:.3g}, which is "
+        "above the interval"
     )
 
 

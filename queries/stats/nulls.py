@@ -34,6 +34,16 @@ def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS) -
     return p
 
 
+def p_text(p: float, *floors: float) -> str:
+    """A Monte-Carlo p in words: an upper bound where it is one of `floors`, the smallest that the draws allow.
+
+    >>> p_text(0.04, 0.001), p_text(0.001, 0.001)
+    ('p = 0.04', 'p <= 0.001')
+    """
+    bound = any(abs(p - floor) <= 1e-9 * floor for floor in floors)
+    return f"p {'<=' if bound else '='} {p:.2g}"
+
+
 def benjamini_hochberg(p: Array) -> Array:
     """q-values (N,) of Benjamini and Hochberg; NaN stays NaN and does not count as a test.
 

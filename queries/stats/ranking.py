@@ -6,6 +6,7 @@ in both halves (resampling with replacement would put copies on both sides, or l
 Source: Spearman (1910) and Brown (1910) for the step from half to whole; Kott (2001), J. Official Statistics 17, 521.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import stats
 
-from queries.stats.bootstrap import MIN_DOCUMENTS, replicate_blocks
+from queries.stats.bootstrap import MIN_DOCUMENTS, percentile_interval, replicate_blocks
 
 Array = NDArray[np.float64]
 
@@ -91,6 +92,29 @@ def split_half(sums: Array, halves: Array, others: Array, tops: tuple[int, ...])
     ]
     means: Array = np.concatenate(parts).mean(axis=0)
     return means
+
+
+def leading_share(values: Array, share: float = 0.01) -> Array:
+    """Share (B,) of the sum of each row of `values` (B, N) that its largest values carry; at least one value.
+
+    >>> leading_share(np.array([[1.0, 3.0, 0.0]]))
+    array([0.75])
+    """
+    n = values.shape[1]
+    k = max(1, math.ceil(share * n))
+    total = values.sum(axis=1)
+    largest = np.partition(values, n - k, axis=1)[:, n - k :].sum(axis=1)
+    return np.where(total > 0, largest / np.where(total > 0, total, 1.0), np.nan)
+
+
+def ranked_band(curves: Array, curve: Array, level: float = 0.95) -> tuple[Array, Array]:
+    """Pointwise percentile band, (N,) and (N,), of a ranked curve (N,) from its resamples `curves` (B, N).
+
+    Every row is sorted on its own, so the band at rank r is about whichever value has that rank: unlike intervals of
+    single neurons put in order, it is as smooth as the curve. The curve itself is always inside.
+    """
+    low, high = percentile_interval(curves, level)
+    return np.minimum(low, curve), np.maximum(high, curve)
 
 
 def split_half_reliability(sums: Array, counts: Array, rng: np.random.Generator, n_splits: int = N_SPLITS) -> float:

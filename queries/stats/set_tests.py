@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.groups import floor_p, monte_carlo_p, random_groups, strata
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import (
     Array,
@@ -37,6 +37,7 @@ MIN_POSITIONS = 20
 N_WEIGHT_BLOCKS = 20
 # Random groups of each kind, and draws of the other two nulls; for the regimes that no verdict is about, fewer.
 N_GROUPS, N_CLOUDS, N_OTHER = 1000, 200, 100
+P_FLOORS = tuple(floor_p(n_draws) for n_draws in (N_GROUPS, N_CLOUDS, N_OTHER))
 # What must be seen before "no clusters" means anything.
 N_PLANTED, PLANTED_STRENGTH, PLANTED_CLUSTERS, MIN_POWER = 100, 0.3, 3, 0.8
 LEVEL = 0.05
@@ -223,8 +224,14 @@ def decide(estimate: float, q: float, p: float, power: float, reason: str) -> tu
     if p < LEVEL:
         return "undecidable", f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
     if power >= MIN_POWER:
-        return "supported", f"a null explains it (q = {q:.2g}), and {planted} would be seen in {power:.0%} of groups"
-    return "undecidable", f"a null explains it (q = {q:.2g}), but {planted} would be seen in only {power:.0%} of groups"
+        return (
+            "supported",
+            f"a null explains it (q = {q:.2g}), and {planted} would be seen in {100 * power:.0f} % of groups",
+        )
+    return (
+        "undecidable",
+        f"a null explains it (q = {q:.2g}), but {planted} would be seen in only {100 * power:.0f} % of groups",
+    )
 
 
 def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:

@@ -311,15 +311,17 @@ def judge(found: Assessment, q: float) -> tuple[str, str]:
     missing = [words for met, words in conditions if not met]
     if not missing:
         return SUPPORTED, (
-            f"{found.share:.1%} of the neurons form a component {found.place:.2f} ln above the mean of the rest, apart "
-            f"from it (D = {found.separation:.2g}); no smooth law gives that (best: {law}, BIC {gain:.3g} worse, "
-            f"q = {q:.2g})"
+            f"{100 * found.share:.1f} % of the neurons form a component {found.place:.2f} ln above the mean of the "
+            f"rest, apart from it (D = {found.separation:.2g}); no smooth law gives that (best: {law}, BIC {gain:.3g} "
+            f"worse, q = {q:.2g})"
         )
     if q >= LEVEL and found.power >= MIN_POWER:
         return CONTRADICTED, (
-            f"{missing[0]}, and {VISIBLE_SHARE:.0%} of the neurons e times above its top would have been seen "
-            f"(power {found.power:.0%})"
+            f"{missing[0]}, and {100 * VISIBLE_SHARE:.0f} % of the neurons e times above its top would have been seen "
+            f"(power {100 * found.power:.0f} %)"
         )
     if q >= LEVEL:
-        missing.append(f"a component of {VISIBLE_SHARE:.0%} would be seen with a power of only {found.power:.0%}")
+        missing.append(
+            f"a component of {100 * VISIBLE_SHARE:.0f} % would be seen with a power of only {100 * found.power:.0f} %"
+        )
     return UNDECIDABLE, "; ".join(missing)

@@ -2,12 +2,14 @@
 
 A chart takes `tables` (slug -> table of that analysis, every run in it) and `options` (of the analysis, and `labels`:
 run id -> the name that people see) and returns a Matplotlib figure. It draws the numbers of the tables and computes
-none. A value that is NaN or null is not drawn; a text in its place says so.
+none; its module's `CAPTION` says what the marks mean. A value that is NaN or null is not drawn; a text in its place
+says so.
 """
 
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -21,9 +23,19 @@ def kinds() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("[a-z]*.py") if path.stem != "canvas")
 
 
-def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
-    """The figure of `kind`. Raises `ValueError` for a kind that is not in the folder."""
+def _module(kind: str) -> ModuleType:
     if kind not in kinds():
         raise ValueError(f"no chart of kind `{kind}`; there are: {', '.join(kinds())}")
-    figure: Figure = getattr(importlib.import_module(f"reports.charts.{kind}"), kind)(tables, options)
+    return importlib.import_module(f"reports.charts.{kind}")
+
+
+def caption(kind: str, options: Mapping[str, Any]) -> str:
+    """What a figure of `kind` shows and what its marks mean: `caption` of the options after it, if there is one."""
+    parts = (str(getattr(_module(kind), "CAPTION", "")), str(options.get("caption", "")))
+    return " ".join(" ".join(part.split()) for part in parts if part)
+
+
+def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
+    """The figure of `kind`. Raises `ValueError` for a kind that is not in the folder."""
+    figure: Figure = getattr(_module(kind), kind)(tables, options)
     return figure

@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from reports.charts.canvas import COLOURS, GREY, facets, floats, runs_of, say, style
 
+CAPTION = """Left: mean influence of the plateau's stable core and of all other neurons in ten bands of token
+frequency, the tenths of the vocabulary. Right: the logarithm of their ratio; flat means that rarity moves all neurons
+alike. Lines are 95 % intervals over documents; a hollow dot has none, since too few documents hold the band."""
 _LOOK = {"plateau": (COLOURS["rare"], "plateau (stable core)"), "rest": (GREY, "the rest")}
 
 

@@ -11,6 +11,10 @@ from matplotlib.lines import Line2D
 
 from reports.charts.canvas import COLOURS, GREY, facets, floats, runs_of, say, style
 
+CAPTION = """Each dot is a neuron: its influence on common tokens against that on rare tokens, on log-log axes.
+Coloured neurons differ from the network's own ratio of the two (dashed line) with q < 0.05; on the solid line both
+influences are equal."""
+
 
 def _panel(axes: Axes, table: pl.DataFrame) -> None:
     shown = table.filter(

@@ -16,6 +16,9 @@ from matplotlib.patches import Patch
 
 from reports.charts.canvas import COLOURS, facets, floats, interval, one, runs_of, say, style, words
 
+CAPTION = """Dots are groups of neurons on rare and on common tokens, with their 95 % intervals over documents. The bars
+behind each dot are the middle 95 % of its null models, the dark tick in a bar their mean; a group stands out only where
+its dot is outside all bars."""
 _CLASSES = ("rare", "common", "rare_minus_common")
 # Greys and a light blue that stay apart in print: one for each null, in the order of the table's columns
 _BANDS = ("#D9D9D9", "#ABABAB", "#7C7C7C", "#A8C8E8", "#CBB8D9")
@@ -79,7 +82,14 @@ def _panel(
 
 def _legend(classes: Sequence[str], nulls: Sequence[str], names: Mapping[str, str]) -> list[Line2D | Patch]:
     dots: list[Line2D | Patch] = [
-        Line2D([], [], color=COLOURS.get(name, COLOURS["all"]), marker="o", markeredgecolor="white", label=words(name))
+        Line2D(
+            [],
+            [],
+            color=COLOURS.get(name, COLOURS["all"]),
+            marker="o",
+            markeredgecolor="white",
+            label=f"{words(name)} tokens",
+        )
         for name in classes
     ]
     bands = [Patch(color=_BANDS[i % len(_BANDS)], label=names.get(null, words(null))) for i, null in enumerate(nulls)]

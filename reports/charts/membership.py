@@ -11,6 +11,9 @@ from matplotlib.lines import Line2D
 
 from reports.charts.canvas import COLOURS, GREY, facets, floats, runs_of, say, style, words
 
+CAPTION = """The neurons around the end of the plateau in the order of their influence: a dot is the share of resamples
+of the documents in which the neuron is in the plateau set, its line the 95 % interval. Filled dots are the stable core;
+the dashed line is the share that the core needs, the solid one the end of the plateau in the data."""
 _CLASSES = ("common", "rare")
 _CORE_SHARE = 0.8  # the line that the stable core reaches
 _SHOWN = 2  # ranks up to so many times the size of the set
@@ -39,9 +42,8 @@ def _panel(axes: Axes, table: pl.DataFrame, token_class: str) -> None:
     axes.grid(True, axis="y")
     shared, low, high, null = (float(floats(shown, name)[0]) for name in _HALVES)
     if np.isfinite(shared):
-        axes.set_title(
-            f"{words(token_class)} tokens: halves share {shared:.0%}\n({low:.0%} to {high:.0%}; permuted {null:.0%})"
-        )
+        interval = f"{100 * low:.0f} to {100 * high:.0f} %; permuted {100 * null:.0f} %"
+        axes.set_title(f"{words(token_class)} tokens: halves share {100 * shared:.0f} %\n({interval})")
 
 
 _HALVES = ("jaccard", "jaccard_low", "jaccard_high", "jaccard_null")
@@ -52,7 +54,7 @@ def _legend() -> list[Line2D]:
         Line2D([], [], color="black", marker="o", linestyle="", markersize=4.5, label="stable core"),
         Line2D([], [], color="black", marker="o", linestyle="", markersize=4.5, markerfacecolor="w", label="others"),
         Line2D([], [], color="black", linewidth=0.9, label="end of the plateau in the data"),
-        Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label=f"{_CORE_SHARE:.0%}"),
+        Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label=f"{100 * _CORE_SHARE:.0f} %"),
     ]
 
 

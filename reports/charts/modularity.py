@@ -11,6 +11,9 @@ from matplotlib.lines import Line2D
 
 from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style, words
 
+CAPTION = """Three measures of modularity (panels) of each group of neurons on rare and on common tokens: a dot with its
+95 % interval over documents, and below it the middle 95 % of each null model with a tick at the mean. Modules would put
+the dot to the right of all lines below it."""
 _PANELS = {"signed_q": "signed Q", "mg_q": "Q without noise and mode", "abs_q": "Q on |r|"}
 _CLASSES = ("rare", "common")
 _GROUPS = ("plateau", "power_law", "decay")

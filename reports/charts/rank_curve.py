@@ -1,4 +1,4 @@
-"""Neurons in the order of their influence, on log-log axes: one curve per token class, with its intervals."""
+"""Neurons in the order of their influence, on log-log axes: one curve per token class, with its band."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 
 from reports.charts.canvas import COLOURS, facets, floats, runs_of, say, style, words
 
+CAPTION = """Neurons in the order of their influence (mean |change of the loss| when a neuron is set to its mean),
+on log-log axes: rare tokens, common tokens, and all tokens as a thin grey line. The bands are of the ranked curve:
+documents are resampled, the neurons ranked anew each time, and the middle 95 % of the influences at each rank drawn.
+Noise makes a resampled curve steeper, so bands lie a little high at the left and a little low at the right."""
 _CLASSES = ("all", "common", "rare")  # in the order of drawing: the last one lies on top
 _EVERY = 60  # ranks from the top that are all drawn
 _POINTS = 400  # at most so many further ones, evenly spaced on the log axis: more are less than a pixel apart
@@ -36,14 +40,14 @@ def ranked_curves(table: pl.DataFrame, classes: Sequence[str]) -> dict[tuple[str
 
 
 def draw_curve(axes: Axes, curve: pl.DataFrame, token_class: str, band: bool = True) -> None:
-    """One curve, with the band of its intervals where they have ends."""
+    """One curve, with its band (`curve_low` to `curve_high`) where it has ends."""
     colour = COLOURS.get(token_class, "black")
     rank, estimate = floats(curve, "rank"), floats(curve, "estimate")
     if band:
         # a lower end of zero has no logarithm: the band then goes down to the bottom of the panel
-        low = np.where(floats(curve, "low") > 0, floats(curve, "low"), 1e-30)
-        high = floats(curve, "high")
-        known = np.isfinite(floats(curve, "low")) & np.isfinite(high)
+        low = np.where(floats(curve, "curve_low") > 0, floats(curve, "curve_low"), 1e-30)
+        high = floats(curve, "curve_high")
+        known = np.isfinite(floats(curve, "curve_low")) & np.isfinite(high)
         axes.fill_between(rank, low, high, where=known.tolist(), color=colour, alpha=0.22, linewidth=0, zorder=2)
     axes.plot(rank, estimate, color=colour, linewidth=1.8 if band else 1.0, label=f"{words(token_class)} tokens")
 
@@ -51,7 +55,7 @@ def draw_curve(axes: Axes, curve: pl.DataFrame, token_class: str, band: bool = T
 def log_log(axes: Axes, curves: pl.DataFrame, unit: str) -> None:
     """Scales, limits and labels of a rank curve; `curves` holds every curve of the figure, so that panels compare."""
     axes.set(xscale="log", yscale="log")
-    estimate, high = floats(curves, "estimate"), floats(curves, "high")
+    estimate, high = floats(curves, "estimate"), floats(curves, "curve_high")
     top = np.append(high[np.isfinite(high)], estimate).max()
     axes.set_ylim(estimate.min() / 1.5, top * 1.5)
     axes.set_xlim(0.9, floats(curves, "rank").max() * 1.15)
@@ -64,7 +68,8 @@ def log_log(axes: Axes, curves: pl.DataFrame, unit: str) -> None:
 def rank_curve(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
     """Rank against influence for rare and common tokens with bands, all tokens as a thin grey line; one panel a run.
 
-    Takes the table `influence` with `run, token_class, rank, estimate, low, high`. Options: `unit` (default nats).
+    Takes the table `influence` with `run, token_class, rank, estimate, curve_low, curve_high`. Options: `unit`
+    (default nats).
     """
     table, unit = tables["influence"], str(options.get("unit", "nats"))
     runs = runs_of(table)

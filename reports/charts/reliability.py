@@ -11,6 +11,9 @@ from matplotlib.lines import Line2D
 
 from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style, words
 
+CAPTION = """How far two halves of the documents agree on the ranking of the neurons: a dot is the mean over splits of
+the documents (for Spearman stepped up to all documents), its line the 95 % interval over documents, the black tick what
+permuted neurons give."""
 _CLASSES = ("all", "common", "rare")
 _STEP = 0.24  # between the classes of one measure, in units of the axis of measures
 

@@ -12,6 +12,10 @@ from matplotlib.patches import Patch
 
 from reports.charts.canvas import COLOURS, GREY, facets, interval, one, runs_of, style, words
 
+CAPTION = """Dots are groups of neurons in each space, with their 95 % intervals from leaving out documents
+(activations) or twentieths of the weights. Grey bars hold the middle 95 % of random groups of like influence, the blue
+bars below them that of one Gaussian cloud with the covariance of the group; clusters would put the dot to the right of
+both."""
 _GROUPS = ("plateau", "power_law", "decay")
 _NULL, _CLOUD = "#DDDDDD", "#9ECAE9"
 
@@ -27,11 +31,11 @@ def _panel(axes: Axes, table: pl.DataFrame, places: list[tuple[str, str, str]], 
         row = one(table, measure=measure, space=space, token_class=token_class, group=group)
         if not row:
             continue
-        for low, high, height, colour in (
-            ("null_low", "null_high", 0.62, _NULL), ("gaussian_low", "gaussian_high", 0.16, _CLOUD),
+        for low, high, below, colour in (
+            ("null_low", "null_high", -0.16, _NULL), ("gaussian_low", "gaussian_high", 0.16, _CLOUD),
         ):  # fmt: skip
             if np.isfinite(row.get(low, np.nan)) and np.isfinite(row.get(high, np.nan)):
-                axes.barh(y, row[high] - row[low], left=row[low], height=height, color=colour, zorder=1)
+                axes.barh(y + below, row[high] - row[low], left=row[low], height=0.32, color=colour, zorder=1)
         interval(axes, y, row, COLOURS["rare"] if group == "plateau" else GREY)
         if y and places[y - 1][:2] != (space, token_class):
             axes.axhline(y - 0.5, color="#BBBBBB", linewidth=0.8)

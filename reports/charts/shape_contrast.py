@@ -12,6 +12,10 @@ from matplotlib.patches import Patch
 
 from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style
 
+CAPTION = """Rare minus common tokens, for four numbers of the segmented curve, on all neurons and on those that boost
+or suppress. Dots: estimates with the bias of ranking taken out, and their 95 % intervals over documents. Diamonds: the
+difference as segmented. Grey bars: the middle 95 % of that difference with labels permuted within documents, the tick
+their mean; it is not at zero, because few positions make a noisier curve."""
 _GROUPS = {"all": "all neurons", "boost": "boosting", "suppress": "suppressing"}
 _MEASURES = {
     "plateau_excess": "excess of the plateau (ln)",

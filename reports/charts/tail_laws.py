@@ -10,6 +10,10 @@ from matplotlib.figure import Figure, SubFigure
 
 from reports.charts.canvas import COLOURS, facets, floats, runs_of, say, style, words
 
+CAPTION = """The share of neurons (dots) whose influence exceeds the value on the horizontal axis, on log-log axes. The
+lines are what fitted laws say of it, the noise of the documents included: the best smooth law, the lognormal law, and
+the law with a narrow component of high influence. A line without that component that misses the dots at the right is
+what specialist neurons look like."""
 _CLASSES = ("rare", "common")
 _PREFIX = "exceeded_by_"  # columns: the influence that so many thousandths of the neurons exceed
 _MIXTURE = "mixture"

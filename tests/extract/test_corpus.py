@@ -200,3 +200,9 @@ def test_an_unreachable_hub_is_one_line(monkeypatch):
 def test_reading_text_needs_no_torch():
     code = "import sys, extract.corpus, extract.models; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_default_corpus_is_known_by_a_title(tmp_path):
+    (tmp_path / "a.txt").write_text("some words")
+    assert read_corpus(str(tmp_path)).title is None
+    assert read_corpus(None).title.startswith("public-domain English")

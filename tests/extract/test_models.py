@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from extract import default_model
+from extract.model_files import ModelFiles
 from extract.models import _listing, load_model, load_tokenizer, resolve
 from warehouse.errors import ModelError
 
@@ -360,3 +361,15 @@ def test_a_missing_or_altered_package_and_a_full_or_closed_cache(fake, monkeypat
 def test_finding_a_local_model_needs_no_torch(tiny):
     code = f"import sys, extract.models; extract.models.resolve({str(tiny)!r}); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_default_model_says_what_it_is(tmp_path):
+    def files(commit, weights="model.safetensors"):
+        return ModelFiles("name", None, commit, tmp_path, {weights: "ab"}, "cd", "ef")
+
+    known = files(default_model.PACKAGE)
+    assert known.title == "SmolLM2-135M-Instruct"
+    assert "Q4_1" in known.note
+    assert "dequantised" in known.note
+    assert (files(None).title, files(None).note) == (None, None)
+    assert files(None, "a.gguf").note == "from a.gguf, dequantised"

@@ -150,3 +150,23 @@ def test_a_run_has_the_same_numbers_whatever_else_is_in_the_lake(slug, lake, ses
     beside = queries.Session(session.con)._estimate(analysis, pl.concat([other, rows]))
     assert beside.filter(pl.col("run") != "r-0").equals(alone)
     assert beside.filter(pl.col("run") == "r-0").drop("run").equals(alone.drop("run"))
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_key_has_a_meaning(slug):
+    analysis = queries.load(slug)
+    assert all(analysis.meanings.get(name) for name in analysis.keys)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_its_claims_have_at_most_one_answer_a_run(slug, session):
+    analysis = queries.load(slug)
+    table = session.table(analysis)
+    for claim in analysis.claims:
+        found = claim.findings(table)
+        assert found.schema == queries.FINDING
+        assert found["run"].is_unique().all()
+        assert found.height == 1
+        assert set(found["verdict"].drop_nulls()) <= {"supported", "contradicted", "undecidable"}
+        assert found.filter((pl.col("low") > pl.col("estimate")) | (pl.col("high") < pl.col("estimate"))).is_empty()
+        assert claim.findings(table.clear()).is_empty()

@@ -91,3 +91,21 @@ def test_no_rows_no_answer():
     assert empty.schema == INFLUENCE.estimate(sums, np.random.default_rng(0)).schema
     assert INFLUENCE.answer(empty) == ""
     assert INFLUENCE.excerpt(empty).height == 0
+
+
+def test_the_band_is_that_of_the_ranked_curve(table):
+    for (_,), curve in table.sort("rank").group_by("token_class", maintain_order=True):
+        for name in ("estimate", "curve_low", "curve_high"):
+            assert curve[name].is_sorted(descending=True), name
+        assert (curve["curve_low"] <= curve["estimate"]).all()
+        assert (curve["estimate"] <= curve["curve_high"]).all()
+
+
+def test_the_leading_share_is_that_of_the_leading_neurons(table):
+    rare = table.filter(pl.col("token_class") == "rare").sort("rank")
+    row = rare.row(0, named=True)
+    assert row["top_share"] == pytest.approx(rare["estimate"].head(2).sum() / rare["estimate"].sum())
+    assert row["top_share_low"] <= row["top_share"] <= row["top_share_high"]
+    (claim,) = INFLUENCE.claims
+    found = claim.findings(table).row(0, named=True)
+    assert (found["estimate"], found["null"], found["verdict"]) == (row["top_share"], 0.01, None)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from matplotlib.colors import to_hex
 
-from reports.charts import draw, kinds
+from reports.charts import caption, draw, kinds
 from reports.charts.canvas import COLOURS, save
 from reports.charts.rank_curve import ranked
 
@@ -172,3 +172,11 @@ def test_reliability_marks_the_null():
     assert {line.get_xdata()[0] for line in marks} == {0.01}
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == ["Spearman", *(f"overlap of\nthe top {k}" for k in (10, 30, 100))]
+
+
+@pytest.mark.parametrize("kind", sorted(set(kinds()) - {"regimes"}))
+def test_every_kind_has_a_caption(kind):
+    said = caption(kind, {"caption": "And this."})
+    assert said.endswith(". And this.")
+    assert "\n" not in said
+    assert len(said.partition(". ")[0]) < 260  # the alternative text

@@ -51,7 +51,7 @@ def test_a_null_without_values_has_no_band_and_no_name():
     figure = draw("group_null", without, {})
     assert [len(bands(each)) for each in figure.get_axes()] == [9] * 2
     named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["rare", "common", "rare minus common", "any neurons"]
+    assert named == ["rare tokens", "common tokens", "rare minus common tokens", "any neurons"]
 
 
 @pytest.mark.parametrize("missing", [("estimate", "low", "high"), ("low", "high")])

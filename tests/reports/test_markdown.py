@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports.markdown import anchor, block, cell, code, escape, fill_in, literal, significant, table
+from reports.markdown import anchor, block, bounded, cell, code, escape, fill_in, literal, significant, table
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,16 @@ from reports.markdown import anchor, block, cell, code, escape, fill_in, literal
         (-0.0, "0"),
         (0.5, "0.500"),
         (-0.0123456, "-0.0123"),
-        (1.0, "1.00"),
+        (1.0, "1"),
+        (31.0, "31"),
+        (-2.0, "-2"),
+        (12345.0, "12,345"),
+        (1.0001, "1.00"),
         (12.345, "12.3"),
         (123.4, "123"),
         (999.9, "1,000"),
         (1234.5, "1,230"),
-        (123456.0, "123,000"),
+        (123456.5, "123,000"),
         (9.999e6, "1.00e+07"),
         (1.23456e-6, "1.23e-06"),
         (0.000123456, "0.000123"),
@@ -70,6 +74,15 @@ def test_any_text_in_a_cell_stays_one_cell_of_literal_text(text):
     cells = [tokens[place + 1].children or [] for place, token in enumerate(tokens) if token.type == "td_open"]
     assert len(cells) == 2
     assert {child.type for child in cells[0]} <= {"text", "text_special"}
+
+
+def test_a_p_at_its_floor_is_a_bound():
+    assert bounded(1 / 1001, (1 / 1001,)) == "<= 0.001"
+    assert bounded(0.002, (0.001,)) == "0.00200"
+    assert bounded(math.nan, (0.001,)) == bounded(None, ()) == "\u2013"
+    frame = pl.DataFrame({"p": [0.001], "p_any": [0.001], "tail_p": [0.5], "power": [0.001]})
+    last = table(frame, floors=(0.001,)).splitlines()[-1]
+    assert [each.strip() for each in last.strip("|").split("|")] == ["<= 0.001", "<= 0.001", "0.500", "0.00100"]
 
 
 def test_escape_keeps_names_readable():

@@ -12,7 +12,9 @@ MARKDOWN = """# Title *one*
 
 ### Is it so?
 
-![a & b](plot.png)
+[![a & b](plot.png)](plot.svg)
+
+The table: [plot.parquet](plot.parquet), and [a note](notes.txt).
 
 | name | n |
 | ---- | --: |
@@ -37,13 +39,22 @@ select '<b>';
 
 @pytest.fixture
 def page(tmp_path):
+    (tmp_path / "plot.parquet").write_bytes(b"PAR1")
     (tmp_path / "plot.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return render(MARKDOWN, tmp_path)
 
 
 def test_figures_are_inside(page):
-    assert re.search(r'<img class="figure" alt="a &amp; b" src="data:image/svg\+xml;base64,[\w+/=]+">', page)
+    assert re.search(r'<img alt="a &amp; b" src="data:image/svg\+xml;base64,[\w+/=]+">', page)
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+def test_tables_are_inside_and_other_files_are_not_linked(page):
+    assert (
+        '<a download="plot.parquet" href="data:application/vnd.apache.parquet;base64,UEFSMQ==">plot.parquet</a>' in page
+    )
+    assert "<a>a note</a>" in page
+    assert "plot.svg" not in page
 
 
 def test_contents_link_to_headings(page):

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import queries
-from queries import Analysis, Chart
+from queries import Analysis, Chart, Claim, finding
+from reports.provenance import Source
 from reports.report import write_report
 from warehouse.errors import QueryError, RtError
 from warehouse.schema import RUN, TABLES
@@ -81,6 +82,14 @@ SHARE = Analysis(
     caveats="It is made up.",
     source="Nobody (2026).",
     sql=SQL,
+    claims=(
+        Claim(
+            "The first leads",
+            "nobody",
+            "influence of neuron 0",
+            lambda table: finding("noise", q="noise", neuron=0)(table.with_columns(verdict=pl.lit("supported"))),
+        ),
+    ),
 )
 
 
@@ -117,20 +126,29 @@ def test_sections_and_files(shelf, one_run, tmp_path):
     assert made.html_path is None
     assert set(files(tmp_path / "new")) == {"report.md", "influence.svg", "influence.png", "influence.parquet"}
     for part in (
-        "# What single neurons do in smollm2-135m main",
-        "| Token frequencies  | token ids as ranks",
-        "| Weights (SHA-256)  | `abababababab`",
-        "| Window             | 256 tokens, no BOS, first 3 positions left out",
+        "# What single neurons do in smollm2-135m main (r-aaaaaa)",
+        "- Token frequencies: token ids as ranks",
+        "- Weights (SHA-256): `abababababab`",
+        "- Window: 256 tokens, no BOS, first 3 positions left out",
+        "- Positions used: all 4",
+        "- Positions (`--where`): all that were analysed",
+        "- Seed of the analyses (`--seed`): 0",
         "Command: `rt report`",
-        "- **[Which neurons matter?](#which-neurons-matter)**\n\n  - 18 rows.",
+        "1\u00a0[0.0100,\u00a02]",
+        "| **supported** | [The first leads][influence] |",
+        "[influence]: #which-neurons-matter",
+        "- 18 rows.",
         "### Which neurons matter?",
-        "![Which neurons matter?](influence.png)",
-        "[figure as SVG](influence.svg), [table as Parquet](influence.parquet)",
+        "(influence.png)](influence.svg)",
+        "**Figure.** Neurons in the order of their influence",
+        "smollm2-135m main (r-aaaaaa): 2 documents, 4 positions.",
+        "[influence.parquet](influence.parquet)",
         "Read it from left to right.",
         "**Caveats.** It is made up.",
         "**Source.** Nobody (2026).",
         "- `rank`: Rank by influence.",
-        "- `estimate`: The estimate, in nats.",
+        "- `estimate`: The estimate. Unit: nats.",
+        "- `neuron`: The neuron's index in its layer",
         "where 'target' = 'target'",
         "1. only 1 document holds a rare token",
         "12 of 18 rows",
@@ -194,7 +212,7 @@ def test_an_analysis_that_fails_takes_only_its_section(shelf, one_run, tmp_path)
     text = made.path.read_text()
     assert made.failed == ("zeal",)
     assert "```text\nRuntimeError: no | luck <b>here</b>\n```" in text
-    assert "![Which neurons matter?](influence.png)" in text
+    assert "(influence.png)](influence.svg)" in text
     assert "&lt;b&gt;here" in made.html_path.read_text()
 
 
@@ -238,22 +256,23 @@ def test_a_figure_may_draw_what_was_not_asked_for(shelf, one_run, tmp_path):
 def test_runs_stand_side_by_side(shelf, tmp_path):
     con = lake((RUN_B, "gpt2"), (RUN_A, "models/pythia_x"))
     text = write_report(con, tmp_path / "report.md").path.read_text()
-    assert re.search(r"\| token_class \| neuron \| +pythia_x main \| +gpt2 main \|", text)
-    assert re.search(r"\| common +\| +0 \| 0.500 \\\[0.0100, 2.00\\\] \| 0.500 \\\[0.0100, 2.00\\\] \|", text)
+    assert re.search(r"\| token_class \| neuron \| +pythia_x main \(r-aaaaaa\) \| +gpt2 main \(r-bbbbbb\) \|", text)
+    assert re.search(r"\| common +\| +0 \| +0.500 \[0.0100, 2\] \| +0.500 \[0.0100, 2\] \|", text)
     assert re.search(r"\| rare +\| +3 \| +\u2013; note 1 \| +\u2013; note 1 \|", text)
     assert "1. only 1 document holds a rare token" in text
 
 
 def test_runs_of_one_model_are_told_apart(shelf, tmp_path):
-    con = lake((RUN_A, "gpt2"), (RUN_B, "gpt2"))
-    text = write_report(con, tmp_path / "report.md").path.read_text()
+    twin = f"{RUN_A[:8]}zz"
+    text = write_report(lake((RUN_A, "gpt2"), (twin, "gpt2")), tmp_path / "report.md").path.read_text()
     assert f"gpt2 main ({RUN_A})" in text
+    assert f"gpt2 main ({twin})" in text
 
 
 def test_runs_without_rows_are_named(shelf, tmp_path):
     con = lake((RUN_A, "gpt2"), (RUN_B, "pythia"))
     con.execute(f"delete from tokens where run = '{RUN_B}'")
-    assert "No rows for: pythia main." in write_report(con, tmp_path / "report.md").path.read_text()
+    assert "No rows for: pythia main (r-bbbbbb)." in write_report(con, tmp_path / "report.md").path.read_text()
 
 
 def test_data_cannot_become_markup(shelf, tmp_path):
@@ -266,14 +285,14 @@ def test_data_cannot_become_markup(shelf, tmp_path):
 def test_class_counts_come_from_the_macro(shelf, one_run, tmp_path):
     one_run.execute(
         "create macro token_classes(rare_quantile := 0.5, rare_by := 'target') as table "
-        "select run, token_index, case when token_index < 1 then 'rare' else 'common' end as token_class from tokens "
-        "where rare_quantile = 0.2 and rare_by = 'input'"
+        "select run, token_index, document, case when token_index < 1 then 'rare' else 'common' end as token_class "
+        "from tokens where rare_quantile = 0.2 and rare_by = 'input'"
     )
     made = write_report(one_run, tmp_path / "report.md", parameters={"rare_quantile": 0.2, "rare_by": "input"})
     text = made.path.read_text()
-    assert re.search(r"\| Rare positions +\| 1 ", text)
-    assert re.search(r"\| Common positions +\| 3 ", text)
-    assert "least frequent 20.0 % of the vocabulary, by the input token" in text
+    assert "- Rare positions: 1 in 1 document\n" in text
+    assert "- Common positions: 3 in 2 documents" in text
+    assert "least frequent 20 % of the vocabulary, by the input token" in text
 
 
 def test_bad_requests_are_refused_before_anything_is_written(shelf, one_run, tmp_path):
@@ -285,3 +304,53 @@ def test_bad_requests_are_refused_before_anything_is_written(shelf, one_run, tmp
     with pytest.raises(RtError, match="cannot write a report"):
         write_report(one_run, tmp_path / "file" / "report.md")
     assert set(files(tmp_path)) == {"file"}
+
+
+def test_two_runs_stand_side_by_side_with_names_that_differ(shelf, tmp_path):
+    con = lake((RUN_A, "org/pythia"), (RUN_B, "org/pythia"))
+    con.execute("update runs set seed = 1 where run = $run", {"run": RUN_B})
+    text = write_report(con, tmp_path / "report.md").path.read_text()
+    assert "pythia main seed 0 (r-aaaaaa)" in text
+    header = next(line for line in text.splitlines() if line.startswith("| Claim"))
+    assert "pythia main seed 1 (r-bbbbbb)" in header
+    assert len(re.findall(r"\| \*\*supported\*\*; 1\u00a0\[0.0100,\u00a02\]; null 0", text)) == 2
+
+
+def test_what_was_chosen_is_in_the_provenance_and_in_the_sql(shelf, tmp_path):
+    con = lake((RUN_A, "one"), (RUN_B, "two"))
+    con.execute(f"create temp view tokens as from memory.main.tokens where document = 1 and run = '{RUN_A}'")
+    con.execute(f"create temp view runs as from memory.main.runs where run = '{RUN_A}'")
+    checked = {"self_check": {"closed form, nats": 6.8e-8, "pairs": 48.0}}
+    source = Source("document = 1", (RUN_A,), {RUN_A: checked})
+    chosen = {"rare_quantile": 0.2, "rare_by": "target"}
+    text = write_report(con, tmp_path / "report.md", seed=5, parameters=chosen, source=source).path.read_text()
+    for part in (
+        "- Documents used: 1 of the 2 of the run",
+        "- Positions used: 2 of the 4 of the run",
+        "- Positions (`--where`): `document = 1`",
+        f"- Runs (`--run`): `{RUN_A}`",
+        "- Rare tokens (`--rare-quantile`, `--rare-by`): 0.200, target",
+        "- Seed of the analyses (`--seed`): 5",
+        "Only positions with `document = 1` were used.",
+        "closed form against hooked forward passes 6.80e-08 nats (48 pairs of token and neuron)",
+        f"from warehouse.main.tokens where (document = 1) and run in ('{RUN_A}');",
+    ):
+        assert part in text, part
+
+
+def test_names_and_texts_that_the_run_knows_are_told(shelf, one_run, tmp_path):
+    one_run.execute(
+        "update runs set model_title = 'Small-1', model_note = '4 bits a weight', corpus_title = 'old novels'"
+    )
+    text = write_report(one_run, tmp_path / "report.md").path.read_text()
+    assert "# What single neurons do in Small-1 main (r-aaaaaa)" in text
+    assert "- Model: Small-1 (`smollm2-135m`)\n- Weights: 4 bits a weight" in text
+    assert "- Corpus: old novels (`openings`)" in text
+
+
+def test_answers_call_the_runs_by_name(shelf, tmp_path):
+    shelf["influence"] = replace(SHARE, answer=lambda table: f"- `{RUN_A}`, rare tokens: no.\n- `{RUN_A}`: none.")
+    one = write_report(lake((RUN_A, "one")), tmp_path / "one" / "report.md").path.read_text()
+    assert "- Rare tokens: no.\n- None." in one
+    two = write_report(lake((RUN_A, "one"), (RUN_B, "two")), tmp_path / "two" / "report.md").path.read_text()
+    assert "- one main (r-aaaaaa), rare tokens: no.\n- one main (r-aaaaaa): none." in two

@@ -68,7 +68,7 @@ def test_too_few_documents_give_nan_and_a_reason(counts, words):
 def test_a_few_absent_replicates_are_left_out_and_many_are_refused():
     weights = np.eye(8)[np.zeros(100, dtype=int)] * 8
     counts = np.r_[0.0, np.ones(7)]
-    assert "absent from 100%" in absence_reason(counts, weights)
+    assert "absent from 100 %" in absence_reason(counts, weights)
     mixed = np.concatenate([np.ones((97, 8)), weights[:3]])
     assert absence_reason(counts, mixed) == ""
     interval = ratio_intervals(counts[:, None], counts, mixed)

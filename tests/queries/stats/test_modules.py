@@ -61,7 +61,7 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     ("change", "verdict", "words"),
     [
         ({}, "supported", "a null gives as much"),
-        ({"power": 0.5}, "undecidable", "found in only 50%"),
+        ({"power": 0.5}, "undecidable", "found in only 50 %"),
         ({"power": float("nan")}, "undecidable", "found in only"),
         ({"p_correlation": 0.01}, "undecidable", "without noise and common mode"),
         ({"high": 0.31}, "undecidable", "reaches 0.31"),

@@ -70,3 +70,16 @@ def test_jackknife_intervals_cover():
     results = [ranking.ranking_reliability(sums, np.ones(24), rng)[0][0] for sums in sets]
     mean = np.mean([one.estimate for one in results])
     assert np.mean([one.low <= mean <= one.high for one in results]) >= 0.9
+
+
+def test_the_band_of_a_ranked_curve_is_pointwise():
+    rng = np.random.default_rng(0)
+    curves = -np.sort(-rng.random((500, 7)), axis=1)
+    low, high = ranking.ranked_band(curves, np.full(7, 0.5))
+    np.testing.assert_allclose(high, np.maximum(np.percentile(curves, 97.5, axis=0), 0.5))
+    np.testing.assert_allclose(low, np.minimum(np.percentile(curves, 2.5, axis=0), 0.5))
+
+
+def test_the_leading_share_of_nothing_is_no_number():
+    shares = ranking.leading_share(np.array([np.zeros(300), np.ones(300), np.arange(300.0)]))
+    np.testing.assert_allclose(shares, [np.nan, 0.01, (299 + 298 + 297) / np.arange(300).sum()])

@@ -1,0 +1,103 @@
+"""The first page: what each claim of the literature comes to in these runs, a line each."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from queries import Analysis, Claim
+from reports.markdown import MISSING, anchor, bounded, cell, escape, rows, significant
+from reports.sections import Outcome
+
+_VERDICTS = {"supported": "**supported**", "contradicted": "**contradicted**", "undecidable": "not decidable"}
+_READ = (
+    "Where a claim is about positions, these are the rare tokens; the sections have the common ones. "
+    "*Supported* and *contradicted* need an interval and a null model that agree; *not decidable* (`undecidable` in "
+    "the tables) means that these data allow either, and the section says what is missing. A dash in place of a "
+    "verdict: the number is the answer. Brackets hold 95 % intervals; *null* is the mean of the closest null model, "
+    "whose kinds each section names; *q* is the p-value corrected for the number of tests."
+)
+
+
+def _link(outcome: Outcome) -> str:
+    """The name of the reference that links to the section."""
+    return outcome.slug.replace("_", "-")
+
+
+def _measured(found: Mapping[str, Any]) -> str:
+    """`estimate [low, high]`, which a line does not break."""
+    if not _is_known(found["low"]):
+        return significant(found["estimate"])
+    return f"{significant(found['estimate'])}\u00a0[{significant(found['low'])},\u00a0{significant(found['high'])}]"
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    return _VERDICTS.get(found["verdict"] or "", MISSING)
+
+
+def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float]) -> str:
+    """What one of several runs says: verdict, number, null and q."""
+    if found is None:
+        return MISSING
+    numbers = {"null": significant(found["null"]), "q": bounded(found["q"], floors)}
+    extra = [f"{name} {text}" for name, text in numbers.items() if text != MISSING]
+    return "; ".join([_verdict(found), _measured(found), *extra])
+
+
+def _findings(analysis: Analysis, outcome: Outcome) -> list[tuple[Claim, dict[str, dict[str, Any]]]]:
+    """Each claim with what each run says of it."""
+    if outcome.table is None or outcome.table.is_empty() or outcome.error:
+        return []
+    found = ((claim, claim.findings(outcome.table)) for claim in analysis.claims)
+    return [(claim, {row["run"]: row for row in table.iter_rows(named=True)}) for claim, table in found]
+
+
+def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
+    """The table of claims: a line per claim, its verdict and numbers, side by side where there are several runs."""
+    body, used = [], []
+    runs = list(names)
+    for outcome in outcomes:
+        floors = outcome.analysis.p_floors if outcome.analysis else ()
+        for claim, of_run in _findings(outcome.analysis, outcome) if outcome.analysis else []:
+            used.append(outcome)
+            statement = f"[{escape(claim.statement)}][{_link(outcome)}]"
+            if len(runs) == 1:
+                found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
+                line = [_verdict(found), statement, _measured(found), cell(found["null"]), bounded(found["q"], floors)]
+            else:
+                line = [statement, *(_in_one_cell(of_run.get(run), floors) for run in runs)]
+            body.append([*line, escape(claim.measure), escape(claim.source)])
+    if not body:
+        return ""
+    one = ["Verdict", "Claim", "Estimate", "Null", "q"]
+    header = [*(one if len(runs) == 1 else ["Claim", *map(escape, names.values())]), "What is measured", "Claimed in"]
+    return "\n\n".join([rows(header, body, [name in ("Null", "q") for name in header]), _READ])
+
+
+def others(outcomes: Sequence[Outcome]) -> str:
+    """Questions that the table of claims does not answer, each with why or with its answer; empty if there are none."""
+    bullets = []
+    for outcome in outcomes:
+        if outcome.error:
+            said = "failed; see its section."
+        elif outcome.table is None or outcome.table.is_empty():
+            said = "no answer; see its section."
+        elif outcome.analysis is None or not outcome.analysis.claims:
+            said = "see its section."
+        else:
+            continue
+        bullets.append(f"- [{escape(outcome.title)}][{_link(outcome)}]: {said}")
+    return "\n".join(bullets)
+
+
+def references(outcomes: Sequence[Outcome]) -> str:
+    """Where the links of this page lead: kept out of the table, which stays narrow enough to read as plain text."""
+    return "\n".join(f"[{_link(outcome)}]: #{anchor(outcome.title)}" for outcome in outcomes)
+
+
+def summary(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
+    """The summary: the table of claims, what it leaves open, and the targets of its links."""
+    return "\n\n".join(part for part in (claims(outcomes, names), others(outcomes), references(outcomes)) if part)

@@ -1,0 +1,43 @@
+"""What a claim shows of a run: the chosen row, the closest null, nothing where there is nothing."""
+
+import math
+
+import polars as pl
+import pytest
+
+from queries import FINDING, finding
+
+TABLE = pl.DataFrame(
+    {
+        "run": ["r-1", "r-1", "r-2"], "group": ["plateau", "decay", "plateau"],
+        "verdict": ["supported", None, "undecidable"], "estimate": [0.5, 0.1, math.nan],
+        "low": [0.4, 0.0, math.nan], "high": [0.6, 0.2, math.nan], "q": [0.01, 0.5, math.nan],
+        "p_any": [0.001, 0.2, math.nan], "any_mean": [0.2, 0.2, math.nan],
+        "p_like": [0.03, 0.1, math.nan], "like_mean": [0.3, 0.3, math.nan],
+    }
+)  # fmt: skip
+NULLS = {"p_any": "any_mean", "p_like": "like_mean"}
+
+
+def test_one_row_a_run_with_the_closest_null():
+    found = finding(NULLS, group="plateau")(TABLE)
+    assert found.schema == FINDING
+    first, second = found.rows(named=True)
+    assert first == {
+        "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "null": 0.3, "q": 0.01
+    }  # fmt: skip
+    assert second["verdict"] == "undecidable"
+    assert math.isnan(second["null"])
+
+
+def test_other_columns_and_no_null():
+    found = finding(q="p_any", names={"estimate": "low"}, group="decay")(TABLE).row(0, named=True)
+    assert (found["estimate"], found["q"]) == (0.0, 0.2)
+    assert math.isnan(found["null"])
+
+
+@pytest.mark.parametrize("null", ["any_mean", NULLS, ""])
+def test_an_empty_table_says_nothing(null):
+    found = finding(null, group="plateau")(TABLE.clear())
+    assert found.is_empty()
+    assert found.schema == FINDING
