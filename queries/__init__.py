@@ -10,6 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ class Analysis:
     caveats: str = ""
     source: str = ""
     sql: str = ""
+
+    def with_effort(self, effort: Any) -> "Analysis":
+        """The same with other numbers of draws inside, an `Effort` of the analysis; calibration makes do with fewer."""
+        return replace(self, estimate=partial(self.estimate, effort=effort))
 
 
 def slugs() -> list[str]:

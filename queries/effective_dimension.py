@@ -33,9 +33,11 @@ from queries import Analysis, Chart, by_group
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
+    FULL,
     GROUPS,
     NULLS,
     Design,
+    Effort,
     Found,
     assess,
     design,
@@ -81,18 +83,20 @@ SCHEMA = {
 }
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
     rows: list[dict[str, Any]] = []
     # the lists of neurons are the same in all rows of a run: one row of them is enough
     neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
     for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
-        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng)
+        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
         rows += [{**row, "run": run} for row in found]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _run_rows(
+    part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator, effort: Effort
+) -> list[dict[str, Any]]:
     """The rows of one run, without its name."""
     regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
     # a position that lacks a neuron has no place in the matrix
@@ -105,6 +109,7 @@ def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generato
         is_core.fill_null(False).to_numpy().astype(bool),
         influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         rng,
+        effort.groups,
     )
     found = assess(plan, group_dimensions, member_dimensions, rng)
     rows = [

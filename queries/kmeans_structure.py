@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from queries import Analysis, Chart, by_group
 from queries.stats.kmeans import cluster, gap_clusters, log_inertia, uniform_reference
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, judge, run_tests, weight_space
 from queries.stats.ward import ward
 
 KEYS = ("run", "space", "token_class", "group", "measure")
@@ -106,7 +106,7 @@ def statistic_of(gram: Array, rng: np.random.Generator) -> Statistic:
     return statistic
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """Seven rows per run, space, class and group; `n` counts neurons."""
     parts = [pl.DataFrame(schema=SCHEMA)]
     for (run,), group in by_group(frame, ("run",)):
@@ -117,7 +117,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         spaces.append(activation_space(activation[is_rare], document[is_rare], "rare"))
         rows = run_tests(
             [*spaces, weight_space(_weights(group), activation.shape[1], rng)],
-            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=True,
+            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=True, effort=effort,
         )  # fmt: skip
         parts.append(pl.DataFrame(judge([{"run": run, **row} for row in rows], TESTED), schema=SCHEMA))
     return pl.concat(parts).sort(KEYS)

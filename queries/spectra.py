@@ -58,7 +58,7 @@ KEYS = ("run", "side", "group", "measure")
 GROUPS = ("decay", "plateau", "power_law")
 NULLS = ("any", "influence", "norm")
 CLAIM = "hill_alpha"
-N_GROUPS, N_SUBGROUPS, N_HALVES, N_PERMUTED = 249, 10, 99, 99
+N_SUBGROUPS = 10
 MIN_SIZE, MAX_SIZE = 5, 100
 LEVEL, VISIBLE_DROP = 0.05, 0.25
 COLUMNS = {
@@ -91,6 +91,18 @@ SCHEMA = {
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups`, `halves` of the columns, `permuted` rows. Calibration makes do with fewer."""
+
+    groups: int = 249
+    halves: int = 99
+    permuted: int = 99
+
+
+FULL = Effort()
+
+
+@dataclass(frozen=True)
 class Side:
     """One side of one run: standardised `rows` (N, d), their lengths (N,), influences (N,), members of each group."""
 
@@ -106,13 +118,13 @@ class Side:
         return m if m >= MIN_SIZE else 0
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, side, group and measure; `n` counts the columns."""
     rows: list[dict[str, Any]] = []
     for (run,), of_run in by_group(frame, ("run",)):
         found: list[dict[str, Any]] = []
         for (side,), part in by_group(of_run, ("side",)):
-            found += [{"run": run, "side": side, **row} for row in _side_rows(_read(part), rng)]
+            found += [{"run": run, "side": side, **row} for row in _side_rows(_read(part), rng, effort)]
         _add_q(found)
         rows += found
     floats = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
@@ -131,14 +143,14 @@ def _read(part: pl.DataFrame) -> Side:
     return Side(rows[kept], np.linalg.norm(raw[kept], axis=1), np.nan_to_num(influence), members)
 
 
-def _side_rows(side: Side, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _side_rows(side: Side, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
     """The rows of one side, without its keys and q."""
     m, d = side.size, side.rows.shape[1]
     if not m:
         n = len(side.members["plateau"])
         why = f"the plateau's core has {n} neurons with weights; at least {MIN_SIZE} are needed"
         return [_empty(group, name, side, why) for group in GROUPS for name in MEASURES]
-    anyone = random_groups(np.arange(m), len(side.rows), N_GROUPS, rng)
+    anyone = random_groups(np.arange(m), len(side.rows), effort.groups, rng)
     null = measure(spectra(side.rows, anyone), d)  # (B, K)
     rows = []
     for group, members in side.members.items():
@@ -151,8 +163,8 @@ def _side_rows(side: Side, rng: np.random.Generator) -> list[dict[str, Any]]:
         )
         values = spectra(side.rows, drawn)
         found = measure(values, d).mean(axis=0)
-        columns = column_intervals(side.rows, drawn, found, N_HALVES, rng)
-        extra = _comparison(side, found, null, drawn[0], rng) if group == "plateau" else [{} for _ in MEASURES]
+        columns = column_intervals(side.rows, drawn, found, effort.halves, rng)
+        extra = _comparison(side, found, null, drawn[0], rng, effort) if group == "plateau" else [{} for _ in MEASURES]
         for i, name in enumerate(MEASURES):
             row = _empty(group, name, side, "") | _numbers(found[i], columns, null[:, i], i) | extra[i]
             if name == "csn_alpha" and len(drawn) == 1:
@@ -185,15 +197,15 @@ def _numbers(found: float, columns: Columns, null: Array, i: int) -> dict[str, A
 
 
 def _comparison(
-    side: Side, found: Array, null: Array, members: Index, rng: np.random.Generator
+    side: Side, found: Array, null: Array, members: Index, rng: np.random.Generator, effort: Effort
 ) -> list[dict[str, Any]]:
     """For every measure of the plateau: matched nulls, permuted rows, p."""
     d, n = side.rows.shape[1], len(side.rows)
     nulls = {"any": null}
     for name, values in (("influence", side.influence), ("norm", side.length)):
         if (stratum := _matching(values, members)) is not None:
-            nulls[name] = measure(spectra(side.rows, random_groups(members, n, N_GROUPS, rng, stratum)), d)
-    permuted = measure(permuted_rows(side.rows, members, N_PERMUTED, rng), d)
+            nulls[name] = measure(spectra(side.rows, random_groups(members, n, effort.groups, rng, stratum)), d)
+    permuted = measure(permuted_rows(side.rows, members, effort.permuted, rng), d)
     rows = []
     for i, name in enumerate(MEASURES):
         tail = "less" if "alpha" in name else "two"

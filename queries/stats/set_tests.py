@@ -35,11 +35,25 @@ MIN_NEURONS = 5
 MAX_NEURONS = 60
 MIN_POSITIONS = 20
 N_WEIGHT_BLOCKS = 20
-# Random groups of each kind, and draws of the other two nulls; for the regimes that no verdict is about, fewer.
-N_GROUPS, N_CLOUDS, N_OTHER = 1000, 200, 100
 # What must be seen before "no clusters" means anything.
-N_PLANTED, PLANTED_STRENGTH, PLANTED_CLUSTERS, MIN_POWER = 100, 0.3, 3, 0.8
+PLANTED_STRENGTH, PLANTED_CLUSTERS, MIN_POWER = 0.3, 3, 0.8
 LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups` of each kind, of the other two nulls (`clouds`), and `planted` sets for the power.
+
+    `other` is for the regimes that no verdict is about. Calibration makes do with fewer.
+    """
+
+    groups: int = 1000
+    clouds: int = 200
+    other: int = 100
+    planted: int = 100
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -152,6 +166,7 @@ def set_test(
     *,
     is_shifted: bool,
     is_judged: bool,
+    effort: Effort = FULL,
 ) -> SetTest:
     """`statistic` of `members` (m,) in `space` with Gram matrix `whole` (N, N), against all nulls.
 
@@ -159,7 +174,7 @@ def set_test(
     `is_judged`, the nulls have fewer draws and the power is not measured.
     """
     one = space.gram(members)
-    n_groups, n_clouds = (N_GROUPS, N_CLOUDS) if is_judged else (N_OTHER, N_OTHER)
+    n_groups, n_clouds = (effort.groups, effort.clouds) if is_judged else (effort.other, effort.other)
     pool = np.flatnonzero(space.known)
     place = np.searchsorted(pool, members)
     shuffle = shifted_grams if is_shifted else permuted_grams
@@ -174,7 +189,7 @@ def set_test(
     low, high, reason = jackknife(space, members, observed, statistic, rng)
     power = np.full(len(observed), np.nan)
     if is_judged:
-        power = detection(group_grams(whole, free[:N_PLANTED]), nulls, statistic, rng)
+        power = detection(group_grams(whole, free[: effort.planted]), nulls, statistic, rng)
     return SetTest(observed, low, high, nulls, power, len(members), "", reason)
 
 
@@ -264,6 +279,7 @@ def run_tests(
     rng: np.random.Generator,
     *,
     turns_activations: bool,
+    effort: Effort = FULL,
 ) -> list[Row]:
     """Rows of every space and group of a run; `statistic_of(gram, rng)` is the statistic for the group with that Gram.
 
@@ -279,7 +295,7 @@ def run_tests(
                 test = set_test(
                     space, whole, members, neurons, statistic_of(space.gram(members), rng), rng,
                     is_shifted=turns_activations and space.name == "activation",
-                    is_judged=group == "plateau",
+                    is_judged=group == "plateau", effort=effort,
                 )  # fmt: skip
             rows += estimate_rows(space, group, test, bounds)
     return rows

@@ -34,7 +34,6 @@ from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
 Array = NDArray[np.float64]
 
 MIN_VALUES = 50
-N_VARIANCE, N_RESAMPLES, N_SIMULATED, N_PLANTED = 500, 100, 199, 99
 # Laws this close to the best by BIC are still in the running.
 BIC_MARGIN = 10.0
 _SAME = 0.1  # log likelihood that a law must gain on its special case to be another law here
@@ -45,6 +44,23 @@ COMPONENT_PARAMETERS = 3
 VISIBLE_SHARE, VISIBLE_STEP, VISIBLE_WIDTH = 0.03, 1.0, 0.2
 LEVEL = 0.05
 EXCEEDED = (0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: resamples for the `variance` of the noise and for the BIC, sets `simulated` from each law and `planted`.
+
+    `tail`: sets simulated from the power law. Calibration makes do with fewer.
+    """
+
+    variance: int = 500
+    resamples: int = 100
+    simulated: int = 199
+    planted: int = 99
+    tail: int = 199
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,7 @@ def _nothing(reason: str) -> Assessment:
     return Assessment({}, None, np.zeros(0), nan, "", nan, nan, nan, nan, nan, nan, reason)
 
 
-def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator) -> Assessment:
+def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator, effort: Effort = FULL) -> Assessment:
     """The ratios `sums.sum(0) / counts.sum()`: `sums` (D, N), `counts` (D,), document resamples `weights` (B, D)."""
     if reason := absence_reason(counts, weights):
         return _nothing(reason)
@@ -119,14 +135,14 @@ def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator)
     if logs.std() < MIN_SPREAD:
         return _nothing("the neurons do not differ in influence")
     noise = Noise(sums[:, kept] / values[kept], counts, weights[weights @ counts > 0])
-    variance = noise.variance()
+    variance = noise.variance(effort.variance)
     bins = make_bins(logs, variance)
     observed = bins.count(logs[None])
-    drawn = bins.count(logs + noise.draw(N_RESAMPLES, slice(None)))
+    drawn = bins.count(logs + noise.draw(effort.resamples, slice(None)))
     laws = {name: _fit(name, bins, observed, drawn) for name in LAWS}
     mixtures = {name: fit_mixture(LAWS[name], bins, observed, law.fit.parameters) for name, law in laws.items()}
     body = min(laws, key=lambda name: _bic(mixtures[name], LAWS[name].n_parameters + COMPONENT_PARAMETERS, observed))
-    p, power = _component_test(laws, mixtures, bins, noise, np.argsort(-logs), rng)
+    p, power = _component_test(laws, mixtures, bins, noise, np.argsort(-logs), rng, effort)
     ratio = 2 * float(mixtures[body].log_likelihood[0] - laws[body].fit.log_likelihood[0])
     share, place, separation = _describe(laws[body], mixtures[body], bins)
     laws[MIXTURE] = _mixture(laws[body], mixtures[body], bins, observed, drawn)
@@ -156,13 +172,13 @@ class Noise:
         stretched: Array = logs[:, columns] * np.sqrt(d / (d - 1))
         return stretched
 
-    def variance(self) -> Array:
-        """Variance of each neuron's noise (N,)."""
+    def variance(self, n_draws: int) -> Array:
+        """Variance of each neuron's noise (N,) in the first `n_draws` resamples."""
         n = self.relative.shape[1]
         parts = []
-        for block in replicate_blocks(n, N_VARIANCE):
+        for block in replicate_blocks(n, n_draws):
             part = Noise(self.relative[:, block], self.counts, self.weights)
-            ratios = replicates(part.relative, part.counts, part.weights[:N_VARIANCE])
+            ratios = replicates(part.relative, part.counts, part.weights[:n_draws])
             parts.append((ratios, block))
         ratios = np.concatenate([each for each, _ in parts], axis=1)
         logs = np.log(np.where(ratios > 0, ratios, np.nan))
@@ -212,17 +228,18 @@ def _component_test(
     noise: Noise,
     order: NDArray[np.int64],
     rng: np.random.Generator,
+    effort: Effort,
 ) -> tuple[float, float]:
     """Largest p over the laws in the running, and the power against a visible component in the best of them."""
     best = min(laws.values(), key=lambda law: law.bic)
-    relative = noise.draw(N_SIMULATED, order)
+    relative = noise.draw(effort.simulated, order)
     p, power = 0.0, float("nan")
     for law in _in_the_running(laws):
         ratio = float(mixtures[law.name].log_likelihood[0] - law.fit.log_likelihood[0])
         null = _ratios(law, bins, simulate(law.weights, bins, relative, rng))
         p = max(p, (1 + int((null >= ratio).sum())) / (1 + len(null)))
         if law is best:
-            planted = _ratios(law, bins, simulate(_plant(law.weights, bins), bins, relative[:N_PLANTED], rng))
+            planted = _ratios(law, bins, simulate(_plant(law.weights, bins), bins, relative[: effort.planted], rng))
             power = float((planted > np.sort(null)[int(np.ceil((1 - LEVEL) * len(null))) - 1]).mean())
     return p, power
 

@@ -7,14 +7,8 @@ import pytest
 from queries import load, spectra
 from reports.charts import draw
 
-SPECTRA = load("spectra")
-
-
-@pytest.fixture(autouse=True)
-def _fewer_draws(monkeypatch):
-    monkeypatch.setattr(spectra, "N_GROUPS", 99)
-    monkeypatch.setattr(spectra, "N_HALVES", 30)
-    monkeypatch.setattr(spectra, "N_PERMUTED", 19)
+FEWER = spectra.Effort(groups=99, halves=30, permuted=19)
+SPECTRA = load("spectra").with_effort(FEWER)
 
 
 def weights(rng, n=200, d=64, plateau=20, strength=0.0, sides=("in", "out"), shared=()):
