@@ -10,8 +10,6 @@ import polars as pl
 from calibration.worlds import Corpus, Design, World
 from queries import Analysis, load
 
-# What a nominal 95 % interval may cover, and what a 5 % test may reject under the null, without a stated caveat.
-COVERAGE, SIZE = (0.90, 0.98), (0.0, 0.08)
 LEVEL = 0.05
 Row = Mapping[str, Any]
 Truth = Callable[[World, Corpus], float]
@@ -22,8 +20,7 @@ class Interval:
     """An interval of the one row per run whose columns equal `row`; `columns` are the estimate and its ends.
 
     `truth(world, corpus)` is what was planted; without it the truth is the mean over all draws of the column `signal`,
-    which is what other corpora of the same size give on average. `designs` limits it to some. A `caveat` states why the
-    coverage is outside the limits, and `allowed` how far.
+    which is what other corpora of the same size give on average. `designs` limits it to some.
     """
 
     name: str
@@ -32,8 +29,6 @@ class Interval:
     columns: tuple[str, str, str] = ("estimate", "low", "high")
     signal: str = "estimate"
     designs: tuple[str, ...] = ()
-    caveat: str = ""
-    allowed: tuple[float, float] = COVERAGE
 
     def is_for(self, design: Design) -> bool:
         """Whether it is looked at in this design."""
@@ -55,8 +50,6 @@ class Test:
     row: Row
     column: str = "p"
     claim: str = ""
-    caveat: str = ""
-    allowed: tuple[float, float] = SIZE
 
     def is_for(self, design: Design) -> bool:
         """Whether it is looked at in this design."""

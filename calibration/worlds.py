@@ -80,7 +80,8 @@ def plateau_curve(n: int, kappa: float = 0.7, excess: float = 1.5, elbow: float 
     x = np.log(np.arange(1, n + 1))
     y = -kappa * x - 3.0 * np.maximum(x - np.log(elbow * n), 0)
     if excess:
-        y[:N_CORE] = excess - kappa * np.log(N_CORE)
+        # nearly flat: where influences are equal there is no rank to be covered
+        y[:N_CORE] = excess - kappa * np.log(N_CORE) + 0.3 * (0.5 - np.arange(N_CORE) / N_CORE)
     return np.asarray(1e-3 * np.exp(y))
 
 

@@ -2,7 +2,10 @@
 
 The document is the unit that is resampled, because tokens of one document are not independent. Every estimate here is a
 ratio of sums over documents, so one matrix product with the weights gives the replicates of every neuron at once.
-Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14.
+A resample of D documents varies less than D new documents would, and BCa does not know it: with 8 documents a plain 95 %
+interval covers 85 %. So the percentiles are taken further out, by Student's t with D - 1 degrees of freedom.
+Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14; Hesterberg (2015), The
+American Statistician 69, 371, for the expanded percentiles.
 """
 
 from dataclasses import dataclass
@@ -82,17 +85,28 @@ def percentile_interval(values: Array, level: float = 0.95) -> tuple[Array, Arra
     return low, high
 
 
+def document_level(n_documents: int, level: float = 0.95) -> float:
+    """The level at which percentiles of resamples of `n_documents` make an interval of this `level`.
+
+    >>> round(document_level(8), 4), round(document_level(100_000), 4)
+    (0.9885, 0.95)
+    """
+    reach = special.stdtrit(n_documents - 1, 0.5 * (1 + level)) * np.sqrt(n_documents / (n_documents - 1))
+    return float(1.0 - 2.0 * special.ndtr(-reach))
+
+
 def ratio_intervals(sums: Array, counts: Array, weights: Array, level: float = 0.95) -> Intervals:
     """BCa intervals of N ratios `sums.sum(0) / counts.sum()`, blocks of neurons at a time.
 
     Bias correction from the share of replicates below the estimate, acceleration from the jackknife over documents;
-    where every replicate lies on one side of the estimate, the percentile interval.
+    where every replicate lies on one side of the estimate, the percentile interval. See `document_level`.
     """
     n = sums.shape[1]
     if reason := absence_reason(counts, weights):
         return Intervals(np.full(n, np.nan), np.full(n, np.nan), reason)
     kept = weights[weights @ counts > 0]
     low, high = np.empty(n), np.empty(n)
+    level = document_level(int((counts > 0).sum()), level)
     for block in replicate_blocks(n, len(kept)):
         low[block], high[block] = _bca(sums[:, block], counts, kept, level)
     return Intervals(low, high)
