@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from calibration.influence import FEW, FEWEST
-from calibration.targets import Family, Interval, Study, Test
+from calibration.targets import Family, Interval, Rejection, Study
 from calibration.worlds import Design, coupled_world
 from queries import spectra
 from queries.stats import coordination, modules, set_tests
@@ -30,7 +30,7 @@ def _study(slug: str, rows: dict[str, dict[str, str]], efforts: tuple[Any, Any],
     """Intervals of `rows` where the world is fixed, tests where it is drawn anew."""
     if is_fixed:
         return Study(slug, tuple(Interval(name, row) for name, row in rows.items()), (), efforts[1])
-    return Study(slug, (), tuple(Test(name, row) for name, row in rows.items()), efforts[0])
+    return Study(slug, (), tuple(Rejection(name, row) for name, row in rows.items()), efforts[0])
 
 
 def studies(*, is_fixed: bool) -> tuple[Study, ...]:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from calibration.lakes import true_influences
-from calibration.targets import Family, Interval, Study, Test, Truth
+from calibration.targets import Family, Interval, Rejection, Study, Truth
 from calibration.worlds import N_CORE, Array, Corpus, Design, World, flat_world, influence_world
 from queries.stats import stability
 from queries.stats.ranking import ordinal_ranks, spearman_rows
@@ -26,11 +26,11 @@ def _influence(token_class: str) -> Callable[[World], Array]:
 
 
 def _rank(world: World) -> Array:
-    return ordinal_ranks(world.influence("rare")[None])[0].astype(float)
+    return np.asarray(ordinal_ranks(world.influence("rare")[None])[0], dtype=float)
 
 
 def _signed(world: World) -> Array:
-    return world.bias * world.influence("common")
+    return np.asarray(world.bias * world.influence("common"))
 
 
 def _difference(world: World) -> Array:
@@ -38,7 +38,7 @@ def _difference(world: World) -> Array:
 
 
 def _relative(world: World) -> Array:
-    return world.selectivity - world.selectivity.mean()
+    return np.asarray(world.selectivity - world.selectivity.mean())
 
 
 def influence_study() -> Study:
@@ -53,7 +53,7 @@ def influence_study() -> Study:
             Interval(f"signed mean, {name} neuron", common, _neuron(_signed, neuron), signed),
             Interval(f"rank, {name} neuron", rare, _neuron(_rank, neuron), ("rank", "rank_low", "rank_high"), "rank"),
         ]
-        tests.append(Test(f"sign test, {name} neuron", common))
+        tests.append(Rejection(f"sign test, {name} neuron", common))
     return Study("influence", tuple(intervals), tuple(tests))
 
 
@@ -64,11 +64,11 @@ def contrast_study() -> Study:
         for contrast, truth in (("difference", _difference), ("relative", _relative)):
             row = {"contrast": contrast, "neuron": neuron}
             intervals.append(Interval(f"{contrast}, {name} neuron", row, _neuron(truth, neuron)))
-            tests.append(Test(f"{contrast}, {name} neuron", row))
+            tests.append(Rejection(f"{contrast}, {name} neuron", row))
     first = {"contrast": "relative", "neuron": 0}
     effect = ("rank_biserial", "rank_biserial_low", "rank_biserial_high")
     intervals.append(Interval("rank-biserial effect", first, None, effect, "rank_biserial"))
-    tests.append(Test("some neurons are selective (verdict)", first, "verdict", "supported"))
+    tests.append(Rejection("some neurons are selective (verdict)", first, "verdict", "supported"))
     return Study("rare_contrast", tuple(intervals), tuple(tests))
 
 
@@ -94,7 +94,7 @@ def frequency_study() -> Study:
     ]
     row = {"curve": "plateau_over_rest", "band": 1}
     intervals.append(Interval("trend", row, _trend, ("trend", "trend_low", "trend_high"), "trend"))
-    return Study("frequency_curve", tuple(intervals), (Test("no trend", row),))
+    return Study("frequency_curve", tuple(intervals), (Rejection("no trend", row),))
 
 
 _KNOWN: dict[tuple[bytes, Corpus], float] = {}
@@ -117,7 +117,7 @@ def reliability_study() -> Study:
         Interval("reliability", row, _reliability),
         Interval("overlap of two top tens", top, signal="half"),
     )
-    tests = (Test("reliability", row), Test("overlap of two top tens", top))
+    tests = (Rejection("reliability", row), Rejection("overlap of two top tens", top))
     return Study("ranking_reliability", intervals, tests)
 
 
@@ -130,7 +130,7 @@ def stability_study() -> Study:
     for where, neuron in neurons.items():
         row = {"token_class": "all", "neuron": neuron}
         intervals.append(Interval(f"membership, neuron {where}", row, signal="regime", designs=SOFT))
-    tests = (Test("overlap of two halves", first),)
+    tests = (Rejection("overlap of two halves", first),)
     return Study("plateau_stability", tuple(intervals), tests, FEWER)
 
 

@@ -5,7 +5,7 @@ activations have heavy tails, activations go on from one position to the next, a
 Shapes: D documents, T positions, N neurons, V types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +109,7 @@ def _column(values: Array) -> NDArray[np.float32]:
     return values.T.ravel().astype(np.float32)
 
 
-def _write(path: Path, columns: dict[str, object]) -> None:
+def _write(path: Path, columns: Mapping[str, object]) -> None:
     pl.DataFrame(columns).write_parquet(path)
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from calibration.targets import Family, Interval, Study, Test, Truth
+from calibration.targets import Family, Interval, Rejection, Study, Truth
 from calibration.worlds import Corpus, Design, World, influence_world, smooth_world
 from queries.stats import specialists
 from queries.stats.segmentation import QUANTITIES, fit_values
@@ -31,8 +31,8 @@ def regimes_study() -> Study:
     )
     excess = {**row, "quantity": "plateau_excess"}
     tests = (
-        Test("plateau beyond a smooth law", excess, "p_smooth"),
-        Test("a plateau (verdict)", excess, "verdict", "supported"),
+        Rejection("plateau beyond a smooth law", excess, "p_smooth"),
+        Rejection("a plateau (verdict)", excess, "verdict", "supported"),
     )
     return Study("regimes", intervals, tests)
 
@@ -41,8 +41,8 @@ def tail_study() -> Study:
     """The component: its test and verdict."""
     row = {"token_class": "all", "law": "mixture"}
     tests = (
-        Test("component", row, "p_mixture"),
-        Test("a component (verdict)", row, "verdict", "supported"),
+        Rejection("component", row, "p_mixture"),
+        Rejection("a component (verdict)", row, "verdict", "supported"),
     )
     return Study("influence_tail", (), tests, FEWER)
 

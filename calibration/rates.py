@@ -10,7 +10,7 @@ from scipy import stats
 from calibration.caveats import limits
 from calibration.families import FAMILIES
 from calibration.runs import is_looked_at, outcomes
-from calibration.targets import Family, Interval, Study, Test
+from calibration.targets import Family, Interval, Rejection, Study
 from calibration.worlds import Design
 
 # From so many simulations on, the rate itself must be within the limits; with fewer, they must be within its interval.
@@ -18,7 +18,7 @@ ENOUGH = 1000
 SCHEMA = {
     "analysis": pl.String, "family": pl.String, "design": pl.String, "effect": pl.Float64, "target": pl.String,
     "kind": pl.String, "truth": pl.String, "n": pl.Int64, "n_without": pl.Int64, "rate": pl.Float64,
-    "low": pl.Float64, "high": pl.Float64,
+    "low": pl.Float64, "high": pl.Float64, "date": pl.String,
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def rates(folder: Path) -> pl.DataFrame:
     """One row per analysis, design and target that has outcomes in `folder`, in the order of the families.
 
     `kind` is `coverage`, `size` or `power`; `truth` says whether it was `planted` or is the `mean` of the draws; `n`
-    counts the simulations with an answer, `n_without` those without.
+    counts the simulations with an answer, `n_without` those without; `date` is the day of the last of them.
     """
     rows = [row for family in FAMILIES for study in family.studies for row in study_rates(family, study, folder)]
     return pl.DataFrame(rows, schema=SCHEMA)
@@ -51,20 +51,20 @@ def study_rates(family: Family, study: Study, folder: Path) -> list[dict[str, ob
     for design in family.designs:
         if not is_looked_at(study, design):
             continue
-        found = outcomes(study.slug, family.name, design.name, folder)
-        for target in (*study.intervals, *study.tests):
+        found, date = outcomes(study.slug, family.name, design.name, folder)
+        for target in study.targets:
             # an interval and a test may have the same name
-            is_test = pl.col("rejects").is_not_null() == isinstance(target, Test)
+            is_test = pl.col("rejects").is_not_null() == isinstance(target, Rejection)
             of_target = found.filter(pl.col("target") == target.name, is_test)
             if target.is_for(design) and of_target.height:
-                named = {"analysis": study.slug, "family": family.name, "design": design.name}
+                named = {"analysis": study.slug, "family": family.name, "design": design.name, "date": date}
                 rows.append({**named, "effect": design.effect, **_rate(of_target, target, design)})
     return rows
 
 
-def _rate(found: pl.DataFrame, target: Interval | Test, design: Design) -> dict[str, object]:
+def _rate(found: pl.DataFrame, target: Interval | Rejection, design: Design) -> dict[str, object]:
     """Kind, count and rate of one target."""
-    if isinstance(target, Test):
+    if isinstance(target, Rejection):
         hits, kind, truth = found["rejects"].to_numpy(), "size" if design.is_null else "power", ""
     else:
         hits, kind, truth = _covered(found), "coverage", "mean" if target.truth is None else "planted"

@@ -4,11 +4,14 @@
 is not run again. A draw depends on the seed, the family, the design and its number, and on nothing else.
 """
 
+import datetime
+import os
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +47,16 @@ def path_of(folder: Path, slug: str, family: str, design: str, number: int) -> P
     return folder / slug / f"{family}-{design}" / f"{number:05d}.parquet"
 
 
-def missing(slugs: list[str], n: int, folder: Path = FOLDER) -> Iterator[Batch]:
-    """Batches to run for `n` simulations of each design, every design a batch at a time, so that all grow together."""
+def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> Iterator[Batch]:
+    """Batches to run for `n` simulations of each design, every design a batch at a time, so that all grow together.
+
+    `is_small`: without the designs that only show power.
+    """
     for number in range(-(-n // BATCH)):
         for family in FAMILIES:
             for design in family.designs:
+                if is_small and design.is_planted:
+                    continue
                 lacking = tuple(
                     study.slug
                     for study in family.studies
@@ -62,7 +70,16 @@ def missing(slugs: list[str], n: int, folder: Path = FOLDER) -> Iterator[Batch]:
 
 def is_looked_at(study: Study, design: Design) -> bool:
     """Whether any target of the analysis is for the design."""
-    return any(target.is_for(design) for target in (*study.intervals, *study.tests))
+    return any(target.is_for(design) for target in study.targets)
+
+
+def simulate_all(batches: list[Batch], n_processes: int) -> None:
+    """Run the batches, in processes of one thread, and say what is done."""
+    # threads of the numerical libraries are counted when a process starts
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"))
+    with get_context("spawn").Pool(n_processes, maxtasksperchild=20) as pool:
+        for i, batch in enumerate(pool.imap_unordered(run, batches), start=1):
+            print(f"{i} of {len(batches)}: {batch.family}-{batch.design} {batch.number}", flush=True)
 
 
 def family_of(name: str) -> Family:
@@ -112,7 +129,10 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
     return found
 
 
-def outcomes(slug: str, family: str, design: str, folder: Path = FOLDER) -> pl.DataFrame:
-    """All outcomes that are kept of one analysis and design, with whatever batches are there."""
+def outcomes(slug: str, family: str, design: str, folder: Path = FOLDER) -> tuple[pl.DataFrame, str]:
+    """All outcomes that are kept of one analysis and design, and the day of the last batch; empty if there is none."""
     paths = sorted((folder / slug / f"{family}-{design}").glob("*.parquet"))
-    return pl.read_parquet(paths) if paths else pl.DataFrame(schema=OUTCOME)
+    if not paths:
+        return pl.DataFrame(schema=OUTCOME), ""
+    last = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), datetime.UTC)
+    return pl.read_parquet(paths), last.date().isoformat()

@@ -43,7 +43,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Test:
+class Rejection:
     """A test: `column` is a p-value, or, with `claim`, the verdict that must not be given under the null."""
 
     name: str
@@ -77,8 +77,13 @@ class Study:
 
     slug: str
     intervals: tuple[Interval, ...] = ()
-    tests: tuple[Test, ...] = ()
+    tests: tuple[Rejection, ...] = ()
     effort: Any = None
+
+    @property
+    def targets(self) -> "tuple[Interval | Rejection, ...]":
+        """Intervals, then tests."""
+        return (*self.intervals, *self.tests)
 
     @property
     def analysis(self) -> Analysis:
@@ -88,7 +93,7 @@ class Study:
     def outcomes(self, table: pl.DataFrame, runs: list[str], worlds: list[World], design: Design) -> pl.DataFrame:
         """One row per run, in their order, and target of `design`; `run` is its place in `runs`."""
         rows = []
-        for target in (*self.intervals, *self.tests):
+        for target in self.targets:
             if not target.is_for(design):
                 continue
             chosen = table.filter(*(pl.col(name) == value for name, value in target.row.items()))

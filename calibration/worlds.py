@@ -70,6 +70,11 @@ class Design:
     is_tested: bool = True
 
     @property
+    def is_planted(self) -> bool:
+        """Whether it shows power and nothing else that another design does not."""
+        return self.is_tested and not self.is_null
+
+    @property
     def is_null(self) -> bool:
         """Whether nothing is planted."""
         return self.effect == 0.0

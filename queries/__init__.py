@@ -73,7 +73,8 @@ class Analysis:
 
     def with_effort(self, effort: Any) -> "Analysis":
         """The same with other numbers of draws inside, an `Effort` of the analysis; calibration makes do with fewer."""
-        return replace(self, estimate=partial(self.estimate, effort=effort))
+        estimate: Callable[..., pl.DataFrame] = self.estimate
+        return replace(self, estimate=partial(estimate, effort=effort))
 
 
 def slugs() -> list[str]:

@@ -2,8 +2,9 @@
 
 The document is the unit that is resampled, because tokens of one document are not independent. Every estimate here is a
 ratio of sums over documents, so one matrix product with the weights gives the replicates of every neuron at once.
-A resample of D documents varies less than D new documents would, and BCa does not know it: with 8 documents a plain 95 %
-interval covers 85 %. So the percentiles are taken further out, by Student's t with D - 1 degrees of freedom.
+
+A resample of D documents varies less than D new documents would, and BCa does not know it: with 8 documents a plain
+95 % interval covers 85 %. So the percentiles are taken further out, by Student's t with D - 1 degrees of freedom.
 Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14; Hesterberg (2015), The
 American Statistician 69, 371, for the expanded percentiles.
 """
