@@ -36,7 +36,7 @@ def main() -> int:
     if options.check:
         return _report(check(wanted, options.processes) + published_faults(options.docs))
     if not options.no_simulations:
-        simulate_all(list(missing(wanted, options.simulations, options.results)), options.processes)
+        simulate_all(missing(wanted, options.simulations, options.results), options.processes)
     table = rates(options.results)
     table.write_csv(options.docs / "calibration.csv", float_precision=6)
     (options.docs / "calibration.md").write_text(page(table), encoding="utf-8")

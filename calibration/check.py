@@ -23,7 +23,7 @@ def check(slugs: list[str], n_processes: int) -> list[str]:
     """What is outside its limits in `N_CHECK` simulations of each null and of each design that is for intervals."""
     with tempfile.TemporaryDirectory(prefix="calibration-check-") as name:
         folder = Path(name)
-        simulate_all(list(missing(slugs, N_CHECK, folder, is_small=True)), n_processes)
+        simulate_all(missing(slugs, N_CHECK, folder, is_small=True), n_processes)
         return faults(rates(folder), LEVEL)
 
 

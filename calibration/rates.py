@@ -9,7 +9,7 @@ from scipy import stats
 
 from calibration.caveats import limits
 from calibration.families import FAMILIES
-from calibration.runs import is_looked_at, outcomes
+from calibration.runs import outcomes
 from calibration.targets import Family, Interval, Rejection, Study
 from calibration.worlds import Design
 
@@ -49,7 +49,7 @@ def study_rates(family: Family, study: Study, folder: Path) -> list[dict[str, ob
     """The rows of one analysis."""
     rows = []
     for design in family.designs:
-        if not is_looked_at(study, design):
+        if not study.is_for(design):
             continue
         found, date = outcomes(study.slug, family.name, design.name, folder)
         for target in study.targets:

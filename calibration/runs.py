@@ -9,7 +9,6 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +18,7 @@ import polars as pl
 
 from calibration.families import FAMILIES
 from calibration.lakes import add_run
-from calibration.targets import OUTCOME, Family, Study
+from calibration.targets import OUTCOME, Family
 from calibration.worlds import Design, World
 from queries import Session
 from warehouse.connection import connect
@@ -47,30 +46,26 @@ def path_of(folder: Path, slug: str, family: str, design: str, number: int) -> P
     return folder / slug / f"{family}-{design}" / f"{number:05d}.parquet"
 
 
-def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> Iterator[Batch]:
-    """Batches to run for `n` simulations of each design, every design a batch at a time, so that all grow together.
+def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> list[Batch]:
+    """Batches to run for `n` simulations of each design, in an order in which all designs grow together.
 
-    `is_small`: without the designs that only show power.
+    Those that only show power grow at a third of the speed; `is_small`: they are left out.
     """
+    found = []
     for number in range(-(-n // BATCH)):
         for family in FAMILIES:
             for design in family.designs:
-                if is_small and design.is_planted:
-                    continue
                 lacking = tuple(
                     study.slug
                     for study in family.studies
                     if study.slug in slugs
-                    and is_looked_at(study, design)
+                    and study.is_for(design)
                     and not path_of(folder, study.slug, family.name, design.name, number).exists()
                 )
-                if lacking:
-                    yield Batch(family.name, design.name, number, lacking, folder=folder)
-
-
-def is_looked_at(study: Study, design: Design) -> bool:
-    """Whether any target of the analysis is for the design."""
-    return any(target.is_for(design) for target in study.targets)
+                if lacking and not (is_small and design.is_planted):
+                    turn = number * (3 if design.is_planted else 1)
+                    found.append((turn, Batch(family.name, design.name, number, lacking, folder=folder)))
+    return [batch for _, batch in sorted(found, key=lambda pair: pair[0])]
 
 
 def simulate_all(batches: list[Batch], n_processes: int) -> None:

@@ -85,6 +85,10 @@ class Study:
         """Intervals, then tests."""
         return (*self.intervals, *self.tests)
 
+    def is_for(self, design: Design) -> bool:
+        """Whether any target is looked at in the design."""
+        return any(target.is_for(design) for target in self.targets)
+
     @property
     def analysis(self) -> Analysis:
         """The analysis, with the draws that are used here."""
