@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from calibration.check import N_CHECK, check, published_faults
+from calibration.check import check, published_faults
 from calibration.families import slugs
 from calibration.figure import write
 from calibration.page import page
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("slugs", nargs="*", metavar="ANALYSIS", help="only these analyses; all by default")
     parser.add_argument("--simulations", type=int, default=1000, help="simulations of each design (default 1000)")
     parser.add_argument("--no-simulations", action="store_true", help="only write the table and the figure anew")
-    parser.add_argument("--check", action="store_true", help=f"{N_CHECK} simulations of each design, nothing written")
+    parser.add_argument("--check", action="store_true", help="a few simulations of each design, nothing written")
     parser.add_argument("--processes", type=int, default=1, help="processes, of one thread each (default 1)")
     parser.add_argument("--results", type=Path, default=FOLDER, help=f"where outcomes are kept (default {FOLDER})")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where table and figure go (default docs)")

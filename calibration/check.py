@@ -10,20 +10,21 @@ from pathlib import Path
 
 import polars as pl
 
+from calibration.families import FAMILIES
 from calibration.page import page
 from calibration.rates import SCHEMA, faults, missing_analyses, rates
 from calibration.runs import missing, simulate_all
 from queries import slugs as all_slugs
 
-N_CHECK = 20
 LEVEL = 0.99
+SMALL = max(family.n_check for family in FAMILIES)
 
 
 def check(slugs: list[str], n_processes: int) -> list[str]:
-    """What is outside its limits in `N_CHECK` simulations of each null and of each design that is for intervals."""
+    """What is outside its limits in a few simulations of each null and of each design that is for intervals."""
     with tempfile.TemporaryDirectory(prefix="calibration-check-") as name:
         folder = Path(name)
-        simulate_all(missing(slugs, N_CHECK, folder, is_small=True), n_processes)
+        simulate_all(missing(slugs, SMALL, folder, is_small=True), n_processes)
         return faults(rates(folder), LEVEL)
 
 

@@ -49,7 +49,7 @@ def path_of(folder: Path, slug: str, family: str, design: str, number: int) -> P
 def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> list[Batch]:
     """Batches to run for `n` simulations of each design, in an order in which all designs grow together.
 
-    Those that only show power grow at a third of the speed; `is_small`: they are left out.
+    Those that only show power grow at a third of the speed; `is_small`: they are left out, and the others end early.
     """
     found = []
     for number in range(-(-n // BATCH)):
@@ -62,7 +62,9 @@ def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool =
                     and study.is_for(design)
                     and not path_of(folder, study.slug, family.name, design.name, number).exists()
                 )
-                if lacking and not (is_small and design.is_planted):
+                if is_small and (design.is_planted or number * BATCH >= family.n_check):
+                    continue
+                if lacking:
                     turn = number * (3 if design.is_planted else 1)
                     found.append((turn, Batch(family.name, design.name, number, lacking, folder=folder)))
     return [batch for _, batch in sorted(found, key=lambda pair: pair[0])]

@@ -117,7 +117,8 @@ OUTCOME = {
 class Family:
     """Lakes that several analyses are run on: their designs, what the tables hold, and the analyses.
 
-    `upstream` are analyses that others use and that are made with fewer draws. `words` say what is planted.
+    `upstream` are analyses that others use and that are made with fewer draws. `words` say what is planted,
+    `n_check` how many simulations the small version makes.
     """
 
     name: str
@@ -126,3 +127,4 @@ class Family:
     parts: tuple[str, ...] = ()
     upstream: tuple[Study, ...] = ()
     words: str = ""
+    n_check: int = 20

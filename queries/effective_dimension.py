@@ -86,7 +86,7 @@ SCHEMA = {
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
     rows: list[dict[str, Any]] = []
-    # the lists of neurons are the same in all rows of a run: one row of them is enough
+    # only the first row of a run has the lists of neurons
     neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
     for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
         found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
