@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from queries import Analysis, Chart, by_group
 from queries.stats.hopkins import hopkins
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, run_tests, weight_space
+from queries.stats.set_verdict import judge
 
 KEYS = ("run", "space", "token_class", "group", "measure")
 BOUNDS = {"hopkins": (0.0, 1.0)}

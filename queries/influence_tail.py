@@ -33,12 +33,13 @@ import polars as pl
 
 from queries import Analysis, Chart, by_group
 from queries.stats.bootstrap import N_REPLICATES, document_weights
+from queries.stats.component_verdict import decide_component
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.noisy_laws import LAWS, nested
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import denoise
 from queries.stats.power_law import MIN_TAIL, Rival, against_lognormal, bootstrap_p, fit_power_law
-from queries.stats.specialists import EXCEEDED, FULL, MIXTURE, Assessment, Effort, assess, bic_intervals, judge, vuong
+from queries.stats.specialists import EXCEEDED, FULL, MIXTURE, Assessment, Effort, assess, bic_intervals, vuong
 from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
 
 KEYS = ("run", "token_class", "law")
@@ -115,7 +116,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _rows(sums: ClassSums, found: Assessment, q_mixture: float) -> list[dict[str, Any]]:
     """The rows of one class, without its name."""
-    verdict, reason = judge(found, q_mixture)
+    verdict, reason = decide_component(found, q_mixture)
     shared = {
         "n": sums.n_documents, "mixture_body": found.body or None, "mixture_share": found.share,
         "mixture_place": found.place, "mixture_separation": found.separation, "likelihood_ratio": found.ratio,

@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 from queries import Analysis, Chart, by_group
 from queries.stats.kmeans import cluster, gap_clusters, log_inertia, uniform_reference
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, run_tests, weight_space
+from queries.stats.set_verdict import judge
 from queries.stats.ward import ward
 
 KEYS = ("run", "space", "token_class", "group", "measure")

@@ -36,7 +36,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, by_group
-from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.groups import monte_carlo_p, random_groups, sparse_strata
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.power_law import fit_power_law
 from queries.stats.spectra import (
@@ -49,18 +49,17 @@ from queries.stats.spectra import (
     spectra,
     standardise,
 )
-from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+from queries.stats.spectra_verdict import decide_tail
+from queries.stats.verdict import LEVEL, UNDECIDABLE
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 KEYS = ("run", "side", "group", "measure")
 GROUPS = ("decay", "plateau", "power_law")
-NULLS = ("any", "influence", "norm")
 CLAIM = "hill_alpha"
 N_SUBGROUPS = 10
 MIN_SIZE, MAX_SIZE = 5, 100
-LEVEL, VISIBLE_DROP = 0.05, 0.25
 COLUMNS = {
     "n_neurons": "Neurons of the group.",
     "m": "Rows of the groups that are compared.",
@@ -203,7 +202,7 @@ def _comparison(
     d, n = side.rows.shape[1], len(side.rows)
     nulls = {"any": null}
     for name, values in (("influence", side.influence), ("norm", side.length)):
-        if (stratum := _matching(values, members)) is not None:
+        if (stratum := sparse_strata(values, members)) is not None:
             nulls[name] = measure(spectra(side.rows, random_groups(members, n, effort.groups, rng, stratum)), d)
     permuted = measure(permuted_rows(side.rows, members, effort.permuted, rng), d)
     rows = []
@@ -221,19 +220,6 @@ def _comparison(
     return rows
 
 
-def _matching(values: Array, members: Index) -> Index | None:
-    """The finest strata of `values` (N,) in which the members are at most half; None where they are more in all.
-
-    Groups from a stratum that the members fill would be the members again, and no null.
-    """
-    for n_strata in (10, 5, 3, 2):
-        stratum = strata(values, n_strata)
-        pool, taken = np.bincount(stratum, minlength=n_strata), np.bincount(stratum[members], minlength=n_strata)
-        if (2 * taken <= pool).all():
-            return stratum
-    return None
-
-
 def _add_q(rows: list[dict[str, Any]]) -> None:
     """Put `q` in the rows of one run that have a `p`, and the verdict in those of the claim."""
     for name in MEASURES:
@@ -241,26 +227,7 @@ def _add_q(rows: list[dict[str, Any]]) -> None:
         for row, q in zip(family, benjamini_hochberg(np.array([row["p"] for row in family])), strict=True):
             row["q"] = float(q)
             if name == CLAIM and not row["reason"]:
-                row["verdict"], row["reason"] = decide(row)
-
-
-def decide(row: dict[str, Any]) -> tuple[str, str]:
-    """The verdict on a lower alpha than random groups, and why."""
-    means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
-    closest = max((name for name in NULLS if f"p_{name}" in row), key=lambda name: float(row[f"p_{name}"]))
-    kind = {"any": "any neurons", "influence": "influence-matched neurons", "norm": "length-matched neurons"}[closest]
-    mean, q = row[means[closest]], row["q"]
-    compared = (
-        f"alpha {row['estimate']:.3g} against {mean:.3g} in random groups of {kind}, the closest null (q = {q:.2g})"
-    )
-    if q < LEVEL and row["high"] < mean:
-        return SUPPORTED, compared
-    least = (1 - VISIBLE_DROP) * mean
-    if q >= LEVEL and row["low"] > least and row["critical"] > least:
-        return CONTRADICTED, f"{compared}, and a quarter less would have been seen"
-    if q < LEVEL:
-        return UNDECIDABLE, f"{compared}, but the interval reaches {row['high']:.3g}"
-    return UNDECIDABLE, f"{compared}, and a quarter less would not be told from chance"
+                row["verdict"], row["reason"] = decide_tail(row)
 
 
 def answer(table: pl.DataFrame) -> str:

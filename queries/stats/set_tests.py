@@ -13,7 +13,6 @@ from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import monte_carlo_p, random_groups, strata
-from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import (
     Array,
     Index,
@@ -25,6 +24,7 @@ from queries.stats.point_sets import (
     shifted_grams,
     unit_rows,
 )
+from queries.stats.verdict import LEVEL
 
 Row = dict[str, Any]
 Statistic = Callable[[Array, np.random.Generator], Array]
@@ -36,8 +36,7 @@ MAX_NEURONS = 60
 MIN_POSITIONS = 20
 N_WEIGHT_BLOCKS = 20
 # What must be seen before "no clusters" means anything.
-PLANTED_STRENGTH, PLANTED_CLUSTERS, MIN_POWER = 0.3, 3, 0.8
-LEVEL = 0.05
+PLANTED_STRENGTH, PLANTED_CLUSTERS = 0.3, 3
 
 
 @dataclass(frozen=True)
@@ -224,24 +223,6 @@ def detection(grams: Array, nulls: Mapping[str, Array], statistic: Statistic, rn
     return share
 
 
-def decide(estimate: float, q: float, p: float, power: float, reason: str) -> tuple[str, str]:
-    """Verdict on "the plateau neurons form no clusters", and why.
-
-    Contradicted where no null explains the clustering (q < 0.05 of the largest p); supported where one does and
-    planted clusters would have been seen; undecidable otherwise.
-    """
-    planted = f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
-    if reason or not np.isfinite(estimate):
-        return "undecidable", reason or "the measure is not defined for this group"
-    if q < LEVEL:
-        return "contradicted", f"more clustered than every null (q = {q:.2g})"
-    if p < LEVEL:
-        return "undecidable", f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
-    if power >= MIN_POWER:
-        return "supported", f"a null explains it (q = {q:.2g}), and {planted} would be seen in {power:.0%} of groups"
-    return "undecidable", f"a null explains it (q = {q:.2g}), but {planted} would be seen in only {power:.0%} of groups"
-
-
 def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:
     """One row per measure; `bounds` are its name and the range that its interval is held in.
 
@@ -298,16 +279,4 @@ def run_tests(
                     is_judged=group == "plateau", effort=effort,
                 )  # fmt: skip
             rows += estimate_rows(space, group, test, bounds)
-    return rows
-
-
-def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:
-    """`rows` with `q`, over all rows whose measure is `tested`, and a `verdict` with its `reason` for the plateau."""
-    p = np.array([row["p"] if row["measure"] in tested else np.nan for row in rows])
-    for row, q in zip(rows, benjamini_hochberg(p), strict=True):
-        row["q"] = float(q)
-        is_judged = row["group"] == "plateau" and row["measure"] in tested
-        row["verdict"] = None
-        if is_judged:
-            row["verdict"], row["reason"] = decide(row["estimate"], float(q), row["p"], row["power"], row["reason"])
     return rows
