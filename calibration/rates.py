@@ -82,10 +82,15 @@ def _covered(found: pl.DataFrame) -> np.ndarray:
     """1 where an interval covers the truth, 0 where not, NaN where there is none; planted, or the mean of the draws."""
     low, high, truth = (found[name].to_numpy() for name in ("low", "high", "truth"))
     signal = found["signal"].fill_null(float("nan")).to_numpy()
+    # what is exactly at a bound, such as a share of 1, is covered by an interval that ends there
+    slack = 1e-9
     if np.isnan(truth).all():
         truth = np.full(len(truth), np.nanmean(signal))
-    # what is exactly at a bound, such as a share of 1, is covered by an interval that ends there
-    slack = 1e-9 * np.maximum(np.abs(truth), 1e-12)
+        if np.isin(signal, (0.0, 1.0)).all():
+            # a share that never, or always, happened in n draws is known to 3 / n only
+            slack = 3.0 / len(signal)
+    else:
+        slack *= np.abs(truth).max()
     covered = (low <= truth + slack) & (truth - slack <= high)
     return np.where(np.isnan(low) | np.isnan(truth), np.nan, covered)
 
