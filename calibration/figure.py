@@ -5,12 +5,13 @@ from pathlib import Path
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from calibration.caveats import COVERAGE, SIZE
 from reports.charts.canvas import COLOURS, GREY, WIDTH, style
 
 _PANELS = (("coverage", "coverage of 95 % intervals", (0.55, 1.005)), ("size", "size of 5 % tests", (-0.005, 0.25)))
-_POWER = ("power", "power, by planted size", (-0.02, 1.02))
+_POWER = ("power", "power", (-0.02, 1.02))
 
 
 def draw(table: pl.DataFrame) -> Figure:
@@ -29,6 +30,11 @@ def draw(table: pl.DataFrame) -> Figure:
         cells[1].axvline(0.05, color=GREY, linewidth=1.0, zorder=1)
         cells[0].set_yticks(range(len(slugs)), [slug.replace("_", "\n", 1) for slug in slugs])
         cells[0].set_ylim(len(slugs) - 0.5, -0.5)
+        marks = [
+            Line2D([], [], color=COLOURS[colour], marker="o", markersize=4, label=label)
+            for colour, label in (("common", "coverage, size, power at the strongest effect"), ("rare", "weaker effect"))
+        ]
+        figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
