@@ -32,7 +32,10 @@ def draw(table: pl.DataFrame) -> Figure:
         cells[0].set_ylim(len(slugs) - 0.5, -0.5)
         marks = [
             Line2D([], [], color=COLOURS[colour], marker="o", markersize=4, label=label)
-            for colour, label in (("common", "coverage, size, power at the strongest effect"), ("rare", "weaker effect"))
+            for colour, label in (
+                ("common", "coverage, size, power at the strongest effect"),
+                ("rare", "weaker effect"),
+            )
         ]
         figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -5,7 +5,8 @@ from functools import partial
 from calibration.targets import Family, Interval, Rejection, Study, Truth
 from calibration.worlds import Corpus, Design, World, influence_world, smooth_world
 from queries.stats import specialists
-from queries.stats.segmentation import QUANTITIES, fit_values
+from queries.stats.segmentation import fit_values
+from queries.stats.three_regimes import QUANTITIES
 
 FEWER = specialists.Effort(variance=200, resamples=20, simulated=59, planted=2, tail=2)
 
