@@ -33,8 +33,8 @@ def draw(table: pl.DataFrame) -> Figure:
         marks = [
             Line2D([], [], color=COLOURS[colour], marker="o", markersize=4, label=label)
             for colour, label in (
-                ("common", "coverage, size, power at the strongest effect"),
-                ("rare", "weaker effect"),
+                ("common", "coverage, size, power at the largest effect"),
+                ("rare", "smaller effect"),
             )
         ]
         figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)
