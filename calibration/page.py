@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import polars as pl
 
-from calibration.caveats import CAVEATS, COVERAGE, SIZE
+from calibration.caveats import CAVEATS, COVERAGE, SIZE, Caveat
 from calibration.families import FAMILIES
 from calibration.rates import ENOUGH
 from calibration.runs import SEED
@@ -88,11 +88,19 @@ def _section(table: pl.DataFrame, family: str, study: Study) -> str:
         used = ", ".join(f"{name} {getattr(study.effort, name)} ({getattr(full, name)})" for name in names)
         lines += [f"Draws inside the analysis, where lowered (normally): {used}.", ""]
     lines += [
-        f"Caveat ({caveat.target}{', ' + ' and '.join(caveat.designs) if caveat.designs else ''}): {caveat.words}"
+        f"- Caveat ({_about(caveat)}): {caveat.words} Allowed: {caveat.allowed[0]:.2f} to {caveat.allowed[1]:.2f}."
         for caveat in CAVEATS
-        if any(caveat.is_for(study.slug, row["design"], row["target"]) for row in mine.iter_rows(named=True))
+        if any(
+            caveat.is_for(study.slug, row["design"], row["target"], row["kind"]) for row in mine.iter_rows(named=True)
+        )
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _about(caveat: Caveat) -> str:
+    """What a caveat is about, in words."""
+    where = f", {' and '.join(caveat.designs)}" if caveat.designs else ""
+    return f"{caveat.kind} of {caveat.target or 'all'}{where}"
 
 
 def _grid(rows: pl.DataFrame, title: str) -> list[str]:
