@@ -81,8 +81,8 @@ COUPLED = Family(
 FIXED = Family(
     "fixed",
     (
-        Design("coupled", partial(coupled_world, coupling=0.5), effect=0.5),
-        Design("coupled, 8 documents", partial(coupled_world, coupling=0.5), FEW, effect=0.5),
+        Design("coupled", partial(coupled_world, coupling=0.5), effect=0.5, is_tested=False),
+        Design("coupled, 8 documents", partial(coupled_world, coupling=0.5), FEW, effect=0.5, is_tested=False),
     ),
     studies(is_fixed=True),
     PARTS,
