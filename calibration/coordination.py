@@ -26,10 +26,21 @@ def _rare(measure: str, group: str = "plateau", **more: str) -> dict[str, str]:
     return {"token_class": "rare", "group": group, "measure": measure, **more}
 
 
-def _study(slug: str, rows: dict[str, dict[str, str]], efforts: tuple[Any, Any], *, is_fixed: bool) -> Study:
-    """Intervals of `rows` where the world is fixed, tests where it is drawn anew."""
+# What resamples weights asks nothing of documents, but its group of neurons would change with few of them
+OF_WEIGHTS = ("coupled",)
+
+
+def _study(
+    slug: str,
+    rows: dict[str, dict[str, str]],
+    efforts: tuple[Any, Any],
+    designs: tuple[str, ...] = (),
+    *,
+    is_fixed: bool,
+) -> Study:
+    """Intervals of `rows` where the world is fixed, in `designs` (all if empty); tests where it is drawn anew."""
     if is_fixed:
-        return Study(slug, tuple(Interval(name, row) for name, row in rows.items()), (), efforts[1])
+        return Study(slug, tuple(Interval(name, row, designs=designs) for name, row in rows.items()), (), efforts[1])
     return Study(slug, (), tuple(Rejection(name, row) for name, row in rows.items()), efforts[0])
 
 
@@ -44,15 +55,15 @@ def studies(*, is_fixed: bool) -> tuple[Study, ...]:
     }
     neighbours = {name: {"token_class": "rare", "measure": name} for name in ("influence", "membership")}
     tails = {name: {"side": "in", "group": "plateau", "measure": name} for name in ("hill_alpha_30", "stable_rank")}
-    both = {"is_fixed": is_fixed}
+    study = partial(_study, is_fixed=is_fixed)
     return (
-        _study("effective_dimension", dimension, GROUPS, **both),
-        _study("coactivation", pairs, GROUPS, **both),
-        _study("modularity", {name: _rare(name) for name in ("signed_q", "mg_q")}, MODULES, **both),
-        _study("kmeans_structure", _in_spaces("kmeans_silhouette", "ward_silhouette"), SETS, **both),
-        _study("hopkins", _in_spaces("hopkins"), SETS, **both),
-        _study("influence_autocorrelation", neighbours, (None, None), **both),
-        _study("spectra", tails, SPECTRA, **both),
+        study("effective_dimension", dimension, GROUPS),
+        study("coactivation", pairs, GROUPS),
+        study("modularity", {name: _rare(name) for name in ("signed_q", "mg_q")}, MODULES),
+        study("kmeans_structure", _in_spaces("kmeans_silhouette", "ward_silhouette"), SETS),
+        study("hopkins", _in_spaces("hopkins"), SETS),
+        study("influence_autocorrelation", neighbours, (None, None), OF_WEIGHTS),
+        study("spectra", tails, SPECTRA, OF_WEIGHTS),
     )
 
 
