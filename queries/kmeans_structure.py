@@ -17,10 +17,10 @@ q < 0.05, `supported` if some null explains the silhouette and the power is at l
 Intervals leave out documents (activations) or twentieths of the weights in turn; they say how much the value depends on
 these documents, for these neurons.
 
-Caveats: `supported` is about clusters of the planted kind; fewer, smaller or weaker ones may be there. Silhouettes of
-correlations near zero are close to zero with or without clusters in a subspace. Matching is coarser where the plateau
-is a large part of the neurons, and the plateau's own neurons may be drawn. The gap's reference is drawn for the group
-once and serves its nulls too.
+Caveats: intervals are cautious, because a best of many jumps when documents are left out. `supported` is about clusters
+of the planted kind; fewer, smaller or weaker ones may be there. Silhouettes of correlations near zero are close to zero
+with or without clusters in a subspace. Matching is coarser where the plateau is a large part of the neurons, and the
+plateau's own neurons may be drawn. The gap's reference is drawn for the group once and serves its nulls too.
 
 Source: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163 (no spatial clusters among plateau neurons); gap:
 Tibshirani, Walther and Hastie (2001), J. R. Statist. Soc. B 63, 411.
