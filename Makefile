@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow check lint types contracts docs docs-check fmt golden dev no-torch clean
+.PHONY: demo test test-slow calibrate calibrate-check check lint types contracts docs docs-check fmt golden dev no-torch clean
 
 demo: .venv/.installed
 	$(BIN)/rt extract
@@ -17,6 +17,15 @@ test: .venv/.dev
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Coverage of every interval, size and power of every test, on simulated lakes: hours; it goes on where it stopped.
+# One analysis only: .venv/bin/python -m calibration SLUG
+calibrate: .venv/.dev
+	$(BIN)/python -m calibration --processes 2
+
+# A few simulations of each, and the published table, against the limits: minutes.
+calibrate-check: .venv/.dev
+	$(BIN)/python -m calibration --check --processes 2
 
 check: lint types contracts docs-check
 

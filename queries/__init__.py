@@ -10,6 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,11 @@ class Analysis:
     def meanings(self) -> dict[str, str]:
         """What each column of the table means, but for those of `ESTIMATE`."""
         return {**{name: text for name, text in KEYS.items() if name in self.keys}, **self.key_columns, **self.columns}
+
+    def with_effort(self, effort: Any) -> "Analysis":
+        """The same with other numbers of draws inside, an `Effort` of the analysis; calibration makes do with fewer."""
+        estimate: Callable[..., pl.DataFrame] = self.estimate
+        return replace(self, estimate=partial(estimate, effort=effort))
 
 
 def slugs() -> list[str]:

@@ -37,10 +37,11 @@ from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
+    FULL,
     GROUPS,
-    N_GROUPS,
     NULLS,
     Design,
+    Effort,
     Found,
     assess,
     design,
@@ -56,8 +57,7 @@ NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_cla
 BETWEEN = "plateau_x_rest"
 # Where a verdict is given: the plateau's neurons are coupled; they act against the rest
 CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
-N_SHIFTS = 200
-P_FLOORS = (floor_p(N_GROUPS, "two"), floor_p(N_SHIFTS, "two"))
+P_FLOORS = (floor_p(FULL.groups, "two"), floor_p(FULL.shifts, "two"))
 NULL_WORDS = {
     "any": "random groups of any neurons",
     "activation": "random groups matched on mean and variance of activation",
@@ -92,18 +92,20 @@ SCHEMA = {
 }
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
     rows: list[dict[str, Any]] = []
-    # the lists of neurons are the same in all rows of a run: one row of them is enough
+    # only the first row of a run has the lists of neurons
     neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
     for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
-        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng)
+        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
         rows += [{**row, "run": run} for row in found]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _run_rows(
+    part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator, effort: Effort
+) -> list[dict[str, Any]]:
     """The rows of one run, without its name."""
     regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
     # a position that lacks a neuron has no place in the matrix
@@ -116,9 +118,10 @@ def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generato
         is_core.fill_null(False).to_numpy().astype(bool),
         influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         rng,
+        effort.groups,
     )
     found = assess(plan, group_coactivation, member_coactivation, rng)
-    shifts = {key: _shift(plan, *key, rng) for key in found if key[0] != CONTRAST}
+    shifts = {key: _shift(plan, *key, rng, effort.shifts) for key in found if key[0] != CONTRAST}
     rows = []
     for token_class in (*CLASSES, CONTRAST):
         for group in GROUPS:
@@ -137,10 +140,10 @@ def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generato
     return rows
 
 
-def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator) -> Array:
-    """The measures (N_SHIFTS, 13) of the group, turned within documents, averaged over the draws of positions."""
+def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator, n_shifts: int) -> Array:
+    """The measures (n_shifts, 13) of the group, turned within documents, averaged over the draws of positions."""
     draws = [
-        shift_null(plan.values[rows], plan.document[rows], plan.members[group], N_SHIFTS, rng)
+        shift_null(plan.values[rows], plan.document[rows], plan.members[group], n_shifts, rng)
         for rows in plan.samples[token_class]
     ]
     return np.asarray(np.mean(draws, axis=0))

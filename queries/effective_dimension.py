@@ -33,10 +33,11 @@ from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
+    FULL,
     GROUPS,
-    N_GROUPS,
     NULLS,
     Design,
+    Effort,
     Found,
     assess,
     design,
@@ -56,7 +57,7 @@ NULL_WORDS = {
     "activation": "random groups matched on mean and variance of activation",
     "influence": "random groups matched on influence",
 }
-P_FLOORS = (floor_p(N_GROUPS, "two"),)
+P_FLOORS = (floor_p(FULL.groups, "two"),)
 NULL_COLUMNS = {
     name: meaning
     for null, words in NULL_WORDS.items()
@@ -84,18 +85,20 @@ SCHEMA = {
 }
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
     rows: list[dict[str, Any]] = []
-    # the lists of neurons are the same in all rows of a run: one row of them is enough
+    # only the first row of a run has the lists of neurons
     neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
     for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
-        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng)
+        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
         rows += [{**row, "run": run} for row in found]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _run_rows(
+    part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator, effort: Effort
+) -> list[dict[str, Any]]:
     """The rows of one run, without its name."""
     regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
     # a position that lacks a neuron has no place in the matrix
@@ -108,6 +111,7 @@ def _run_rows(part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generato
         is_core.fill_null(False).to_numpy().astype(bool),
         influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         rng,
+        effort.groups,
     )
     found = assess(plan, group_dimensions, member_dimensions, rng)
     rows = [

@@ -10,9 +10,10 @@ leave out one document after the other, with as many degrees of freedom as docum
 **Supported** means: the trend is above 0 (p < 0.05), the plateau gains on the rest as tokens get rarer;
 **contradicted**: the interval excludes a doubling from band 1 to band 10.
 
-Caveats: the rare bands hold few positions, often a dozen in a few documents. The core is chosen on all tokens, most of
-which are frequent, so its lead there is a little flattered, and the trend is if anything too low; a core chosen on rare
-tokens would err the other way, and more. Frequencies may come from a proxy.
+Caveats: the rare bands hold few positions, often a dozen in a few documents; intervals there are cautious and cover
+more than 95 %. The core is chosen on all tokens, most of which are frequent, so its lead there is a little flattered,
+and the trend is if anything too low; a core chosen on rare tokens would err the other way, and more. Frequencies may
+come from a proxy.
 
 Source: Liu et al., arXiv 2509.04479, for influence by token frequency; Satterthwaite (1946) for the degrees of freedom.
 """

@@ -34,7 +34,17 @@ from numpy.typing import NDArray
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.hopkins import hopkins
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import P_FLOORS, Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import (
+    FULL,
+    P_FLOORS,
+    Effort,
+    Neurons,
+    Statistic,
+    activation_space,
+    run_tests,
+    weight_space,
+)
+from queries.stats.set_verdict import judge
 
 KEYS = ("run", "space", "token_class", "group", "measure")
 BOUNDS = {"hopkins": (0.0, 1.0)}
@@ -80,7 +90,7 @@ def statistic_of(gram: Array, rng: np.random.Generator) -> Statistic:
     return statistic
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, space, class and group; `n` counts neurons."""
     parts = [pl.DataFrame(schema=SCHEMA)]
     for (run,), group in by_group(frame, ("run",)):
@@ -91,7 +101,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         spaces.append(activation_space(activation[is_rare], document[is_rare], "rare"))
         rows = run_tests(
             [*spaces, weight_space(_weights(group), activation.shape[1], rng)],
-            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=False,
+            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=False, effort=effort,
         )  # fmt: skip
         parts.append(pl.DataFrame(judge([{"run": run, **row} for row in rows], tuple(BOUNDS)), schema=SCHEMA))
     return pl.concat(parts).sort(KEYS)

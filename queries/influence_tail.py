@@ -33,20 +33,21 @@ import polars as pl
 
 from queries import FINDING, Analysis, Chart, Claim, by_group
 from queries.stats.bootstrap import N_REPLICATES, document_weights
+from queries.stats.component_verdict import decide_component
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.noisy_laws import LAWS, nested
 from queries.stats.nulls import benjamini_hochberg, p_text
 from queries.stats.plateau import denoise
 from queries.stats.power_law import MIN_TAIL, Rival, against_lognormal, bootstrap_p, fit_power_law
-from queries.stats.specialists import EXCEEDED, MIXTURE, N_SIMULATED, Assessment, assess, bic_intervals, judge, vuong
+from queries.stats.specialists import EXCEEDED, FULL, MIXTURE, Assessment, Effort, assess, bic_intervals, vuong
 from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
 
 KEYS = ("run", "token_class", "law")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
-N_TAIL_DRAWS, N_THRESHOLDS = 199, 200
+N_THRESHOLDS = 200
 STRONG_BIC = 6.0  # strong evidence on the scale of Kass and Raftery (1995)
-P_FLOORS = (floor_p(N_TAIL_DRAWS), floor_p(N_SIMULATED))
+P_FLOORS = (floor_p(FULL.tail), floor_p(FULL.simulated))
 CURVE = {share: f"exceeded_by_{round(1000 * share):03d}" for share in EXCEEDED}
 COLUMNS = {
     "n_neurons": "Neurons with a nonzero influence.",
@@ -96,7 +97,7 @@ SCHEMA: dict[str, Any] = {
 _NAN = float("nan")
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """Eleven rows per run and class."""
     rows: list[dict[str, Any]] = []
     for (run,), group in by_group(frame, ("run",)):
@@ -105,11 +106,11 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         found = {}
         for token_class in TOKEN_CLASSES:
             of_class = sums.classes[token_class]
-            found[token_class] = assess(of_class.absolute, of_class.counts, weights, rng)
+            found[token_class] = assess(of_class.absolute, of_class.counts, weights, rng, effort)
         q = benjamini_hochberg(np.array([each.p for each in found.values()]))
         for q_mixture, (token_class, each) in zip(q, found.items(), strict=True):
             of_class = sums.classes[token_class]
-            tail = _tail(of_class, each, rng)
+            tail = _tail(of_class, each, rng, effort.tail)
             rows += [
                 {"run": run, "token_class": token_class, **row, **(tail if row["law"] == "power_law" else {})}
                 for row in _rows(of_class, each, float(q_mixture))
@@ -120,7 +121,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 def _rows(sums: ClassSums, found: Assessment, q_mixture: float) -> list[dict[str, Any]]:
     """The rows of one class, without its name."""
-    verdict, reason = judge(found, q_mixture)
+    verdict, reason = decide_component(found, q_mixture)
     shared = {
         "n": sums.n_documents, "mixture_body": found.body or None, "mixture_share": found.share,
         "mixture_place": found.place, "mixture_separation": found.separation, "likelihood_ratio": found.ratio,
@@ -157,14 +158,14 @@ def _against_best(found: Assessment, name: str) -> tuple[float, float]:
     return vuong(found.laws[best], found.laws[name], found.counts)
 
 
-def _tail(sums: ClassSums, found: Assessment, rng: np.random.Generator) -> dict[str, Any]:
+def _tail(sums: ClassSums, found: Assessment, rng: np.random.Generator, n_draws: int) -> dict[str, Any]:
     """The columns `tail_`: the power law above a threshold, of influences with the variance of the noise taken out."""
     if found.reason:
         return {}
     values = sums.mean(sums.absolute)
     values = denoise(values[values > 0], found.noise_variance)
     fit = fit_power_law(values, N_THRESHOLDS)
-    p = bootstrap_p(values, fit, N_TAIL_DRAWS, rng, N_THRESHOLDS)
+    p = bootstrap_p(values, fit, n_draws, rng, N_THRESHOLDS)
     rival = against_lognormal(values, fit)
     return {
         "tail_alpha": fit.alpha, "tail_xmin": fit.xmin, "tail_n": fit.n_tail, "tail_p": p,

@@ -17,10 +17,10 @@ q < 0.05, `supported` if some null explains the silhouette and the power is at l
 Intervals leave out documents (activations) or twentieths of the weights in turn; they say how much the value depends on
 these documents, for these neurons.
 
-Caveats: `supported` is about clusters of the planted kind; fewer, smaller or weaker ones may be there. Silhouettes of
-correlations near zero are close to zero with or without clusters in a subspace. Matching is coarser where the plateau
-is a large part of the neurons, and the plateau's own neurons may be drawn. The gap's reference is drawn for the group
-once and serves its nulls too.
+Caveats: intervals are cautious, because a best of many jumps when documents are left out. `supported` is about clusters
+of the planted kind; fewer, smaller or weaker ones may be there. Silhouettes of correlations near zero are close to zero
+with or without clusters in a subspace. Matching is coarser where the plateau is a large part of the neurons, and the
+plateau's own neurons may be drawn. The gap's reference is drawn for the group once and serves its nulls too.
 
 Source: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163 (no spatial clusters among plateau neurons); gap:
 Tibshirani, Walther and Hastie (2001), J. R. Statist. Soc. B 63, 411.
@@ -35,7 +35,17 @@ from numpy.typing import NDArray
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.kmeans import cluster, gap_clusters, log_inertia, uniform_reference
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import P_FLOORS, Neurons, Statistic, activation_space, judge, run_tests, weight_space
+from queries.stats.set_tests import (
+    FULL,
+    P_FLOORS,
+    Effort,
+    Neurons,
+    Statistic,
+    activation_space,
+    run_tests,
+    weight_space,
+)
+from queries.stats.set_verdict import judge
 from queries.stats.ward import ward
 
 KEYS = ("run", "space", "token_class", "group", "measure")
@@ -110,7 +120,7 @@ def statistic_of(gram: Array, rng: np.random.Generator) -> Statistic:
     return statistic
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """Seven rows per run, space, class and group; `n` counts neurons."""
     parts = [pl.DataFrame(schema=SCHEMA)]
     for (run,), group in by_group(frame, ("run",)):
@@ -121,7 +131,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         spaces.append(activation_space(activation[is_rare], document[is_rare], "rare"))
         rows = run_tests(
             [*spaces, weight_space(_weights(group), activation.shape[1], rng)],
-            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=True,
+            _neurons(group, activation), statistic_of, BOUNDS, rng, turns_activations=True, effort=effort,
         )  # fmt: skip
         parts.append(pl.DataFrame(judge([{"run": run, **row} for row in rows], TESTED), schema=SCHEMA))
     return pl.concat(parts).sort(KEYS)

@@ -41,13 +41,13 @@ from queries.stats.correlations import correlation
 from queries.stats.groups import Index, floor_p
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
 from queries.stats.modules import (
+    FULL,
     GROUP_NULLS,
     MEASURES,
-    N_GROUPS,
-    N_SHIFTS,
     NULLS,
     QUALITIES,
     Assessment,
+    Effort,
     Sample,
     assess,
     noise_floor,
@@ -58,7 +58,7 @@ KEYS = ("run", "token_class", "group", "measure")
 GROUPS = ("plateau", "power_law", "decay")
 CLASSES = ("rare", "common")
 MIN_NEURONS = 5
-P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (N_GROUPS, N_SHIFTS) for side in ("greater", "two"))
+P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FULL.shifts) for side in ("greater", "two"))
 MIN_POSITIONS = 30
 _OF_NULL = {
     "any": "random groups of any neurons",
@@ -97,11 +97,11 @@ SCHEMA = {
 }
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class, group and measure; `n` counts the documents."""
     rows: list[dict[str, Any]] = []
     for (run,), part in by_group(frame, ("run",)):
-        found = _run_rows(part, rng)
+        found = _run_rows(part, rng, effort)
         for name in MEASURES:
             of_measure = [row for row in found if row["measure"] == name]
             q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
@@ -114,7 +114,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _run_rows(part: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _run_rows(part: pl.DataFrame, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
     """The rows of one run, without `run`, `q` and verdict."""
     neurons = {name: part[name].head(1).explode().to_numpy() for name in ("regime", "is_core", "influence")}
     groups, reason = _groups(neurons["regime"], neurons["is_core"], neurons["influence"])
@@ -133,7 +133,7 @@ def _run_rows(part: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, An
         found: dict[str, dict[str, Assessment]] = {name: {} for name in GROUPS}
         if not why:
             found = _class_groups(
-                activation[chosen].astype(np.float64), document[chosen], neurons["influence"], groups, rng
+                activation[chosen].astype(np.float64), document[chosen], neurons["influence"], groups, rng, effort
             )
         n_documents = len(np.unique(document[chosen]))
         rows += [
@@ -185,13 +185,18 @@ def _too_few(n_positions: int) -> str:
 
 
 def _class_groups(
-    values: Array, document: Index, influence: Array, groups: Mapping[str, Index], rng: np.random.Generator
+    values: Array,
+    document: Index,
+    influence: Array,
+    groups: Mapping[str, Index],
+    rng: np.random.Generator,
+    effort: Effort,
 ) -> dict[str, dict[str, Assessment]]:
     """Every measure of every group at positions `values` (T, N)."""
     sample = Sample(values, document, correlation(values), influence)
     m = len(groups["plateau"])
-    shared = noise_floor(sample, m, rng)
-    return {name: assess(sample, groups[name], shared, rng) if name in groups else {} for name in GROUPS}
+    shared = noise_floor(sample, m, rng, effort)
+    return {name: assess(sample, groups[name], shared, rng, effort) if name in groups else {} for name in GROUPS}
 
 
 def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> dict[str, Any]:

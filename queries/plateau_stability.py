@@ -26,12 +26,12 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
-from queries.stats.bootstrap import N_REPLICATES, Array, document_weights
+from queries.stats.bootstrap import Array, document_weights
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.ranking import ordinal_ranks, split_half_reliability
-from queries.stats.stability import N_NULL, Stability, plateau_stability
+from queries.stats.stability import FULL, Effort, Stability, plateau_stability
 
 KEYS = ("run", "token_class", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -63,13 +63,15 @@ SCHEMA = {
 }  # fmt: skip
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class and neuron; `n` counts the documents that hold the class."""
     parts = [pl.DataFrame(schema=SCHEMA)]
     for (run,), group in by_group(frame, ("run",)):
         sums = document_sums(*(group[name].to_numpy() for name in INPUT))
-        weights = document_weights(len(sums.documents), N_REPLICATES, rng)
-        found = {name: plateau_stability(c.absolute, c.counts, weights, rng) for name, c in sums.classes.items()}
+        weights = document_weights(len(sums.documents), effort.replicates, rng)
+        found = {
+            name: plateau_stability(c.absolute, c.counts, weights, rng, effort) for name, c in sums.classes.items()
+        }
         p = np.array([stability.p if stability else np.nan for stability, _ in (found[c] for c in TOKEN_CLASSES)])
         for token_class, q in zip(TOKEN_CLASSES, benjamini_hochberg(p), strict=True):
             of_class = sums.classes[token_class]
@@ -179,5 +181,5 @@ ANALYSIS = Analysis(
             ),
         ),
     ),
-    p_floors=(floor_p(N_NULL),),
+    p_floors=(floor_p(FULL.null),),
 )

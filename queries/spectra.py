@@ -36,7 +36,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, Claim, by_group, finding
-from queries.stats.groups import floor_p, monte_carlo_p, random_groups, strata
+from queries.stats.groups import floor_p, monte_carlo_p, random_groups, sparse_strata
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.power_law import fit_power_law
 from queries.stats.spectra import (
@@ -49,18 +49,17 @@ from queries.stats.spectra import (
     spectra,
     standardise,
 )
-from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+from queries.stats.spectra_verdict import decide_tail
+from queries.stats.verdict import LEVEL, UNDECIDABLE
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 KEYS = ("run", "side", "group", "measure")
 GROUPS = ("decay", "plateau", "power_law")
-NULLS = ("any", "influence", "norm")
 CLAIM = "hill_alpha"
-N_GROUPS, N_SUBGROUPS, N_HALVES, N_PERMUTED = 249, 10, 99, 99
+N_SUBGROUPS = 10
 MIN_SIZE, MAX_SIZE = 5, 100
-LEVEL, VISIBLE_DROP = 0.05, 0.25
 COLUMNS = {
     "n_neurons": "Neurons of the group.",
     "m": "Rows of the groups that are compared.",
@@ -91,6 +90,18 @@ SCHEMA = {
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups`, `halves` of the columns, `permuted` rows. Calibration makes do with fewer."""
+
+    groups: int = 249
+    halves: int = 99
+    permuted: int = 99
+
+
+FULL = Effort()
+
+
+@dataclass(frozen=True)
 class Side:
     """One side of one run: standardised `rows` (N, d), their lengths (N,), influences (N,), members of each group."""
 
@@ -106,13 +117,13 @@ class Side:
         return m if m >= MIN_SIZE else 0
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, side, group and measure; `n` counts the columns."""
     rows: list[dict[str, Any]] = []
     for (run,), of_run in by_group(frame, ("run",)):
         found: list[dict[str, Any]] = []
         for (side,), part in by_group(of_run, ("side",)):
-            found += [{"run": run, "side": side, **row} for row in _side_rows(_read(part), rng)]
+            found += [{"run": run, "side": side, **row} for row in _side_rows(_read(part), rng, effort)]
         _add_q(found)
         rows += found
     floats = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
@@ -131,14 +142,14 @@ def _read(part: pl.DataFrame) -> Side:
     return Side(rows[kept], np.linalg.norm(raw[kept], axis=1), np.nan_to_num(influence), members)
 
 
-def _side_rows(side: Side, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _side_rows(side: Side, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
     """The rows of one side, without its keys and q."""
     m, d = side.size, side.rows.shape[1]
     if not m:
         n = len(side.members["plateau"])
         why = f"the plateau's core has {n} neurons with weights; at least {MIN_SIZE} are needed"
         return [_empty(group, name, side, why) for group in GROUPS for name in MEASURES]
-    anyone = random_groups(np.arange(m), len(side.rows), N_GROUPS, rng)
+    anyone = random_groups(np.arange(m), len(side.rows), effort.groups, rng)
     null = measure(spectra(side.rows, anyone), d)  # (B, K)
     rows = []
     for group, members in side.members.items():
@@ -151,8 +162,8 @@ def _side_rows(side: Side, rng: np.random.Generator) -> list[dict[str, Any]]:
         )
         values = spectra(side.rows, drawn)
         found = measure(values, d).mean(axis=0)
-        columns = column_intervals(side.rows, drawn, found, N_HALVES, rng)
-        extra = _comparison(side, found, null, drawn[0], rng) if group == "plateau" else [{} for _ in MEASURES]
+        columns = column_intervals(side.rows, drawn, found, effort.halves, rng)
+        extra = _comparison(side, found, null, drawn[0], rng, effort) if group == "plateau" else [{} for _ in MEASURES]
         for i, name in enumerate(MEASURES):
             row = _empty(group, name, side, "") | _numbers(found[i], columns, null[:, i], i) | extra[i]
             if name == "csn_alpha" and len(drawn) == 1:
@@ -185,15 +196,15 @@ def _numbers(found: float, columns: Columns, null: Array, i: int) -> dict[str, A
 
 
 def _comparison(
-    side: Side, found: Array, null: Array, members: Index, rng: np.random.Generator
+    side: Side, found: Array, null: Array, members: Index, rng: np.random.Generator, effort: Effort
 ) -> list[dict[str, Any]]:
     """For every measure of the plateau: matched nulls, permuted rows, p."""
     d, n = side.rows.shape[1], len(side.rows)
     nulls = {"any": null}
     for name, values in (("influence", side.influence), ("norm", side.length)):
-        if (stratum := _matching(values, members)) is not None:
-            nulls[name] = measure(spectra(side.rows, random_groups(members, n, N_GROUPS, rng, stratum)), d)
-    permuted = measure(permuted_rows(side.rows, members, N_PERMUTED, rng), d)
+        if (stratum := sparse_strata(values, members)) is not None:
+            nulls[name] = measure(spectra(side.rows, random_groups(members, n, effort.groups, rng, stratum)), d)
+    permuted = measure(permuted_rows(side.rows, members, effort.permuted, rng), d)
     rows = []
     for i, name in enumerate(MEASURES):
         tail = "less" if "alpha" in name else "two"
@@ -209,19 +220,6 @@ def _comparison(
     return rows
 
 
-def _matching(values: Array, members: Index) -> Index | None:
-    """The finest strata of `values` (N,) in which the members are at most half; None where they are more in all.
-
-    Groups from a stratum that the members fill would be the members again, and no null.
-    """
-    for n_strata in (10, 5, 3, 2):
-        stratum = strata(values, n_strata)
-        pool, taken = np.bincount(stratum, minlength=n_strata), np.bincount(stratum[members], minlength=n_strata)
-        if (2 * taken <= pool).all():
-            return stratum
-    return None
-
-
 def _add_q(rows: list[dict[str, Any]]) -> None:
     """Put `q` in the rows of one run that have a `p`, and the verdict in those of the claim."""
     for name in MEASURES:
@@ -229,26 +227,7 @@ def _add_q(rows: list[dict[str, Any]]) -> None:
         for row, q in zip(family, benjamini_hochberg(np.array([row["p"] for row in family])), strict=True):
             row["q"] = float(q)
             if name == CLAIM and not row["reason"]:
-                row["verdict"], row["reason"] = decide(row)
-
-
-def decide(row: dict[str, Any]) -> tuple[str, str]:
-    """The verdict on a lower alpha than random groups, and why."""
-    means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
-    closest = max((name for name in NULLS if f"p_{name}" in row), key=lambda name: float(row[f"p_{name}"]))
-    kind = {"any": "any neurons", "influence": "influence-matched neurons", "norm": "length-matched neurons"}[closest]
-    mean, q = row[means[closest]], row["q"]
-    compared = (
-        f"alpha {row['estimate']:.3g} against {mean:.3g} in random groups of {kind}, the closest null (q = {q:.2g})"
-    )
-    if q < LEVEL and row["high"] < mean:
-        return SUPPORTED, compared
-    least = (1 - VISIBLE_DROP) * mean
-    if q >= LEVEL and row["low"] > least and row["critical"] > least:
-        return CONTRADICTED, f"{compared}, and a quarter less would have been seen"
-    if q < LEVEL:
-        return UNDECIDABLE, f"{compared}, but the interval reaches {row['high']:.3g}"
-    return UNDECIDABLE, f"{compared}, and a quarter less would not be told from chance"
+                row["verdict"], row["reason"] = decide_tail(row)
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -316,5 +295,5 @@ ANALYSIS = Analysis(
         for side in ("in", "out")
     ),
     key_columns={"side": "Which weights of the neuron: `in` (W_in, or `up` where gated), `gate` or `out` (W_out)."},
-    p_floors=(floor_p(N_GROUPS), floor_p(N_GROUPS, "two")),
+    p_floors=(floor_p(FULL.groups), floor_p(FULL.groups, "two")),
 )  # fmt: skip

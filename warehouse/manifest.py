@@ -87,9 +87,16 @@ def rt_version() -> str:
     return metadata.version("rt-neurons")
 
 
+def _installed(name: str) -> str:
+    """Version of a package, empty where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, of the platform and of every installed package that can change a number."""
     names = ("rt-neurons", "duckdb", "polars", "pyarrow", "numpy", "scipy", "torch", "transformers", "tokenizers")
-    installed = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
-    found = {name: installed[name] for name in names if name in installed}
+    found = {name: version for name in names if (version := _installed(name))}
     return {"python": sys.version.split()[0], "platform": platform.platform(), **found}

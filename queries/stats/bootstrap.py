@@ -2,7 +2,12 @@
 
 The document is the unit that is resampled, because tokens of one document are not independent. Every estimate here is a
 ratio of sums over documents, so one matrix product with the weights gives the replicates of every neuron at once.
-Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14.
+
+A resample of D documents varies less than D new documents would, all the more if a few of them carry most of the error,
+and BCa does not know it: plain 95 % intervals cover 85 % with 8 documents and 90 % with 24. So the percentiles are
+taken further out, by Student's t with as many degrees of freedom as documents really contribute, less one.
+Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14; Hesterberg (2015), The
+American Statistician 69, 371, for expanded percentiles; Satterthwaite (1946), Biometrics Bulletin 2, 110.
 """
 
 from dataclasses import dataclass
@@ -87,7 +92,8 @@ def ratio_intervals(sums: Array, counts: Array, weights: Array, level: float = 0
     """BCa intervals of N ratios `sums.sum(0) / counts.sum()`, blocks of neurons at a time.
 
     Bias correction from the share of replicates below the estimate, acceleration from the jackknife over documents;
-    where every replicate lies on one side of the estimate, the percentile interval.
+    where every replicate lies on one side of the estimate, the percentile interval. Few documents that
+    contribute widen it, see the head of this file.
     """
     n = sums.shape[1]
     if reason := absence_reason(counts, weights):
@@ -107,10 +113,11 @@ def _bca(sums: Array, counts: Array, weights: Array, level: float) -> tuple[Arra
     below = ((drawn < estimate).sum(axis=0) + 0.5 * (drawn == estimate).sum(axis=0)) / n_replicates
     inside = (below > 0) & (below < 1)
     bias = np.where(inside, special.ndtri(np.where(inside, below, 0.5)), 0.0)
-    acceleration = np.where(inside, _acceleration(sums, counts), 0.0)
+    spread = _left_out(sums, counts)
+    acceleration = np.where(inside, _acceleration(spread), 0.0)
+    reach = _reach(spread, level)
     ends = []
-    for tail in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + special.ndtri(tail)
+    for z in (bias - reach, bias + reach):
         # beyond this point the BCa map folds back on itself: hold it there
         share = special.ndtr(bias + z / np.maximum(1.0 - acceleration * z, 0.1))
         index = np.clip(np.round(share * (n_replicates - 1)).astype(int), 0, n_replicates - 1)
@@ -119,12 +126,27 @@ def _bca(sums: Array, counts: Array, weights: Array, level: float) -> tuple[Arra
     return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)
 
 
-def _acceleration(sums: Array, counts: Array) -> Array:
-    """Acceleration (N,) of BCa from the jackknife over the documents that hold the class."""
+def _left_out(sums: Array, counts: Array) -> Array:
+    """What leaving out each of the D documents that hold the class takes from their mean (D, N)."""
     present = counts > 0
     sums, counts = sums[present], counts[present]
-    left = (sums.sum(axis=0) - sums) / (counts.sum() - counts)[:, None]  # (D, N)
-    spread = left.mean(axis=0) - left
+    left = (sums.sum(axis=0) - sums) / (counts.sum() - counts)[:, None]
+    spread: Array = left.mean(axis=0) - left
+    return spread
+
+
+def _acceleration(spread: Array) -> Array:
+    """Acceleration (N,) of BCa from `_left_out` (D, N)."""
     scale = (spread**2).sum(axis=0) ** 1.5
     skew: Array = (spread**3).sum(axis=0) / (6.0 * np.where(scale > 0, scale, 1.0))
     return np.where(scale > 0, skew, 0.0)
+
+
+def _reach(spread: Array, level: float) -> Array:
+    """Standard errors (N,) to either end of an interval, from `_left_out` (D, N): for many documents 1.96 at 95 %."""
+    n_documents, square = len(spread), (spread**2).sum(axis=0)
+    known = square > 0
+    contributing = np.where(known, square**2 / np.where(known, (spread**4).sum(axis=0), 1.0), n_documents)
+    quantile = special.stdtrit(np.maximum(contributing - 1.0, 1.0), 0.5 * (1.0 + level))
+    reach: Array = quantile * np.sqrt(n_documents / (n_documents - 1.0))
+    return reach

@@ -25,7 +25,6 @@ CLASSES = ("rare", "common")
 CONTRAST = "rare_minus_common"
 GROUPS = ("plateau", "power_law", "decay")
 NULLS = ("any", "activation", "influence")
-N_GROUPS = 1000
 # Draws of positions from the class that has more of them; what is measured is averaged over the draws
 N_SAMPLES = 4
 MAX_SETS = 20
@@ -36,6 +35,17 @@ N_ACTIVATION_STRATA, N_INFLUENCE_STRATA = 5, 10
 # Neurons of a stratum of influence for each of a group: the plateau leads by influence, and a stratum that holds
 # hardly anyone else would compare it with itself
 POOL = 4
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups` of each kind, turns within documents (`shifts`). Calibration makes do with fewer."""
+
+    groups: int = 1000
+    shifts: int = 200
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ def varying(values: Floats) -> Flags:
 
 def design(
     values: Floats, document: Index, is_rare: Flags, regime: NDArray[np.object_], is_core: Flags, influence: Array,
-    rng: np.random.Generator, n_groups: int = N_GROUPS,
+    rng: np.random.Generator, n_groups: int = FULL.groups,
 ) -> Design:  # fmt: skip
     """The comparisons for activations `values` (T, N) at positions of `document` (T,) and class `is_rare` (T,).
 

@@ -6,6 +6,8 @@ Shapes: T positions, m neurons of a group, N neurons, B draws. A neuron that is 
 import numpy as np
 from numpy.typing import NDArray
 
+from queries.stats.nulls import circular_shifts
+
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -46,19 +48,11 @@ def of_groups(correlations: Array, groups: Index) -> Array:
 def shifted(values: Array, document: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Correlations (n_draws, m, m) after each neuron is turned in a circle within each document, on its own.
 
-    Values, their order along a document, and the means of documents stay; what neurons do at the same position goes.
-    `document` (T,) holds the document of each position, and positions of a document follow each other.
+    See `nulls.circular_shifts`; `document` (T,) holds the document of each position.
     """
-    starts = np.flatnonzero(np.r_[True, document[1:] != document[:-1]])
-    sizes = np.diff(np.r_[starts, len(document)])
-    of_position = np.repeat(np.arange(len(starts)), sizes)
-    within = np.arange(len(document)) - starts[of_position]
-    drawn = np.empty((n_draws, values.shape[1], values.shape[1]))
-    for draw in range(n_draws):
-        offset = rng.integers(0, sizes[:, None], size=(len(starts), values.shape[1]))  # (D, m)
-        turned = starts[of_position, None] + (within[:, None] + offset[of_position]) % sizes[of_position, None]
-        drawn[draw] = correlation(np.take_along_axis(values, turned, axis=0))
-    return drawn
+    return np.stack(
+        [correlation(turned.astype(np.float64)) for turned in circular_shifts(values, document, n_draws, rng)]
+    )
 
 
 def independent(m: int, n_positions: int, n_draws: int, rng: np.random.Generator) -> Array:

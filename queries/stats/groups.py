@@ -17,6 +17,19 @@ def strata(values: Array, n_strata: int = 10) -> Index:
     return np.searchsorted(edges, values, side="left").astype(np.int64)
 
 
+def sparse_strata(values: Array, members: Index) -> Index | None:
+    """The finest strata of `values` (N,) in which the members are at most half; None where they are more in all.
+
+    Groups from a stratum that the members fill would be the members again, and no null.
+    """
+    for n_strata in (10, 5, 3, 2):
+        stratum = strata(values, n_strata)
+        pool, taken = np.bincount(stratum, minlength=n_strata), np.bincount(stratum[members], minlength=n_strata)
+        if (2 * taken <= pool).all():
+            return stratum
+    return None
+
+
 def random_groups(
     members: Index, n_neurons: int, n_groups: int, rng: np.random.Generator, stratum: Index | None = None
 ) -> Index:

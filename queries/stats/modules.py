@@ -21,15 +21,9 @@ from queries.stats.module_verdict import PLANTED_R
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-N_GROUPS = 1000
-# Groups for a measure of the sweep: it describes, and no verdict rests on it
-N_SWEEP = 200
-N_SHIFTS = 200
-N_PLANTED = 100
 # Share of a group's own neurons in the groups that it is matched with, at most
 MAX_OVERLAP = 0.5
 JACKKNIFE_SETS = 20
-RESTARTS = 20
 # Draws of a null and replicates; the observed value that a null is compared with has as many
 NULL_RESTARTS = 2
 HEADLINE = ("signed_q", "mg_q")
@@ -52,6 +46,24 @@ _MATRICES: Mapping[str, Callable[[Array, int], Array]] = {
 QUALITIES = tuple(_MATRICES)
 SWEEP = tuple(name for name in QUALITIES if name not in HEADLINE)
 MEASURES = (*QUALITIES, *OF_PARTITION)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups`, turns within documents (`shifts`), `planted` sets, `restarts` of a search.
+
+    A measure of the `sweep` has fewer groups: it describes, and no verdict rests on it. Calibration makes do with
+    fewer of all.
+    """
+
+    groups: int = 1000
+    sweep: int = 200
+    shifts: int = 200
+    planted: int = 100
+    restarts: int = 20
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -159,19 +171,23 @@ def matching_strata(features: Sequence[Array], members: Index, n_strata: int) ->
     return cell, overlap
 
 
-def noise_floor(sample: Sample, m: int, rng: np.random.Generator) -> dict[str, dict[str, Array]]:
+def noise_floor(sample: Sample, m: int, rng: np.random.Generator, effort: Effort) -> dict[str, dict[str, Array]]:
     """The nulls that all groups of `m` neurons share, `any` and `noise`: every measure by null."""
     n_positions, n_neurons = sample.values.shape
-    anyone = random_groups(np.arange(m), n_neurons, N_GROUPS, rng)
-    noise = independent(m, n_positions, N_GROUPS, rng)
+    anyone = random_groups(np.arange(m), n_neurons, effort.groups, rng)
+    noise = independent(m, n_positions, effort.groups, rng)
     return {
-        "any": _null(of_groups(sample.correlations, anyone), n_positions, rng),
-        "noise": _null(noise, n_positions, rng),
+        "any": _null(of_groups(sample.correlations, anyone), n_positions, rng, effort),
+        "noise": _null(noise, n_positions, rng, effort),
     }
 
 
 def assess(
-    sample: Sample, members: Index, shared: Mapping[str, Mapping[str, Array]], rng: np.random.Generator
+    sample: Sample,
+    members: Index,
+    shared: Mapping[str, Mapping[str, Array]],
+    rng: np.random.Generator,
+    effort: Effort,
 ) -> dict[str, Assessment]:
     """Every measure of the group `members` (m,); `shared` from `noise_floor`.
 
@@ -180,13 +196,14 @@ def assess(
     n_positions = len(sample.values)
     values = sample.values[:, members]
     whole = of_groups(sample.correlations, members[None])
-    own, overlap = _own_nulls(sample, members, rng)
+    own, overlap = _own_nulls(sample, members, rng, effort)
     nulls = {**shared, **own}
-    found = measure(whole, n_positions, QUALITIES, rng, RESTARTS)
+    found = measure(whole, n_positions, QUALITIES, rng, effort.restarts)
     # with as many restarts as the nulls had, or the larger effort alone would look modular
     alike = measure(whole, n_positions, QUALITIES, rng, NULL_RESTARTS)
-    left_out = _left_out(sample, values, rng)
-    planted = measure(with_modules(values, PLANTED_R, N_PLANTED, rng), n_positions, ("signed_q",), rng, NULL_RESTARTS)
+    left_out = _left_out(sample, values, rng, effort.restarts)
+    modules = with_modules(values, PLANTED_R, effort.planted, rng)
+    planted = measure(modules, n_positions, ("signed_q",), rng, NULL_RESTARTS)
     results = {}
     for name in MEASURES:
         value = float(found[name][0])
@@ -204,7 +221,7 @@ def assess(
 
 
 def _own_nulls(
-    sample: Sample, members: Index, rng: np.random.Generator
+    sample: Sample, members: Index, rng: np.random.Generator, effort: Effort
 ) -> tuple[dict[str, Mapping[str, Array]], float]:
     """The nulls of one group, `activation`, `influence` and `shift`, and its largest overlap with matched groups."""
     n_positions, n_neurons = sample.values.shape
@@ -214,21 +231,21 @@ def _own_nulls(
     for name, features, n_strata in (("activation", moments, 5), ("influence", [sample.influence], 10)):
         stratum, overlap = matching_strata(features, members, n_strata)
         overlaps.append(overlap)
-        matched = random_groups(members, n_neurons, N_GROUPS, rng, stratum)
-        nulls[name] = _null(of_groups(sample.correlations, matched), n_positions, rng)
-    turned = shifted(sample.values[:, members], sample.document, N_SHIFTS, rng)
-    return nulls | {"shift": _null(turned, n_positions, rng)}, max(overlaps)
+        matched = random_groups(members, n_neurons, effort.groups, rng, stratum)
+        nulls[name] = _null(of_groups(sample.correlations, matched), n_positions, rng, effort)
+    turned = shifted(sample.values[:, members], sample.document, effort.shifts, rng)
+    return nulls | {"shift": _null(turned, n_positions, rng, effort)}, max(overlaps)
 
 
-def _null(correlations: Array, n_positions: int, rng: np.random.Generator) -> dict[str, Array]:
-    """Every measure of the draws of a null; those of the sweep of the first `N_SWEEP` draws only."""
+def _null(correlations: Array, n_positions: int, rng: np.random.Generator, effort: Effort) -> dict[str, Array]:
+    """Every measure of the draws of a null; those of the sweep of the first `effort.sweep` draws only."""
     found = measure(correlations, n_positions, HEADLINE, rng, NULL_RESTARTS)
-    return found | measure(correlations[:N_SWEEP], n_positions, SWEEP, rng, NULL_RESTARTS)
+    return found | measure(correlations[: effort.sweep], n_positions, SWEEP, rng, NULL_RESTARTS)
 
 
-def _left_out(sample: Sample, values: Array, rng: np.random.Generator) -> dict[str, Array]:
+def _left_out(sample: Sample, values: Array, rng: np.random.Generator, restarts: int) -> dict[str, Array]:
     """Every measure (G,) without one set of documents; empty where there are too few documents."""
     if len(np.unique(sample.document)) < MIN_DOCUMENTS:
         return {}
     replicates = without_documents(values, sample.document, JACKKNIFE_SETS, rng)
-    return measure(replicates, len(values), QUALITIES, rng, RESTARTS)
+    return measure(replicates, len(values), QUALITIES, rng, restarts)

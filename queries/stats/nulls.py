@@ -72,25 +72,41 @@ def permute_within_documents(sums: Array, n_draws: int, rng: np.random.Generator
     return totals
 
 
+class Turns:
+    """Positions turned in a circle within their documents, `document` (T,), whose rows need not follow each other.
+
+    >>> turns = Turns(np.array([0, 0, 0, 1]))
+    >>> turns.apply(np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([[2], [0]])).ravel().tolist()
+    [3.0, 1.0, 2.0, 9.0]
+    """
+
+    def __init__(self, document: NDArray[np.int64]) -> None:
+        self._order = np.argsort(document, kind="stable")
+        _, start, self.size = np.unique(document[self._order], return_index=True, return_counts=True)
+        self._of_row = np.repeat(np.arange(len(self.size)), self.size)
+        self._start = start[self._of_row, None]
+        self._place = np.arange(len(self._order))[:, None] - self._start
+
+    def apply(self, values: NDArray[np.floating], offset: NDArray[np.int64]) -> NDArray[np.floating]:
+        """`values` (T, m), in document d and column j turned by `offset` (D, m)."""
+        turned = self._start + (self._place + offset[self._of_row]) % self.size[self._of_row, None]
+        drawn = np.empty_like(values)
+        drawn[self._order] = np.take_along_axis(values[self._order], turned, axis=0)
+        return drawn
+
+
 def circular_shifts(
     values: NDArray[np.floating], document: NDArray[np.int64], n_draws: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.floating]]:
     """`n_draws` copies of `values` (T, m) in which each neuron is turned in a circle within each document, on its own.
 
     Each neuron keeps its values, its mean in every document and, but for one cut, their order; what neurons do at the
-    same position goes. The rows of a document, `document` (T,), need not follow each other, but are in order.
+    same position goes.
 
     >>> turned, = circular_shifts(np.arange(3.0)[:, None], np.zeros(3, dtype=np.int64), 1, np.random.default_rng(0))
     >>> turned.ravel().tolist()
     [2.0, 0.0, 1.0]
     """
-    order = np.argsort(document, kind="stable")
-    _, start, size = np.unique(document[order], return_index=True, return_counts=True)
-    of_row = np.repeat(np.arange(len(size)), size)
-    place = np.arange(len(order)) - start[of_row]
+    turns = Turns(document)
     for _ in range(n_draws):
-        offset = rng.integers(0, size[:, None], size=(len(size), values.shape[1]))  # (D, m)
-        turned = start[of_row, None] + (place[:, None] + offset[of_row]) % size[of_row, None]
-        drawn = np.empty_like(values)
-        drawn[order] = np.take_along_axis(values[order], turned, axis=0)
-        yield drawn
+        yield turns.apply(values, rng.integers(0, turns.size[:, None], size=(len(turns.size), values.shape[1])))

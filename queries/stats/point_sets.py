@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from queries.stats.nulls import Turns
+
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 Index = NDArray[np.int64]
@@ -142,16 +144,11 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 
     A neuron keeps its values, and their order within a document but for one cut; what it shares with others is lost.
     """
-    order = np.argsort(space.block, kind="stable")
-    rows = space.rows[members][:, order]
-    _, start, size = np.unique(space.block[order], return_index=True, return_counts=True)
-    of_column = np.repeat(np.arange(len(start)), size)
-    place = np.arange(len(order)) - start[of_column]
+    turns, rows = Turns(space.block), space.rows[members]
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
-        offset = rng.integers(0, size, size=(len(members), len(size)))[:, of_column]
-        turned = (place + offset) % size[of_column] + start[of_column]
-        drawn[i] = gram(np.take_along_axis(rows, turned, axis=1))
+        offset = rng.integers(0, turns.size, size=(len(members), len(turns.size)))
+        drawn[i] = gram(np.ascontiguousarray(turns.apply(rows.T, offset.T).T))
     return drawn
 
 

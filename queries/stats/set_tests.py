@@ -13,7 +13,6 @@ from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import floor_p, monte_carlo_p, random_groups, strata
-from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import (
     Array,
     Index,
@@ -25,6 +24,7 @@ from queries.stats.point_sets import (
     shifted_grams,
     unit_rows,
 )
+from queries.stats.verdict import LEVEL
 
 Row = dict[str, Any]
 Statistic = Callable[[Array, np.random.Generator], Array]
@@ -35,12 +35,25 @@ MIN_NEURONS = 5
 MAX_NEURONS = 60
 MIN_POSITIONS = 20
 N_WEIGHT_BLOCKS = 20
-# Random groups of each kind, and draws of the other two nulls; for the regimes that no verdict is about, fewer.
-N_GROUPS, N_CLOUDS, N_OTHER = 1000, 200, 100
-P_FLOORS = tuple(floor_p(n_draws) for n_draws in (N_GROUPS, N_CLOUDS, N_OTHER))
 # What must be seen before "no clusters" means anything.
-N_PLANTED, PLANTED_STRENGTH, PLANTED_CLUSTERS, MIN_POWER = 100, 0.3, 3, 0.8
-LEVEL = 0.05
+PLANTED_STRENGTH, PLANTED_CLUSTERS = 0.3, 3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: random `groups` of each kind, of the other two nulls (`clouds`), and `planted` sets for the power.
+
+    `other` is for the regimes that no verdict is about. Calibration makes do with fewer.
+    """
+
+    groups: int = 1000
+    clouds: int = 200
+    other: int = 100
+    planted: int = 100
+
+
+FULL = Effort()
+P_FLOORS = tuple(floor_p(n_draws) for n_draws in (FULL.groups, FULL.clouds, FULL.other))
 
 
 @dataclass(frozen=True)
@@ -153,6 +166,7 @@ def set_test(
     *,
     is_shifted: bool,
     is_judged: bool,
+    effort: Effort = FULL,
 ) -> SetTest:
     """`statistic` of `members` (m,) in `space` with Gram matrix `whole` (N, N), against all nulls.
 
@@ -160,7 +174,7 @@ def set_test(
     `is_judged`, the nulls have fewer draws and the power is not measured.
     """
     one = space.gram(members)
-    n_groups, n_clouds = (N_GROUPS, N_CLOUDS) if is_judged else (N_OTHER, N_OTHER)
+    n_groups, n_clouds = (effort.groups, effort.clouds) if is_judged else (effort.other, effort.other)
     pool = np.flatnonzero(space.known)
     place = np.searchsorted(pool, members)
     shuffle = shifted_grams if is_shifted else permuted_grams
@@ -175,7 +189,7 @@ def set_test(
     low, high, reason = jackknife(space, members, observed, statistic, rng)
     power = np.full(len(observed), np.nan)
     if is_judged:
-        power = detection(group_grams(whole, free[:N_PLANTED]), nulls, statistic, rng)
+        power = detection(group_grams(whole, free[: effort.planted]), nulls, statistic, rng)
     return SetTest(observed, low, high, nulls, power, len(members), "", reason)
 
 
@@ -208,30 +222,6 @@ def detection(grams: Array, nulls: Mapping[str, Array], statistic: Statistic, rn
     critical = np.max([np.nanquantile(each, 1 - LEVEL, axis=0) for each in draws.values()], axis=0)
     share: Array = (statistic(planted, rng) > critical).mean(axis=0)
     return share
-
-
-def decide(estimate: float, q: float, p: float, power: float, reason: str) -> tuple[str, str]:
-    """Verdict on "the plateau neurons form no clusters", and why.
-
-    Contradicted where no null explains the clustering (q < 0.05 of the largest p); supported where one does and
-    planted clusters would have been seen; undecidable otherwise.
-    """
-    planted = f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
-    if reason or not np.isfinite(estimate):
-        return "undecidable", reason or "the measure is not defined for this group"
-    if q < LEVEL:
-        return "contradicted", f"more clustered than every null (q = {q:.2g})"
-    if p < LEVEL:
-        return "undecidable", f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
-    if power >= MIN_POWER:
-        return (
-            "supported",
-            f"a null explains it (q = {q:.2g}), and {planted} would be seen in {100 * power:.0f} % of groups",
-        )
-    return (
-        "undecidable",
-        f"a null explains it (q = {q:.2g}), but {planted} would be seen in only {100 * power:.0f} % of groups",
-    )
 
 
 def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:
@@ -271,6 +261,7 @@ def run_tests(
     rng: np.random.Generator,
     *,
     turns_activations: bool,
+    effort: Effort = FULL,
 ) -> list[Row]:
     """Rows of every space and group of a run; `statistic_of(gram, rng)` is the statistic for the group with that Gram.
 
@@ -286,19 +277,7 @@ def run_tests(
                 test = set_test(
                     space, whole, members, neurons, statistic_of(space.gram(members), rng), rng,
                     is_shifted=turns_activations and space.name == "activation",
-                    is_judged=group == "plateau",
+                    is_judged=group == "plateau", effort=effort,
                 )  # fmt: skip
             rows += estimate_rows(space, group, test, bounds)
-    return rows
-
-
-def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:
-    """`rows` with `q`, over all rows whose measure is `tested`, and a `verdict` with its `reason` for the plateau."""
-    p = np.array([row["p"] if row["measure"] in tested else np.nan for row in rows])
-    for row, q in zip(rows, benjamini_hochberg(p), strict=True):
-        row["q"] = float(q)
-        is_judged = row["group"] == "plateau" and row["measure"] in tested
-        row["verdict"] = None
-        if is_judged:
-            row["verdict"], row["reason"] = decide(row["estimate"], float(q), row["p"], row["power"], row["reason"])
     return rows

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from queries.stats.bootstrap import absence_reason, percentile_interval, replicate_blocks, replicates
+from queries.stats.binned_fits import Fit
+from queries.stats.bootstrap import absence_reason, percentile_interval
 from queries.stats.noisy_laws import (
     LAWS,
     Bins,
-    Fit,
     component,
     fit_law,
     fit_mixture,
@@ -28,13 +28,13 @@ from queries.stats.noisy_laws import (
     model_of,
     nested,
 )
+from queries.stats.ratio_noise import RatioNoise
 from queries.stats.smooth_laws import MIN_SPREAD
-from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+from queries.stats.verdict import LEVEL
 
 Array = NDArray[np.float64]
 
 MIN_VALUES = 50
-N_VARIANCE, N_RESAMPLES, N_SIMULATED, N_PLANTED = 500, 100, 199, 99
 # Laws this close to the best by BIC are still in the running.
 BIC_MARGIN = 10.0
 _SAME = 0.1  # log likelihood that a law must gain on its special case to be another law here
@@ -43,8 +43,24 @@ COMPONENT_PARAMETERS = 3
 # The component that a contradiction must have been able to see: 3 % of the neurons, e times as influential as the
 # value that 3 % exceed under the smooth law.
 VISIBLE_SHARE, VISIBLE_STEP, VISIBLE_WIDTH = 0.03, 1.0, 0.2
-LEVEL = 0.05
 EXCEEDED = (0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: resamples for the `variance` of the noise and for the BIC, sets `simulated` from each law and `planted`.
+
+    `tail`: sets simulated from the power law. Calibration makes do with fewer.
+    """
+
+    variance: int = 500
+    resamples: int = 100
+    simulated: int = 199
+    planted: int = 99
+    tail: int = 199
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,7 @@ def _nothing(reason: str) -> Assessment:
     return Assessment({}, None, np.zeros(0), nan, "", nan, nan, nan, nan, nan, nan, reason)
 
 
-def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator) -> Assessment:
+def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator, effort: Effort = FULL) -> Assessment:
     """The ratios `sums.sum(0) / counts.sum()`: `sums` (D, N), `counts` (D,), document resamples `weights` (B, D)."""
     if reason := absence_reason(counts, weights):
         return _nothing(reason)
@@ -118,58 +134,21 @@ def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator)
     logs = np.log(values[kept])
     if logs.std() < MIN_SPREAD:
         return _nothing("the neurons do not differ in influence")
-    noise = Noise(sums[:, kept] / values[kept], counts, weights[weights @ counts > 0])
-    variance = noise.variance()
+    noise = RatioNoise(sums[:, kept] / values[kept], counts, weights[weights @ counts > 0])
+    variance = noise.variance(effort.variance)
     bins = make_bins(logs, variance)
     observed = bins.count(logs[None])
-    drawn = bins.count(logs + noise.draw(N_RESAMPLES, slice(None)))
+    drawn = bins.count(logs + noise.draw(effort.resamples, slice(None)))
     laws = {name: _fit(name, bins, observed, drawn) for name in LAWS}
     mixtures = {name: fit_mixture(LAWS[name], bins, observed, law.fit.parameters) for name, law in laws.items()}
     body = min(laws, key=lambda name: _bic(mixtures[name], LAWS[name].n_parameters + COMPONENT_PARAMETERS, observed))
-    p, power = _component_test(laws, mixtures, bins, noise, np.argsort(-logs), rng)
+    p, power = _component_test(laws, mixtures, bins, noise, np.argsort(-logs), rng, effort)
     ratio = 2 * float(mixtures[body].log_likelihood[0] - laws[body].fit.log_likelihood[0])
     share, place, separation = _describe(laws[body], mixtures[body], bins)
     laws[MIXTURE] = _mixture(laws[body], mixtures[body], bins, observed, drawn)
     return Assessment(
         laws, bins, observed[0], float(variance.mean()), body, max(ratio, 0.0), p, power, share, place, separation, ""
     )
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The noise of ln ratios that resampling documents shows: sums over the neuron's own mean `relative` (D, N)."""
-
-    relative: Array
-    counts: Array
-    weights: Array
-
-    def draw(self, n: int, columns: NDArray[np.int64] | slice) -> Array:
-        """Noise (n, N) of the first `n` resamples, neurons in the order `columns`; NaN where a ratio is 0.
-
-        What a resample does to all neurons alike is taken out, and the rest is stretched by sqrt(D / (D - 1)), by
-        which a resample is short.
-        """
-        ratios = replicates(self.relative, self.counts, self.weights[:n])
-        logs = np.log(np.where(ratios > 0, ratios, np.nan))
-        logs -= np.nanmean(logs, axis=1, keepdims=True)
-        d = int((self.counts > 0).sum())
-        stretched: Array = logs[:, columns] * np.sqrt(d / (d - 1))
-        return stretched
-
-    def variance(self) -> Array:
-        """Variance of each neuron's noise (N,)."""
-        n = self.relative.shape[1]
-        parts = []
-        for block in replicate_blocks(n, N_VARIANCE):
-            part = Noise(self.relative[:, block], self.counts, self.weights)
-            ratios = replicates(part.relative, part.counts, part.weights[:N_VARIANCE])
-            parts.append((ratios, block))
-        ratios = np.concatenate([each for each, _ in parts], axis=1)
-        logs = np.log(np.where(ratios > 0, ratios, np.nan))
-        logs -= np.nanmean(logs, axis=1, keepdims=True)
-        d = int((self.counts > 0).sum())
-        spread: Array = np.nanvar(logs, axis=0) * d / (d - 1)
-        return spread
 
 
 def _bic(fit: Fit, n_parameters: int, counts: Array) -> float:
@@ -209,20 +188,21 @@ def _component_test(
     laws: Mapping[str, Fitted],
     mixtures: Mapping[str, Fit],
     bins: Bins,
-    noise: Noise,
+    noise: RatioNoise,
     order: NDArray[np.int64],
     rng: np.random.Generator,
+    effort: Effort,
 ) -> tuple[float, float]:
     """Largest p over the laws in the running, and the power against a visible component in the best of them."""
     best = min(laws.values(), key=lambda law: law.bic)
-    relative = noise.draw(N_SIMULATED, order)
+    relative = noise.draw(effort.simulated, order)
     p, power = 0.0, float("nan")
     for law in _in_the_running(laws):
         ratio = float(mixtures[law.name].log_likelihood[0] - law.fit.log_likelihood[0])
         null = _ratios(law, bins, simulate(law.weights, bins, relative, rng))
         p = max(p, (1 + int((null >= ratio).sum())) / (1 + len(null)))
         if law is best:
-            planted = _ratios(law, bins, simulate(_plant(law.weights, bins), bins, relative[:N_PLANTED], rng))
+            planted = _ratios(law, bins, simulate(_plant(law.weights, bins), bins, relative[: effort.planted], rng))
             power = float((planted > np.sort(null)[int(np.ceil((1 - LEVEL) * len(null))) - 1]).mean())
     return p, power
 
@@ -288,40 +268,3 @@ def bic_intervals(laws: Mapping[str, Fitted]) -> dict[str, tuple[float, float, f
     wins = np.bincount(bic.argmin(axis=0), minlength=len(bic)) / bic.shape[1]
     low, high = percentile_interval(over.T)
     return {name: (float(low[i]), float(high[i]), float(wins[i])) for i, name in enumerate(laws)}
-
-
-MIN_SEPARATION, MIN_POWER = 2.0, 0.8
-
-
-def judge(found: Assessment, q: float) -> tuple[str, str]:
-    """`supported`, `contradicted` or `undecidable` for "there is a distinct high component", and why.
-
-    Supported: q < 0.05, the mixture has the best BIC, and its components are apart (Ashman's D of at least 2).
-    Contradicted: a smooth law explains the values, and a visible component would have been seen with a power of 80 %.
-    """
-    if found.reason:
-        return UNDECIDABLE, found.reason
-    law = found.best_smooth.replace("_", " ")
-    gain = found.laws[found.best_smooth].bic - found.laws[MIXTURE].bic
-    conditions = [
-        (q < LEVEL, f"one smooth law ({law}) gives such an improvement too (q = {q:.2g})"),
-        (gain > 0, f"a smooth law ({law}) has the better BIC (by {-gain:.3g})"),
-        (found.separation >= MIN_SEPARATION, f"the components are not apart (D = {found.separation:.2g})"),
-    ]
-    missing = [words for met, words in conditions if not met]
-    if not missing:
-        return SUPPORTED, (
-            f"{100 * found.share:.1f} % of the neurons form a component {found.place:.2f} ln above the mean of the "
-            f"rest, apart from it (D = {found.separation:.2g}); no smooth law gives that (best: {law}, BIC {gain:.3g} "
-            f"worse, q = {q:.2g})"
-        )
-    if q >= LEVEL and found.power >= MIN_POWER:
-        return CONTRADICTED, (
-            f"{missing[0]}, and {100 * VISIBLE_SHARE:.0f} % of the neurons e times above its top would have been seen "
-            f"(power {100 * found.power:.0f} %)"
-        )
-    if q >= LEVEL:
-        missing.append(
-            f"a component of {100 * VISIBLE_SHARE:.0f} % would be seen with a power of only {100 * found.power:.0f} %"
-        )
-    return UNDECIDABLE, "; ".join(missing)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from queries.stats.bootstrap import absence_reason, replicate_blocks, replicates
+from queries.stats.bootstrap import N_REPLICATES, absence_reason, replicate_blocks, replicates
 from queries.stats.ranking import halves_of, ordinal_ranks
 from queries.stats.segmentation import MIN_RANKS, fit_values
 from queries.stats.three_regimes import QUANTITIES
@@ -24,13 +24,26 @@ Array = NDArray[np.float64]
 Members = NDArray[np.bool_]
 
 CORE_SHARE = 0.8
-N_SPLITS = 200
 N_GROUPS = 20
-GROUP_SPLITS = 50
-N_NULL = 199
 NULL_SPLITS = 5
 # sd of ln influence below which neurons are all alike: what is left is rounding
 _MIN_SPREAD = 1e-9
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: `replicates` of the documents, `splits` into halves, of each set left out, `null` draws.
+
+    Calibration makes do with fewer.
+    """
+
+    replicates: int = N_REPLICATES
+    splits: int = 200
+    group_splits: int = 50
+    null: int = 199
+
+
+FULL = Effort()
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ def membership_interval(share: Array, n_draws: int, n_documents: int) -> tuple[A
 
 
 def plateau_stability(
-    sums: Array, counts: Array, weights: Array, rng: np.random.Generator
+    sums: Array, counts: Array, weights: Array, rng: np.random.Generator, effort: Effort = FULL
 ) -> tuple[Stability | None, str]:
     """The plateau set of `sums` (D, N) over `counts` (D,) in the resamples `weights` (B, D), or why there is none."""
     reason = absence_reason(counts, weights)
@@ -122,11 +135,13 @@ def plateau_stability(
     members = np.concatenate([plateau_members(replicates(sums, counts, weights[block])) for block in blocks])
     share = members.mean(axis=0)
     low, high = membership_interval(share, len(weights), int(present.sum()))
-    halves = split_jaccard(sums[present], rng)
+    halves = split_jaccard(sums[present], rng, effort)
     return Stability(regime, share, low, high, int(end), *halves), ""
 
 
-def split_jaccard(sums: Array, rng: np.random.Generator) -> tuple[float, float, float, float, float]:
+def split_jaccard(
+    sums: Array, rng: np.random.Generator, effort: Effort = FULL
+) -> tuple[float, float, float, float, float]:
     """Mean Jaccard of the plateau sets of two halves, its interval's ends, its mean under the null, and one-sided p.
 
     `sums` (D, N), documents that hold the class. Interval: delete-a-group jackknife on the arcsine of the root. Null:
@@ -134,11 +149,11 @@ def split_jaccard(sums: Array, rng: np.random.Generator) -> tuple[float, float, 
     """
     n_documents = len(sums)
     everyone = np.ones(n_documents, dtype=bool)
-    halves = halves_of(rng.random((N_SPLITS, n_documents)), everyone)
+    halves = halves_of(rng.random((effort.splits, n_documents)), everyone)
     jaccard = _mean_jaccard(sums, halves, 1.0 - halves)
     n_groups = min(N_GROUPS, n_documents)
     group = rng.permutation(n_documents) % n_groups
-    keys = rng.random((GROUP_SPLITS, n_documents))
+    keys = rng.random((effort.group_splits, n_documents))
     left_out = []
     for g in range(n_groups):
         kept = group != g
@@ -147,8 +162,8 @@ def split_jaccard(sums: Array, rng: np.random.Generator) -> tuple[float, float, 
     error = np.sqrt((n_groups - 1) * np.var(left_out))
     reach = float(stats.t.ppf(0.975, n_groups - 1) * error)
     low, high = (float(np.sin(np.clip(_angle(jaccard) + side * reach, 0.0, np.pi / 2)) ** 2) for side in (-1.0, 1.0))
-    null = np.array([_null_jaccard(sums, rng) for _ in range(N_NULL)])
-    p = (1 + int((null >= jaccard).sum())) / (1 + N_NULL)
+    null = np.array([_null_jaccard(sums, rng) for _ in range(effort.null)])
+    p = (1 + int((null >= jaccard).sum())) / (1 + effort.null)
     return jaccard, min(low, jaccard), max(high, jaccard), float(null.mean()), p
 
 

@@ -2,21 +2,12 @@
 
 import numpy as np
 import polars as pl
-import pytest
 
 from queries import load
-from queries.stats import set_tests
+from queries.stats.set_tests import Effort
 from tests.queries.clustered import frame
 
-ANALYSIS = load("hopkins")
-
-
-@pytest.fixture(autouse=True)
-def fewer_draws(monkeypatch):
-    monkeypatch.setattr(set_tests, "N_GROUPS", 120)
-    monkeypatch.setattr(set_tests, "N_CLOUDS", 100)
-    monkeypatch.setattr(set_tests, "N_OTHER", 20)
-    monkeypatch.setattr(set_tests, "N_PLANTED", 40)
+ANALYSIS = load("hopkins").with_effort(Effort(groups=120, clouds=100, other=20, planted=40))
 
 
 def test_tight_clusters_are_found_and_others_are_not():

@@ -5,20 +5,18 @@ import polars as pl
 import pytest
 
 from queries import influence_tail, load
-from queries.stats import specialists
+from queries.stats.specialists import Effort
 from reports.charts import draw
 from tests.queries.simulated import LAWS, frame
 
-TAIL = load("influence_tail")
+FEWER = Effort(variance=150, resamples=6, simulated=39, planted=12, tail=19)
+TAIL = load("influence_tail").with_effort(FEWER)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _fewer_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(influence_tail, "N_REPLICATES", 200)
-        patch.setattr(influence_tail, "N_TAIL_DRAWS", 19)
-        for name, number in {"N_VARIANCE": 150, "N_RESAMPLES": 6, "N_SIMULATED": 39, "N_PLANTED": 12}.items():
-            patch.setattr(specialists, name, number)
         yield
 
 

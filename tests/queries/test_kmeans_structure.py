@@ -2,22 +2,13 @@
 
 import numpy as np
 import polars as pl
-import pytest
 
 from queries import load
-from queries.stats import set_tests
+from queries.stats.set_tests import Effort
 from tests.queries.clustered import PLATEAU, N, frame
 
-ANALYSIS = load("kmeans_structure")
+ANALYSIS = load("kmeans_structure").with_effort(Effort(groups=120, clouds=100, other=20, planted=40))
 SILHOUETTES = ("kmeans_silhouette", "ward_silhouette")
-
-
-@pytest.fixture(autouse=True)
-def fewer_draws(monkeypatch):
-    monkeypatch.setattr(set_tests, "N_GROUPS", 120)
-    monkeypatch.setattr(set_tests, "N_CLOUDS", 100)
-    monkeypatch.setattr(set_tests, "N_OTHER", 20)
-    monkeypatch.setattr(set_tests, "N_PLANTED", 40)
 
 
 def judged(table, **where):

@@ -6,9 +6,10 @@ import pytest
 
 from queries import load
 from queries.modularity import equal_positions
-from queries.stats import modules
+from queries.stats.modules import MAX_OVERLAP, MEASURES, Effort
 
-MODULARITY = load("modularity")
+FEWER = Effort(groups=99, sweep=19, shifts=99, planted=20, restarts=5)
+MODULARITY = load("modularity").with_effort(FEWER)
 M = 14
 
 
@@ -44,22 +45,15 @@ def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.
     return rows.join(constant, how="cross")
 
 
-@pytest.fixture
-def light(monkeypatch):
-    """Fewer draws: a test of the analysis, not of its resolution."""
-    for name, value in {"N_GROUPS": 99, "N_SWEEP": 19, "N_SHIFTS": 99, "N_PLANTED": 20, "RESTARTS": 5}.items():
-        monkeypatch.setattr(modules, name, value)
-
-
 def row(table, **where):
     (one,) = table.filter(*(pl.col(key) == value for key, value in where.items())).iter_rows(named=True)
     return one
 
 
-def test_planted_modules_are_found_and_only_there(light):
+def test_planted_modules_are_found_and_only_there():
     table = MODULARITY.estimate(frame(np.random.default_rng(0), r=0.5), np.random.default_rng(1))
     assert table.columns == [*MODULARITY.keys, "estimate", "low", "high", "n", *MODULARITY.columns]
-    assert table.height == 2 * 3 * len(modules.MEASURES)
+    assert table.height == 2 * 3 * len(MEASURES)
     assert table.equals(table.sort(MODULARITY.keys), null_equal=True)
     known = table.filter(pl.col("low").is_not_nan())
     assert ((known["low"] <= known["estimate"]) & (known["estimate"] <= known["high"])).all()
@@ -74,10 +68,10 @@ def test_planted_modules_are_found_and_only_there(light):
         assert row(table, token_class=token_class, group="plateau", measure="n_communities")["estimate"] == 2
     assert "**contradicted**" in MODULARITY.answer(table)
     assert 0 < MODULARITY.excerpt(table).height <= 60
-    assert table["overlap"].is_between(0, modules.MAX_OVERLAP).all()
+    assert table["overlap"].is_between(0, MAX_OVERLAP).all()
 
 
-def test_a_group_like_any_other_has_no_modules(light):
+def test_a_group_like_any_other_has_no_modules():
     table = MODULARITY.estimate(frame(np.random.default_rng(2), positions=60), np.random.default_rng(3))
     verdicts = table.filter(pl.col("verdict").is_not_null())
     assert verdicts.height == 2
@@ -87,7 +81,7 @@ def test_a_group_like_any_other_has_no_modules(light):
     assert "no modules is **supported**" in MODULARITY.answer(table)
 
 
-def test_the_same_seed_gives_the_same_table(light):
+def test_the_same_seed_gives_the_same_table():
     data = frame(np.random.default_rng(4), n_documents=8)
     first, again = (MODULARITY.estimate(data, np.random.default_rng(5)) for _ in range(2))
     assert first.equals(again, null_equal=True)
@@ -106,7 +100,7 @@ def test_both_classes_have_equally_many_positions_of_each_document():
     assert (len(alone["rare"]), len(alone["common"])) == (120, 0)
 
 
-def test_constant_neurons_ties_and_missing_values_do_not_break_it(light):
+def test_constant_neurons_ties_and_missing_values_do_not_break_it():
     data = frame(np.random.default_rng(7))
     activation = np.array(data["activation"].to_list())
     activation[:, [0, 1, 40]] = 0.0  # dead neurons, two of them in the plateau
@@ -119,7 +113,7 @@ def test_constant_neurons_ties_and_missing_values_do_not_break_it(light):
     assert table["n_neurons"].unique().to_list() == [M]
 
 
-def test_reasons_where_there_is_no_answer(light):
+def test_reasons_where_there_is_no_answer():
     rng = np.random.default_rng(9)
     few = MODULARITY.estimate(frame(rng, n_documents=4, positions=60), rng)
     assert few["low"].is_nan().all()
@@ -148,7 +142,7 @@ def test_no_rows_no_answer():
 
 
 @pytest.mark.slow
-def test_size_and_power(light):
+def test_size_and_power():
     """At 5 %, of 60 groups like any other at most 8 % are called modular; of 30 with r = 0.5 at least 80 %."""
     called = {0.0: 0, 0.5: 0}
     for r, n_draws in ((0.0, 60), (0.5, 30)):

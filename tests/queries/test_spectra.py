@@ -5,16 +5,11 @@ import polars as pl
 import pytest
 
 from queries import load, spectra
+from queries.stats.groups import sparse_strata
 from reports.charts import draw
 
-SPECTRA = load("spectra")
-
-
-@pytest.fixture(autouse=True)
-def _fewer_draws(monkeypatch):
-    monkeypatch.setattr(spectra, "N_GROUPS", 99)
-    monkeypatch.setattr(spectra, "N_HALVES", 30)
-    monkeypatch.setattr(spectra, "N_PERMUTED", 19)
+FEWER = spectra.Effort(groups=99, halves=30, permuted=19)
+SPECTRA = load("spectra").with_effort(FEWER)
 
 
 def weights(rng, n=200, d=64, plateau=20, strength=0.0, sides=("in", "out"), shared=()):
@@ -128,9 +123,9 @@ def test_too_small_a_plateau_constant_rows_and_no_rows():
 
 def test_strata_that_the_plateau_fills_are_widened_or_given_up():
     values = np.arange(100.0)
-    assert spectra._matching(values, np.arange(90, 100)).max() == 4
-    assert spectra._matching(values, np.arange(95, 100)).max() == 9
-    assert spectra._matching(values, np.arange(40, 100)) is None
+    assert sparse_strata(values, np.arange(90, 100)).max() == 4
+    assert sparse_strata(values, np.arange(95, 100)).max() == 9
+    assert sparse_strata(values, np.arange(40, 100)) is None
 
 
 def test_the_figure_draws_all_sides():

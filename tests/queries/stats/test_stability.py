@@ -68,7 +68,7 @@ def test_a_planted_plateau_is_the_core():
     assert (result.low <= result.share).all() & (result.share <= result.high).all()
     assert result.jaccard_low <= result.jaccard <= result.jaccard_high
     assert result.jaccard > 0.6
-    assert result.p == 1 / (1 + stability.N_NULL)
+    assert result.p == 1 / (1 + stability.FULL.null)
     assert result.jaccard_null < 0.2
 
 

@@ -1,0 +1,12 @@
+"""All families of lakes, in the order in which they are run: the quick ones first."""
+
+from calibration.coordination import COUPLED, FIXED
+from calibration.influence import GRADED, RANKING
+from calibration.laws import LAWS
+
+FAMILIES = (GRADED, FIXED, RANKING, COUPLED, LAWS)
+
+
+def slugs() -> list[str]:
+    """The analyses that are calibrated."""
+    return sorted({study.slug for family in FAMILIES for study in family.studies})

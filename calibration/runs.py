@@ -1,0 +1,135 @@
+"""Simulations, resumable: batches of lakes through import, SQL and analysis, their outcomes kept as Parquet.
+
+`FOLDER/<slug>/<family>-<design>/<batch>.parquet` holds the outcomes of one batch of one analysis; a batch that is there
+is not run again. A draw depends on the seed, the family, the design and its number, and on nothing else.
+"""
+
+import datetime
+import os
+import shutil
+import tempfile
+import zlib
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from calibration.families import FAMILIES
+from calibration.lakes import add_run
+from calibration.targets import OUTCOME, Family
+from calibration.worlds import Design, World
+from queries import Session
+from warehouse.connection import connect
+
+FOLDER = Path(".calibration")
+SEED = 20260101
+BATCH = 10
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Draws `number` * size and on of one design, for the analyses `slugs` of its family that lack them."""
+
+    family: str
+    design: str
+    number: int
+    slugs: tuple[str, ...]
+    size: int = BATCH
+    seed: int = SEED
+    folder: Path = FOLDER
+
+
+def path_of(folder: Path, slug: str, family: str, design: str, number: int) -> Path:
+    """Where the outcomes of a batch are kept."""
+    return folder / slug / f"{family}-{design}" / f"{number:05d}.parquet"
+
+
+def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> list[Batch]:
+    """Batches to run for `n` simulations of each design, in an order in which all designs grow together.
+
+    Those that only show power grow at a third of the speed; `is_small`: they are left out, and the others end early.
+    """
+    found = []
+    for number in range(-(-n // BATCH)):
+        for family in FAMILIES:
+            for design in family.designs:
+                lacking = tuple(
+                    study.slug
+                    for study in family.studies
+                    if study.slug in slugs
+                    and study.is_for(design)
+                    and not path_of(folder, study.slug, family.name, design.name, number).exists()
+                )
+                if is_small and (design.is_planted or number * BATCH >= family.n_check):
+                    continue
+                if lacking:
+                    turn = number * (3 if design.is_planted else 1)
+                    found.append((turn, Batch(family.name, design.name, number, lacking, folder=folder)))
+    return [batch for _, batch in sorted(found, key=lambda pair: pair[0])]
+
+
+def simulate_all(batches: list[Batch], n_processes: int) -> None:
+    """Run the batches, in processes of one thread, and say what is done."""
+    # threads of the numerical libraries are counted when a process starts
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"))
+    with get_context("spawn").Pool(n_processes, maxtasksperchild=20) as pool:
+        for i, batch in enumerate(pool.imap_unordered(run, batches), start=1):
+            print(f"{i} of {len(batches)}: {batch.family}-{batch.design} {batch.number}", flush=True)
+
+
+def family_of(name: str) -> Family:
+    """The family `name`."""
+    return next(family for family in FAMILIES if family.name == name)
+
+
+def run(batch: Batch) -> Batch:
+    """Simulate a batch and keep its outcomes, each file whole or not at all."""
+    family = family_of(batch.family)
+    design = next(each for each in family.designs if each.name == batch.design)
+    for slug, outcomes in simulate(family, design, batch).items():
+        path = path_of(batch.folder, slug, batch.family, batch.design, batch.number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        outcomes.write_parquet(partial)
+        partial.rename(path)
+    return batch
+
+
+def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataFrame]:
+    """Outcomes by analysis of the draws of a batch: one lake, one run per draw."""
+    key = [batch.seed, zlib.crc32(f"{family.name}-{design.name}".encode())]
+    draws = range(batch.number * batch.size, (batch.number + 1) * batch.size)
+    with tempfile.TemporaryDirectory(prefix="calibration-") as name:
+        folder = Path(name)
+        runs: list[str] = []
+        worlds: list[World] = []
+        for draw in draws:
+            rng = np.random.default_rng([*key, 1, draw])
+            worlds.append(design.make(rng if design.is_anew else np.random.default_rng([*key, 0])))
+            source = folder / f"draw-{draw}"
+            runs.append(add_run(source, folder / "lake", worlds[-1], design.corpus, rng, family.parts))
+            shutil.rmtree(source)
+        with connect(folder / "lake") as con:
+            con.execute("set threads = 1")
+            session = Session(con, seed=batch.seed + batch.number)
+            # first those that others use: a session computes each table once, with the draws it was first asked for
+            first = (study for study in family.upstream if study.slug not in {one.slug for one in family.studies})
+            for study in (*first, *(each for each in family.studies if each.slug == "plateau_stability")):
+                session.table(study.analysis)
+            found = {}
+            for study in family.studies:
+                if study.slug in batch.slugs:
+                    outcomes = study.outcomes(session.table(study.analysis), runs, worlds, design)
+                    found[study.slug] = outcomes.with_columns(run=pl.col("run") + draws.start)
+    return found
+
+
+def outcomes(slug: str, family: str, design: str, folder: Path = FOLDER) -> tuple[pl.DataFrame, str]:
+    """All outcomes that are kept of one analysis and design, and the day of the last batch; empty if there is none."""
+    paths = sorted((folder / slug / f"{family}-{design}").glob("*.parquet"))
+    if not paths:
+        return pl.DataFrame(schema=OUTCOME), ""
+    last = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), datetime.UTC)
+    return pl.read_parquet(paths), last.date().isoformat()

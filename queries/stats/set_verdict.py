@@ -1,0 +1,43 @@
+"""The verdict on "the plateau neurons form no clusters": what it takes, and why in words."""
+
+import numpy as np
+
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.set_tests import PLANTED_CLUSTERS, PLANTED_STRENGTH, Row
+from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
+
+MIN_POWER = 0.8
+
+
+def decide_clusters(estimate: float, q: float, p: float, power: float, reason: str) -> tuple[str, str]:
+    """Verdict on "the plateau neurons form no clusters", and why.
+
+    Contradicted where no null explains the clustering (q < 0.05 of the largest p); supported where one does and
+    planted clusters would have been seen; undecidable otherwise.
+    """
+    planted = f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
+    if reason or not np.isfinite(estimate):
+        return UNDECIDABLE, reason or "the measure is not defined for this group"
+    if q < LEVEL:
+        return CONTRADICTED, f"more clustered than every null (q = {q:.2g})"
+    if p < LEVEL:
+        return UNDECIDABLE, f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
+    if power >= MIN_POWER:
+        seen = f"{planted} would be seen in {100 * power:.0f} % of groups"
+        return SUPPORTED, f"a null explains it (q = {q:.2g}), and {seen}"
+    seen = f"{planted} would be seen in only {100 * power:.0f} % of groups"
+    return UNDECIDABLE, f"a null explains it (q = {q:.2g}), but {seen}"
+
+
+def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:
+    """`rows` with `q`, over all rows whose measure is `tested`, and a `verdict` with its `reason` for the plateau."""
+    p = np.array([row["p"] if row["measure"] in tested else np.nan for row in rows])
+    for row, q in zip(rows, benjamini_hochberg(p), strict=True):
+        row["q"] = float(q)
+        is_judged = row["group"] == "plateau" and row["measure"] in tested
+        row["verdict"] = None
+        if is_judged:
+            row["verdict"], row["reason"] = decide_clusters(
+                row["estimate"], float(q), row["p"], row["power"], row["reason"]
+            )
+    return rows

@@ -1,0 +1,58 @@
+"""A simulated lake is what its world says: mean deltas, their signs, what activations and weights share."""
+
+import numpy as np
+import pytest
+
+from calibration.lakes import activations, deltas, positions, weights
+from calibration.worlds import HALVES, N_CORE, Corpus, coupled_world, flat_world, influence_world, smooth_world
+
+LONG = Corpus(documents=1500, positions=30)
+
+
+def test_influence_and_signed_mean_are_those_of_the_world():
+    rng = np.random.default_rng(0)
+    world = influence_world(rng, bias=0.3, selective=0.8)
+    document, target = positions(LONG, rng)
+    drawn = deltas(world, document, target, rng)
+    for token_class, is_class in (("rare", target >= 20), ("common", target < 20)):
+        found = np.abs(drawn[is_class]).mean(axis=0) / world.influence(token_class)
+        assert np.median(found) == pytest.approx(1, abs=0.03)
+        assert np.abs(found - 1).max() < 0.15
+    leaning = drawn.mean(axis=0) / np.abs(drawn).mean(axis=0)
+    np.testing.assert_allclose(leaning, world.bias, atol=0.06)
+    assert set(np.flatnonzero(world.bias)) == set(range(5, len(world.bias), 10))
+
+
+def test_documents_make_tokens_alike():
+    rng = np.random.default_rng(1)
+    world = influence_world(rng)
+    document, target = positions(LONG, rng)
+    size = np.log(np.abs(deltas(world, document, target, rng))).mean(axis=1)
+    means = np.bincount(document, size) / np.bincount(document)
+    assert means.std() > 1.5 * size.std() / np.sqrt(30)
+
+
+def test_rare_targets_are_in_the_rare_bands():
+    document, target = positions(LONG, np.random.default_rng(2))
+    assert np.mean(target // 4 >= HALVES["rare"].start) == pytest.approx(0.4, abs=0.02)
+    assert len(np.unique(document)) == 1500
+    assert len(np.unique(target)) == 40
+
+
+def test_a_cluster_shares_the_coupling_and_others_do_not():
+    rng = np.random.default_rng(3)
+    world = coupled_world(rng, coupling=0.5)
+    document, _ = positions(LONG, rng)
+    values = activations(world, document, rng)
+    alike = world.cluster[:N_CORE, None] == world.cluster[None, :N_CORE]
+    for shared in (np.corrcoef(values[:, :N_CORE].T), np.corrcoef(weights(world, 4000, rng)["out"][:N_CORE])):
+        pairs = np.triu(np.ones_like(alike), 1).astype(bool)
+        assert shared[pairs & alike].mean() - shared[pairs & ~alike].mean() == pytest.approx(0.46, abs=0.08)
+
+
+def test_what_is_flat_is_flat_and_what_is_smooth_has_no_component():
+    rng = np.random.default_rng(4)
+    assert np.ptp(flat_world(rng).level) == 0
+    assert np.log(flat_world(rng, spread=0.1).level[:, 0]).std() == pytest.approx(0.1, abs=0.01)
+    gap = [np.diff(np.log(smooth_world(rng, component=c).level[:14, 0])).min() for c in (0.0, 2.0)]
+    assert gap[1] < gap[0] < 0
