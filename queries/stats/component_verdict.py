@@ -25,8 +25,8 @@ def decide_component(found: Assessment, q: float) -> tuple[str, str]:
     if not missing:
         return SUPPORTED, (
             f"{100 * found.share:.1f} % of the neurons form a component {found.place:.2f} ln above the mean of the "
-            f"rest, apart from it (D = {found.separation:.2g}); no smooth law gives that (best: {law}, BIC {gain:.3g} worse, "
-            f"q = {q:.2g})"
+            f"rest, apart from it (D = {found.separation:.2g}); no smooth law gives that (best: {law}, BIC {gain:.3g} "
+            f"worse, q = {q:.2g})"
         )
     if q >= LEVEL and found.power >= MIN_POWER:
         return CONTRADICTED, (

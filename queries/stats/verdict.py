@@ -58,7 +58,7 @@ def decide(evidence: Evidence) -> tuple[str, str]:
     if not missing:
         return SUPPORTED, (
             f"the step exceeds what a smooth law ({e.law}) gives (q = {e.q_smooth:.2g}), its interval excludes 0 "
-            f"and the plateau rule holds in {e.plateau_rule_share:.0%} of the resamples"
+            f"and the plateau rule holds in {100 * e.plateau_rule_share:.0f} % of the resamples"
         )
     if missing == [FEWER]:
         return UNDECIDABLE, (
@@ -97,7 +97,7 @@ def _missing(e: Evidence) -> list[str]:
         (e.is_plateau, "the first regime is not flat against the second"),
         (
             e.plateau_rule_share > 0.5,
-            f"the first regime is flat in only {e.plateau_rule_share:.0%} of the resamples",
+            f"the first regime is flat in only {100 * e.plateau_rule_share:.0f} % of the resamples",
         ),
         (e.excess_low > 0, f"the step is not above zero (interval {e.excess_low:.2f} to {e.excess_high:.2f})"),
         (e.q_high < LEVEL, by_chance),

@@ -174,7 +174,7 @@ def test_reliability_marks_the_null():
     assert labels == ["Spearman", *(f"overlap of\nthe top {k}" for k in (10, 30, 100))]
 
 
-@pytest.mark.parametrize("kind", sorted(set(kinds()) - {"regimes"}))
+@pytest.mark.parametrize("kind", kinds())
 def test_every_kind_has_a_caption(kind):
     said = caption(kind, {"caption": "And this."})
     assert said.endswith(". And this.")

@@ -23,7 +23,7 @@ NONE = {"q_smooth": 0.4, "q_high": 0.5, "p_smooth": 0.4, "excess_low": -0.1, "ex
         ({"reliability": 0.4}, "undecidable", "unreliable"),
         ({"reliability": float("nan")}, "undecidable", "unreliable"),
         ({"is_plateau": False}, "undecidable", "not flat"),
-        ({"plateau_rule_share": 0.4}, "undecidable", "only 40%"),
+        ({"plateau_rule_share": 0.4}, "undecidable", "only 40 %"),
         ({"excess_low": -0.1}, "undecidable", "not above zero"),
         ({"excess_low": float("nan"), "excess_high": float("nan")}, "undecidable", "no interval"),
         ({"q_smooth": 0.2, "q_high": 0.3}, "undecidable", "gives such a step too"),
