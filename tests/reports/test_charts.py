@@ -141,7 +141,7 @@ def test_rank_curve_leaves_zeros_out():
 
 def test_regimes_shows_breakpoints_slope_and_both_intervals():
     figure = draw("regimes", tables(), {})
-    rare, _, excess = panels(figure)
+    _, rare, _, excess = panels(figure)
     assert {"plateau ends\n21", "elbow\n400"} <= set(texts(figure))
     assert "rare tokens\nkappa 0.60\n[0.50, 0.70]" in texts(figure)
     assert {21.0, 400.0} <= {line.get_xdata()[0] for line in rare.get_lines()}
@@ -152,8 +152,26 @@ def test_regimes_shows_breakpoints_slope_and_both_intervals():
 
 def test_regimes_shows_what_the_smooth_law_compares_with():
     with_raw = {**tables(), "regimes": regimes(RUNS[:1]).with_columns(segmented=pl.lit(0.55))}
-    diamonds = [line for line in panels(draw("regimes", with_raw, {}))[2].get_lines() if line.get_marker() == "D"]
+    diamonds = [line for line in panels(draw("regimes", with_raw, {}))[3].get_lines() if line.get_marker() == "D"]
     assert [line.get_xdata()[0] for line in diamonds] == [0.55] * 12
+
+
+def test_regimes_draws_the_fitted_segmentation_and_the_verdict():
+    """At the first breakpoint the plateau's line ends `plateau_excess` above the middle one; lines meet at the elbow."""
+    fitted = {"plateau_end": 20.0, "elbow": 400.0, "kappa": 0.6, "plateau_slope": -0.1, "decay_slope": -3.0}
+    fitted["plateau_excess"] = 0.5
+    row = regimes(RUNS[:1]).filter(token_class="rare", sign_group="all").head(1)
+    row = row.with_columns(level=pl.lit(-4.0), verdict=pl.lit("undecidable"))
+    table = pl.concat(
+        row.with_columns(quantity=pl.lit(name), segmented=pl.lit(value)) for name, value in fitted.items()
+    )
+    axes = panels(draw("regimes", {**tables(), "regimes": table}, {}))[1]
+    black = [line for line in axes.get_lines() if to_hex(line.get_color()) == "#111111"]
+    plateau, middle, decay = black
+    assert plateau.get_ydata()[1] == pytest.approx(np.exp(-4.0 + 0.5))
+    assert middle.get_ydata()[0] == pytest.approx(np.exp(-4.0))
+    assert middle.get_ydata()[1] == pytest.approx(decay.get_ydata()[0])
+    assert any("plateau: undecidable" in text for text in texts(axes.figure.figure))
 
 
 def test_regimes_names_of_close_breakpoints_do_not_meet():

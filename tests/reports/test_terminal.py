@@ -55,7 +55,7 @@ def test_a_table_that_fits_is_left_as_it_is():
     assert table(frame, 80).splitlines() == [
         "neuron  token      delta",
         "------  -----  ---------",
-        "     7  a\\n        1,230",
+        "     7  a\\n        1,234",
         "    12  \u4f60     -2.00e-06",
     ]
 
