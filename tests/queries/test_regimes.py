@@ -4,10 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from queries import load, regimes
+from queries import load, regimes, run
 from queries.stats import plateau
 from queries.stats.three_regimes import QUANTITIES
+from tests.lake import make_lake, planted_influence
 from tests.queries.simulated import LAWS, frame, planted
+from warehouse.connection import connect
 
 REGIMES = load("regimes")
 TRUTH = {"kappa": 0.7, "elbow": 400.0, "plateau_end": 20.0, "decay_slope": -4.0}
@@ -41,6 +43,49 @@ def test_a_planted_plateau_is_supported_and_recovered():
     assert "**supported**" in words
     assert "is not shown to differ between the classes" in words
     assert REGIMES.excerpt(table).height == 4 * 3 * 4
+
+
+def on_a_lake(folder, influence, seed):
+    """The table of `regimes` on a lake that `rt import` made of Parquet files with these true influences (N,)."""
+    lake = make_lake(folder, influence, documents=30, positions=24, rare_share=0.2, seed=seed, activation=False)
+    return run(connect(lake), REGIMES, seed)
+
+
+def test_an_imported_lake_with_a_plateau_is_supported_and_recovered(tmp_path):
+    table = on_a_lake(tmp_path, planted_influence(400, n_plateau=20, kappa=0.7, elbow=150, step=1.5), 1)
+    assert set(verdicts(table).values()) == {"supported"}
+    whole = table.filter((pl.col("token_class") == "all") & (pl.col("sign_group") == "all"))
+    found = {row["quantity"]: row for row in whole.iter_rows(named=True)}
+    for quantity, truth in {"kappa": 0.7, "elbow": 150.0, "plateau_end": 20.0, "decay_slope": -3.7}.items():
+        assert found[quantity]["low"] <= truth <= found[quantity]["high"], quantity
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_an_imported_lake_of_one_smooth_law_or_of_noise_is_not_supported(law, tmp_path):
+    rng = np.random.default_rng([7, len(law)])
+    table = on_a_lake(tmp_path, 1e-3 * np.sort(LAWS[law](400, rng))[::-1], 2)
+    assert "supported" not in verdicts(table).values()
+
+
+def test_a_breakpoint_at_the_end_of_its_range_has_no_number():
+    """A power law that never decays: the elbow is pushed to the end, and says that it lies there or later."""
+    rng = np.random.default_rng(6)
+    true = planted(400, elbow=390.0)
+    table = REGIMES.estimate(frame(true, 30, rng), rng)
+    row = table.filter(token_class="all", sign_group="all", quantity="elbow").row(0, named=True)
+    assert np.isnan([row["estimate"], row["low"], row["high"]]).all()
+    assert "or later" in row["reason"]
+    assert row["segmented"] > 200
+    assert "or later (an end of its range)" in REGIMES.answer(table)
+
+
+def test_verdicts_do_not_hang_on_the_seed():
+    """The same documents, four seeds of everything that is drawn: never both supported and contradicted."""
+    for excess in (0.0, 0.35, 1.0):
+        sums = frame(planted(300, 15, excess, elbow=120.0), 24, np.random.default_rng(8))
+        found = [verdicts(REGIMES.estimate(sums, np.random.default_rng(seed))) for seed in range(4)]
+        for cell in found[0]:
+            assert not {"supported", "contradicted"} <= {each[cell] for each in found}, (excess, cell)
 
 
 def test_rare_minus_common_finds_a_plateau_that_only_rare_tokens_have():

@@ -157,7 +157,7 @@ def test_regimes_shows_what_the_smooth_law_compares_with():
 
 
 def test_regimes_draws_the_fitted_segmentation_and_the_verdict():
-    """At the first breakpoint the plateau's line ends `plateau_excess` above the middle one; lines meet at the elbow."""
+    """At the first breakpoint the plateau's line ends the excess above the middle one; lines meet at the elbow."""
     fitted = {"plateau_end": 20.0, "elbow": 400.0, "kappa": 0.6, "plateau_slope": -0.1, "decay_slope": -3.0}
     fitted["plateau_excess"] = 0.5
     row = regimes(RUNS[:1]).filter(token_class="rare", sign_group="all").head(1)
