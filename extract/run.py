@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from extract.estimate import check_disk, disk_bytes
 from extract.families import LastLayer
-from extract.passes import Passes, list_column
+from extract.passes import Passes, list_column, total_routes
 from extract.publication import publish_run
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
@@ -74,7 +74,8 @@ def _already_there(lake: Path, run: str, say: Callable[[str], None]) -> str:
 def _make(session: Session, plan: Plan, unigrams: Unigrams, stage: Stage) -> None:
     """Everything that is written into the stage."""
     _write_plan(session, plan, unigrams, stage)
-    passes = Passes(session.inputs.settings, stage, session.last, plan.windows)
+    log_unigram = np.log(unigrams.probability)
+    passes = Passes(session.inputs.settings, stage, session.last, plan.windows, log_unigram)
     passes.forward(session.model)
     mean, deviation = passes.moments()
     _write_neurons(session.last, mean, deviation, stage)
@@ -176,5 +177,6 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
             "n_tokens": int(plan.token_counts.sum()),
         },
         **stage.facts,
+        "routes": total_routes(stage.facts["routes"].values()),
         "seconds": stage.state["seconds"],
     }

@@ -10,13 +10,17 @@ from warehouse.shards import sha256
 DEFAULT_MODEL = "smollm2-135m"
 DTYPES = ("float32", "bfloat16", "float16")
 BOS = ("auto", "always", "never")
+LEAST_MEMORY = 0.1  # gigabytes
 # Raised when the rows of the same command would change.
-EXTRACTION = 1
+EXTRACTION = 2
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `rt extract`; units are tokens where nothing else is said."""
+    """The options of `rt extract`; units are tokens where nothing else is said.
+
+    `memory`: gigabytes that the ablation may work in, besides the model. `frozen`: the two frozen deltas too.
+    """
 
     lake: Path
     model: str = DEFAULT_MODEL
@@ -32,6 +36,8 @@ class Settings:
     device: str = "auto"
     dtype: str = "float32"
     batch_size: int = 4
+    memory: float = 2.0
+    frozen: bool = False
 
     def check(self) -> None:
         """Raise `RtError` for values that make no sense, whatever the model."""
@@ -42,6 +48,8 @@ class Settings:
         for name, least in {"tokens": 0, "skip": 0, "batch_size": 1, "seed": 0}.items():
             if getattr(self, name) < least:
                 raise RtError(f"--{name.replace('_', '-')} {getattr(self, name)}", hint=f"at least {least}")
+        if not self.memory >= LEAST_MEMORY:
+            raise RtError(f"--memory {self.memory}", hint=f"gigabytes, at least {LEAST_MEMORY}")
         if self.context < self.skip + 2:
             raise CorpusError(
                 f"--context {self.context} with --skip {self.skip} leaves no position to analyse",
@@ -55,7 +63,7 @@ class Settings:
         return "token-id" if self.model == DEFAULT_MODEL else "corpus"
 
     def identity(self, model_sha256: str, corpus_sha256: str, device: str) -> dict[str, Any]:
-        """What determines the rows: not where the lake is, nor how many windows go through the model at once."""
+        """What determines the rows: not where the lake is, nor how the work is cut to fit the machine."""
         unigrams = self.unigram_option()
         if Path(unigrams).is_file():
             unigrams = sha256(Path(unigrams))
@@ -71,5 +79,6 @@ class Settings:
             "seed": self.seed,
             "unigrams": unigrams,
             "dtype": self.dtype,
+            "frozen": self.frozen,
             "device": device,
         }

@@ -144,6 +144,20 @@ TABLES: dict[str, Table] = {
                     "nats",
                     nullable=True,
                 ),
+                Column(
+                    "delta_frozen_norm",
+                    "FLOAT",
+                    "`delta_loss` if the scale of the final norm stayed as it was: what does not go through the norm.",
+                    "nats",
+                    nullable=True,
+                ),
+                Column(
+                    "delta_frozen_frequency",
+                    "FLOAT",
+                    "`delta_loss` if the logits' projection on the centred log-unigram vector stayed as it was.",
+                    "nats",
+                    nullable=True,
+                ),
             ),
         ),
         Table(
