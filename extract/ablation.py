@@ -236,7 +236,7 @@ def has_fast_half(device: torch.device) -> bool:
 
 
 def _changes(last: LastLayer, positions: Positions, neurons: Neurons, D: Tensor, names: list[str]) -> list[Change]:
-    """Of each column its stretch, push and lift, (T, N) float64. Scales are not subtracted: they cancel where D is small."""
+    """Of each column its stretch, push and lift, (T, N) float64. Scales are not subtracted: they cancel."""
     # minus d times the change of s^2
     drop = 2 * D * (positions.centred @ neurons.centred.T) - D.square() * neurons.square_length
     drop /= last.d_model

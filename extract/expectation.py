@@ -5,7 +5,7 @@ term, all others by two moments. (2) The others term by term too, segment by seg
 two moments are enough for what is left. (3) Float64 throughout, in `extract.double`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import torch
@@ -123,51 +123,39 @@ class _Block:
 
     def _finish(self, k: int, rows: slice, target: Tensor, excess: Tensor, size: Tensor) -> Found:
         """Add the rest to the probable tokens' part of change `k`, (T, N) each, by as many segments as it takes."""
-        whole = self.changes[k]
-        change = whole.at((rows,))
-        positions = self.positions
+        positions, neurons, segments = self.positions, self.neurons, self.vocabulary.segments
+        change = self.changes[k].at((rows,))
         own = change.stretch * positions.target_logit[rows, None] - change.push * target
         if change.lift is not None and self.vocabulary.direction is not None:
             own -= change.lift * self.vocabulary.direction[positions.place[rows], None]
-        # of exp2 and of h, then of the sum
-        farthest = (
-            change.stretch.abs() * positions.set_largest[rows, None] + change.push.abs() * self.neurons.span[:, 0]
-        )
+        stretch, push = change.stretch.abs(), change.push.abs()
+        farthest = stretch * positions.set_largest[rows, None] + push * neurons.span[:, 0]
+        # of exp2, of the operations that give h, and of the sum
         rounding = UNIT * ((2 + 3 * farthest) * (1 + excess) + 10 * size)
-        value, bound, rest_size = second_order(change, self._moments(0, rows, None))
-        logit_error = _LOGIT * UNIT * self.vocabulary.row_norm * positions.length[rows, None]
-        delta, error = _result(excess + value, bound + rounding + logit_error * rest_size, own)
+        value, bound, size = second_order(change, self._moments(0, rows, None))
+        logit_error = _LOGIT * UNIT * self.vocabulary.row_norm * positions.length[rows, None].expand_as(push)
+        delta, error = _result(excess + value, bound + rounding + logit_error * size, own)
         left = ~_is_fine(delta, error)
         counts = [int(left.numel() - left.sum())]
+        farthest = stretch * positions.z_largest[rows, :1] + push * neurons.span[:, 0]
         at, column = left.nonzero(as_tuple=True)
-        farther = change.stretch.abs() * positions.z_largest[rows, :1] + change.push.abs() * self.neurons.span[:, 0]
-        change, logit_error, farther = change.at((at, column)), logit_error[at, 0], farther[at, column]
-        own, excess, rounding, rest_size = (each[at, column] for each in (own, excess, rounding, rest_size))
-        exact = torch.zeros_like(excess)
-        for segment, part in enumerate(self.vocabulary.segments):
-            if not len(at):
-                counts.append(0)
-                continue
-            exact += self._segment(k, rows.start, at, column, part)
-            if segment + 1 < len(self.vocabulary.segments):
-                value, bound, _ = second_order(change, self._moments(segment + 1, rows, (at, column)))
-            else:
-                value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
-            mass = positions.mass[rows, 0][at]
-            # |e^h - 1| is at most e^h - 1 + 2
-            size = torch.fmin(rest_size, exact.abs() + 2 * mass)
-            bound += (logit_error + 10 * UNIT) * size + UNIT * (2 + 3 * farther) * (exact + mass)
-            found, off = _result(excess + exact + value, bound + rounding, own)
+        known = (each[left] for each in (own, excess, rounding, size, logit_error, 2 + 3 * farthest))
+        pairs = _Pairs(change.at((left,)), at, column, *known)
+        exact = torch.zeros_like(pairs.own)
+        for segment, part in enumerate(segments):
+            at, column = pairs.at, pairs.column
+            exact = exact + self._segment(k, rows.start, at, column, part)
+            value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
+            if segment + 1 < len(segments):
+                value, bound, _ = second_order(pairs.change, self._moments(segment + 1, rows, (at, column)))
+            bound += pairs.rounded(exact, positions.mass[rows, 0][at])
+            found, off = _result(pairs.excess + exact + value, bound, pairs.own)
             delta[at, column], error[at, column] = found, off
             fine = _is_fine(found, off)
             counts.append(int(fine.sum()))
-            keep = (~fine).nonzero()[:, 0]
-            at, column, own, excess, exact, rounding, rest_size, logit_error, farther = (
-                each[keep] for each in (at, column, own, excess, exact, rounding, rest_size, logit_error, farther)
-            )
-            change = change.at((keep,))
+            pairs, exact = pairs.but(fine), exact[~fine]
         left = torch.zeros_like(left)
-        left[at, column] = True
+        left[pairs.at, pairs.column] = True
         return Found(delta, error, left, counts)
 
     def _moments(self, segment: int, rows: slice, pairs: tuple[Tensor, Tensor] | None) -> Moments:
@@ -204,6 +192,8 @@ class _Block:
     def _segment(self, k: int, first: int, at: Tensor, column: Tensor, part: slice) -> Tensor:
         """Sum of p (e^h - 1) over the improbable tokens of a segment, (n,) float64, for the pairs (at, column)."""
         change = self.changes[k]
+        if not len(at):
+            return torch.zeros_like(change.push[:0, 0])
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
         stretch, push, lift = self._factors(change, (at + first, column))
         found = torch.zeros_like(push)
@@ -224,6 +214,32 @@ class _Block:
                     h.addr_(lift[some], u[tile])
                 found[some] += h.exp2_().sub_(1.0) @ self.positions.rest[first + t, tokens]
         return found.double()
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs (n,) of some positions that need more tokens term by term, and what is known of them."""
+
+    change: Change
+    at: Tensor
+    column: Tensor
+    own: Tensor  # the target's h
+    excess: Tensor  # of the probable tokens
+    rounding: Tensor  # of the probable tokens
+    size: Tensor  # bound on sum p |e^h - 1| over all others
+    logit_error: Tensor  # relative error of their probabilities
+    power_error: Tensor  # relative error of their e^h, in UNIT
+
+    def but(self, done: Tensor) -> "_Pairs":
+        """Those that are not `done` (n,)."""
+        rest = {field.name: getattr(self, field.name)[~done] for field in fields(self) if field.name != "change"}
+        return _Pairs(**rest, change=self.change.at((~done,)))
+
+    def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
+        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""
+        # |e^h - 1| is at most e^h - 1 + 2
+        size = torch.fmin(self.size, exact.abs() + 2 * mass)
+        return self.rounding + (self.logit_error + 10 * UNIT) * size + UNIT * self.power_error * (exact + mass)
 
 
 def _result(excess: Tensor, error: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:

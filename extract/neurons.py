@@ -37,7 +37,7 @@ def read_neurons(vocabulary: Vocabulary, columns: slice, half: bool) -> Neurons:
     n, size = len(centred), last.n_vocabulary
     by_token = torch.empty(size, n, device=device)
     place = torch.arange(size, device=device)
-    # the gain is in the rows of the vocabulary already
+    # in float64 once, so that no bound has to allow for it at every position; the gain is in the rows already
     for part in vocabulary.parts():
         by_token[part] = (vocabulary.double(place[part]) @ centred.T).float()
     largest = [torch.maximum(by_token[part].amax(0), -by_token[part].amin(0)) for part in vocabulary.segments]
