@@ -119,7 +119,7 @@ def _softmax(
     chosen = _probable(rest, place)
     sets, mine, weights, totals = [], [], [], []
     for t, places in enumerate(chosen):
-        own = vocabulary.double(places) @ unit[t] * LOG2E
+        own = vocabulary.logits(places, unit[t]) * LOG2E
         full = own if vocabulary.constant is None else own + vocabulary.constant[places] * LOG2E
         weight = torch.exp2(full - top[t].double())
         rest[t, places] = 0.0
