@@ -9,100 +9,126 @@ RMSNorm), gamma the norm's gain and s its scale:
 
 where const (norm bias and unembedding bias) is not rescaled. With z = A / s, p = softmax(z + const) and
 h = (s/s' - 1) z - (D/s') G_i, the change is `log E_p[e^h] - h_target`. Losses are never subtracted: two float32 losses
-near 3 differ by 2.5e-5 from rounding alone, more than most neurons do. Any constant may be taken from h, so z and G_i
-are centred to keep h small. All that is (positions x neurons) is float64; only the sums over the vocabulary are
-float32, and pairs with |h| too large for that are done again in float64.
+near 3 differ by 2.5e-5 from rounding alone, more than most neurons do. How the expectation is found, and why every pair
+is within its tolerance, is in `extract.expectation`.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from extract.bound import Change
+from extract.double import in_double
+from extract.expectation import ABSOLUTE, RELATIVE, Found, expectations
 from extract.families import LastLayer
+from extract.neurons import Neurons, read_neurons
+from extract.positions import Positions, Reader
+from extract.vocabulary import Vocabulary, blocks
 from warehouse.errors import ModelError
 
 MEMORY = 2 << 30
-# Where the bound on |h| is above this, float32 may err by 1e-6 nats (measured: 9e-7 at most below it), and the pair is
-# done in float64.
-LIMIT = 2.0
-# Neurons x tokens of one step on the CPU: half a megabyte, for a core's cache. Longer sums in float32 lose their many
-# small terms: with 2,048 tokens the error is three times larger.
-_CPU_TILE = (256, 512)
-_CPU_POSITIONS = 64
-_CUDA_ELEMENTS = 1 << 26
-# Elements of the unembedding that are turned into float64 at a time.
-_DOUBLE_ELEMENTS = 1 << 24
+# Beyond this many positions at a time nothing gets faster.
+_MOST_POSITIONS = 1024
+
+
+@dataclass
+class Routes:
+    """How the deltas of a run were found: pairs by route, and the worst bound on an error.
+
+    `n_moments`: two moments of all but the most probable tokens; `n_terms`: more tokens term by term; `n_double`:
+    float64. `worst_bound` (nats) and `worst_share` (of the tolerance) are over the pairs of the first two.
+    """
+
+    n_moments: int = 0
+    n_terms: int = 0
+    n_double: int = 0
+    worst_bound: float = 0.0
+    worst_share: float = 0.0
+
+    def count(self, found: Found) -> None:
+        """Add the pairs of a block."""
+        sure = ~found.left
+        self.n_moments += found.n_by_segment[0]
+        self.n_terms += sum(found.n_by_segment[1:])
+        self.n_double += int(found.left.sum())
+        error = found.error[sure]
+        if len(error):
+            share = error / (ABSOLUTE + RELATIVE * found.delta[sure].abs())
+            self.worst_bound = max(self.worst_bound, float(error.max()))
+            self.worst_share = max(self.worst_share, float(share.max()))
 
 
 @dataclass(frozen=True)
-class _Positions:
-    """A block of positions (T): what the unembedding makes of them."""
+class Result:
+    """Of T positions and N neurons: `deltas` by column name (T, N), losses and entropies (T,), all float32, ranks (T,).
 
-    centred: Tensor  # (T, d) float64: xC
-    scale: Tensor  # (T,) float64: s
-    logits: Tensor  # (T, V) float64: z, without const, minus its mean under p
-    logits32: Tensor  # (T, V) the same in float32
-    probability: Tensor  # (T, V) float32
-    log_total: Tensor  # (T,) float64: log sum of e^(logits + const)
-    target: Tensor  # (T,)
+    Deltas and losses are in nats; a rank is how many logits exceed the target's.
+    """
 
-
-@dataclass(frozen=True)
-class _Neurons:
-    """A block of neurons (N): their directions in the residual stream and in the vocabulary."""
-
-    centred: Tensor  # (N, d) float64: w_i C
-    effect: Tensor  # (N, V) float32: G_i, minus its mean over the vocabulary
-    offset: Tensor  # (N,) float64: that mean
-    span: Tensor  # (N,) float64: max |effect|
+    deltas: dict[str, Tensor]
+    loss: Tensor
+    entropy: Tensor
+    rank: Tensor
+    routes: dict[str, Routes] = field(default_factory=dict)
 
 
 class Ablation:
     """Losses and mean-ablation deltas from cached residuals and activations.
 
     `mean` (N,): the value that ablation sets. `memory`: bytes to work in, besides the arguments and results; shapes the
-    blocks, not the numbers. Runs on the device of `last`.
+    blocks, not the numbers. `sample` (n, d): residuals that tell which tokens are usually probable; makes it faster.
+    `frozen`: give `delta_frozen_norm` too and, with `log_unigram` (V,), the logarithm of every token's frequency,
+    `delta_frozen_frequency`. `half`: take bfloat16 for the largest matrix products; by default where the processor has
+    instructions for them. Runs on the device of `last`.
     """
 
-    def __init__(self, last: LastLayer, mean: Tensor, memory: int = MEMORY) -> None:
+    def __init__(
+        self,
+        last: LastLayer,
+        mean: Tensor,
+        memory: int = MEMORY,
+        sample: Tensor | None = None,
+        log_unigram: Tensor | None = None,
+        frozen: bool = False,
+        half: bool | None = None,
+    ) -> None:
         if mean.shape != (last.d_mlp,):
             raise ValueError(f"mean has shape {tuple(mean.shape)}, not ({last.d_mlp},)")
         self.last = last
-        self.mean = mean.to(last.w_out.device, torch.float64)
-        half = memory // 2
-        vocabulary = last.n_vocabulary
-        # float32 effects; in float64: weights, their centring and their products
-        self.n_neurons = max(1, min(last.d_mlp, half // (4 * vocabulary + 32 * last.d_model)))
-        # z in both formats, p, and two float64 intermediates; then the scalars of each pair
-        self.n_positions = max(1, half // (32 * vocabulary + 96 * self.n_neurons + 32 * last.d_model))
-        self._constant = _constant(last)
-        self._all_neurons: _Neurons | None = None
+        device = last.w_out.device
+        self.mean = mean.to(device, torch.float64)
+        self.half = has_fast_half(device) if half is None else half
+        direction = _unit(log_unigram) if frozen and log_unigram is not None else None
+        self.names = ["delta_loss"]
+        if frozen:
+            self.names.append("delta_frozen_norm")
+            if direction is not None:
+                self.names.append("delta_frozen_frequency")
+        size, width = last.n_vocabulary, last.d_model
+        held = 4 * size * width
+        self.vocabulary = Vocabulary(last, sample, direction, keep=held <= memory // 8)
+        # two layouts of the effects and their squares; in float64: weights and their centring
+        per_neuron = 12 * size + 32 * width
+        self.n_neurons = max(1, min(last.d_mlp, memory // 2 // per_neuron))
+        # logits, the rest and its copy in bfloat16; the scalars of each pair
+        per_position = 12 * size + 240 * self.n_neurons + 64 * width
+        self.n_positions = max(1, min(_MOST_POSITIONS, memory // 4 // per_position))
+        self._reader = Reader(self.vocabulary, self.n_positions)
+        self._all_neurons: Neurons | None = None
 
     def baseline(self, residual: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each position: loss (nats), entropy (nats), both float32, and how many logits exceed the target's (int64).
 
         `residual` (T, d) before the final norm, `target` (T,) token ids.
         """
-        losses, entropies, ranks = [], [], []
-        for rows in _blocks(len(residual), self.n_positions):
-            centred, scale = _normalise(self.last, residual[rows].double())
-            logits = self._logits(centred / scale[:, None])
-            if self._constant is not None:
-                logits += self._constant
-            logits -= logits.amax(1, keepdim=True)
-            of_target = logits.gather(1, target[rows, None])
-            ranks.append((logits > of_target).sum(1))
-            weight = logits.exp()
-            total = weight.sum(1)
-            log_total = total.log()
-            losses.append(log_total - of_target[:, 0])
-            entropies.append(log_total - weight.mul_(logits).sum(1) / total)
-        return torch.cat(losses).float(), torch.cat(entropies).float(), torch.cat(ranks)
+        found = [
+            (each.loss.float(), each.entropy.float(), each.rank)
+            for each in (self._reader.read(residual[rows], target[rows]) for rows in self._rows(len(residual)))
+        ]
+        loss, entropy, rank = (torch.cat(each) for each in zip(*found, strict=True))
+        return loss, entropy, rank
 
     def delta(
         self,
@@ -111,173 +137,127 @@ class Ablation:
         target: Tensor,
         progress: Callable[[int], object] | None = None,
     ) -> Tensor:
+        """`deltas["delta_loss"]` of `run`."""
+        return self.run(residual, activation, target, progress).deltas["delta_loss"]
+
+    def run(
+        self,
+        residual: Tensor,
+        activation: Tensor,
+        target: Tensor,
+        progress: Callable[[int], object] | None = None,
+    ) -> Result:
         """Loss with the neuron at its mean minus the loss, in nats: (T, N) float32; exactly 0 where it is at its mean.
 
         `residual` (T, d), `activation` (T, N), `target` (T,). `progress` is told the number of pairs done after each
         block. Error at most 1e-6 + 1e-3 |delta| against float64. Raises ModelError if a delta is not finite.
         """
-        result = torch.empty(activation.shape, dtype=torch.float32, device=residual.device)
-        for rows in _blocks(len(residual), self.n_positions):
-            positions = self._positions(residual[rows], target[rows])
-            for columns in _blocks(self.last.d_mlp, self.n_neurons):
+        deltas = {name: torch.empty(activation.shape, device=residual.device) for name in self.names}
+        routes = {name: Routes() for name in self.names}
+        baselines, left = [], _Left(self.names)
+        for rows in self._rows(len(residual)):
+            positions = self._reader.read(residual[rows], target[rows])
+            baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
+            for columns in blocks(self.last.d_mlp, self.n_neurons):
+                neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
-                block = self._block(positions, self._neurons(columns), difference, columns)
-                result[rows, columns] = block.float()
+                changes = _changes(self.last, positions, neurons, difference, self.names)
+                found = expectations(self.vocabulary, positions, neurons, changes, self.half)
+                for name, change, each in zip(self.names, changes, found, strict=True):
+                    deltas[name][rows, columns] = each.delta.float()
+                    routes[name].count(each)
+                    left.add(name, each.left, change, rows.start, columns.start)
                 if progress is not None:
-                    progress(block.numel())
-        if not bool(torch.isfinite(result).all()):
-            where = (~torch.isfinite(result)).nonzero()[0].tolist()
-            raise ModelError(
-                f"the delta of position {where[0]}, neuron {where[1]} is not finite",
-                hint="the model's activations or weights overflow: run it with --dtype float32",
-            )
-        return result
+                    progress(difference.numel())
+        for name, values in deltas.items():
+            pairs = left.pairs(name)
+            if pairs is not None:
+                at, column, change = pairs
+                values[at, column] = in_double(self.vocabulary, residual, target, at, column, change).float()
+            _refuse_infinite(values)
+        loss, entropy, rank = (torch.cat(each) for each in zip(*baselines, strict=True))
+        return Result(deltas, loss, entropy, rank, routes)
 
-    def _block(self, positions: _Positions, neurons: _Neurons, difference: Tensor, columns: slice) -> Tensor:
-        """Deltas (T, N) float64 of a block; `difference` (T, N) is a - mean."""
-        stretch, push = _coefficients(self.last, positions, neurons, difference)
-        target_row = self.last.unembed[positions.target].double() * self.last.gain.double()  # (T, d)
-        effect = target_row @ neurons.centred.T - neurons.offset  # (T, N), of the target
-        own = positions.logits.gather(1, positions.target[:, None])  # (T, 1)
-        of_target = stretch * own - push * effect
-        bound = stretch.abs() * positions.logits32.abs().amax(1).double()[:, None] + push.abs() * neurons.span
-        excess = _expectation(positions, neurons, stretch.float(), (-push).float())
-        # where the bound is too large this is replaced below, so its overflow is no matter
-        delta = torch.log1p(excess) - of_target
-        for column in (bound > LIMIT).any(0).nonzero()[:, 0].split(16):
-            self._in_double(delta, positions, columns.start + column, column, bound > LIMIT, stretch, push)
-        return delta
+    def _rows(self, n: int) -> Iterator[slice]:
+        """Blocks of positions, all of about the same size."""
+        return blocks(n, -(-n // -(-n // self.n_positions)) if n else 1)
 
-    def _in_double(
-        self,
-        delta: Tensor,
-        positions: _Positions,
-        neuron: Tensor,
-        column: Tensor,
-        chosen: Tensor,
-        stretch: Tensor,
-        push: Tensor,
-    ) -> None:
-        """Set the `chosen` pairs of some columns of `delta`: everything in float64, sums shifted by their maximum."""
-        directions = _centre(self.last, self.last.w_out[neuron].double()) * self.last.gain.double()
-        effects = self._unembed(directions)  # (n, V)
-        for effect, c in zip(effects, column.tolist(), strict=True):
-            for rows in chosen[:, c].nonzero()[:, 0].split(8):
-                z = positions.logits[rows]
-                h = stretch[rows, c, None] * z - push[rows, c, None] * effect
-                clean = z if self._constant is None else z + self._constant
-                change = torch.logsumexp(clean + h, 1) - positions.log_total[rows]
-                delta[rows, c] = change - h.gather(1, positions.target[rows, None])[:, 0]
-
-    def _positions(self, residual: Tensor, target: Tensor) -> _Positions:
-        centred, scale = _normalise(self.last, residual.double())
-        z = self._logits(centred / scale[:, None])
-        clean = z if self._constant is None else z + self._constant
-        log_total = torch.logsumexp(clean, 1)
-        p = torch.exp(clean - log_total[:, None])
-        mean = torch.linalg.vecdot(p, z)
-        z -= mean[:, None]
-        return _Positions(centred, scale, z, z.float(), p.float(), log_total - mean, target)
-
-    def _neurons(self, columns: slice) -> _Neurons:
+    def _neurons(self, columns: slice) -> Neurons:
         if self._all_neurons is not None:
             return self._all_neurons
-        centred = _centre(self.last, self.last.w_out[columns].double())
-        effect = (centred * self.last.gain.double()).float() @ self.last.unembed.T
-        offset = effect.mean(1)
-        effect -= offset[:, None]
-        span = torch.maximum(effect.amax(1), -effect.amin(1))
-        neurons = _Neurons(centred, effect, offset.double(), span.double())
+        neurons = read_neurons(self.vocabulary, columns, self.half)
         if self.n_neurons == self.last.d_mlp:  # they all fit: keep them for the next block of positions
             self._all_neurons = neurons
         return neurons
 
-    def _logits(self, normalised: Tensor) -> Tensor:
-        return self._unembed(normalised * self.last.gain.double())
 
-    def _unembed(self, rows: Tensor) -> Tensor:
-        """`rows` (n, d) float64 times the unembedding, (n, V) float64, without a float64 copy of all of it."""
-        result = torch.empty(len(rows), self.last.n_vocabulary, dtype=torch.float64, device=rows.device)
-        for tokens in _blocks(self.last.n_vocabulary, max(1, _DOUBLE_ELEMENTS // self.last.d_model)):
-            torch.matmul(rows, self.last.unembed[tokens].double().T, out=result[:, tokens])
-        return result
+class _Left:
+    """By column the pairs that float64 must do: rows, neurons and changes, (n,) each, merged when they are asked for.
+
+    They are done at the end, as float64 reads the whole unembedding however few they are.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._found: dict[str, list[tuple[Tensor, Tensor, Change]]] = {name: [] for name in names}
+
+    def add(self, name: str, left: Tensor, change: Change, row: int, column: int) -> None:
+        """Keep the pairs `left` (T, N) of a block that begins at `row` and `column`."""
+        index = left.nonzero(as_tuple=True)
+        if len(index[0]):
+            self._found[name].append((index[0] + row, index[1] + column, change.at(index)))
+
+    def pairs(self, name: str) -> tuple[Tensor, Tensor, Change] | None:
+        """All of a column; None where there are none."""
+        found = self._found[name]
+        if not found:
+            return None
+        lifts = [change.lift for _, _, change in found if change.lift is not None]
+        change = Change(
+            torch.cat([change.stretch for _, _, change in found]),
+            torch.cat([change.push for _, _, change in found]),
+            torch.cat(lifts) if lifts else None,
+        )
+        return torch.cat([at for at, _, _ in found]), torch.cat([column for _, column, _ in found]), change
 
 
-def _coefficients(last: LastLayer, positions: _Positions, neurons: _Neurons, D: Tensor) -> tuple[Tensor, Tensor]:
-    """`s/s' - 1` and `D/s'` (T, N) float64; the first without subtracting scales, which cancel where D is small."""
+def _unit(log_unigram: Tensor) -> Tensor:
+    """The centred unit vector (V,) float64; zero, so that nothing is frozen, where all tokens are equally frequent."""
+    centred = log_unigram.double() - log_unigram.double().mean()
+    length = float(centred.square().sum()) ** 0.5
+    return centred / length if length else centred
+
+
+def has_fast_half(device: torch.device) -> bool:
+    """Whether products of bfloat16 matrices are faster than those of float32 by design of the processor."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return bool(torch.backends.mkldnn.is_available() and (able.get("avx512_bf16") or able.get("amx_bf16")))
+
+
+def _changes(last: LastLayer, positions: Positions, neurons: Neurons, D: Tensor, names: list[str]) -> list[Change]:
+    """Of each column its stretch, push and lift, (T, N) float64. Scales are not subtracted: they cancel."""
     # minus d times the change of s^2
-    drop = 2 * D * (positions.centred @ neurons.centred.T) - D.square() * neurons.centred.square().sum(1)
+    drop = 2 * D * (positions.centred @ neurons.centred.T) - D.square() * neurons.square_length
     drop /= last.d_model
     scale = positions.scale[:, None]
     # rounding may take a square that is all but zero below eps, where it cannot be
     ablated = (scale.square() - drop).clamp_min_(last.eps).sqrt_()
-    return drop / (ablated * (scale + ablated)), D / ablated
+    stretch, push = drop / (ablated * (scale + ablated)), D / ablated
+    found = {
+        "delta_loss": Change(stretch, push, None),
+        "delta_frozen_norm": Change(torch.zeros_like(D), D / scale, None),
+    }
+    if positions.along is not None and neurons.along is not None:
+        lift = stretch * positions.along[:, None] - push * neurons.along
+        found["delta_frozen_frequency"] = Change(stretch, push, lift)
+    return [found[name] for name in names]
 
 
-def _expectation(positions: _Positions, neurons: _Neurons, stretch: Tensor, push: Tensor) -> Tensor:
-    """`E_p[e^h - 1]` (T, N) float64 for `h = stretch z + push G`: all the time is spent here."""
-    z, p, effect = positions.logits32, positions.probability, neurons.effect
-    result = torch.zeros(stretch.shape, dtype=torch.float64, device=stretch.device)
-    on_cpu = result.device.type == "cpu"
-    n_vocabulary = z.shape[1]
-    tile = _CPU_TILE if on_cpu else (max(1, _CUDA_ELEMENTS // n_vocabulary), n_vocabulary)
-
-    def add(job: tuple[slice, slice]) -> None:
-        rows, columns = job
-        stretches, pushes = stretch[rows, columns].unbind(), push[rows, columns, None].unbind()
-        partial = torch.empty(len(stretches), len(effect[columns]), device=z.device)
-        for tokens in _blocks(n_vocabulary, tile[1]):
-            own = effect[columns, tokens]
-            h = torch.empty_like(own, memory_format=torch.contiguous_format)
-            of_position = zip(z[rows, tokens], p[rows, tokens], stretches, pushes, partial, strict=True)
-            for z_row, p_row, stretch_row, push_row, total in of_position:
-                torch.mul(own, push_row, out=h)
-                h.addr_(stretch_row, z_row).expm1_()
-                torch.mv(h, p_row, out=total)
-            result[rows, columns] += partial
-
-    jobs = list(product(_blocks(len(z), _CPU_POSITIONS if on_cpu else len(z)), _blocks(len(effect), tile[0])))
-    if not on_cpu:
-        for job in jobs:
-            add(job)
-        return result
-    # Each tile stays in the cache of one core from first to last operation; torch releases the GIL meanwhile.
-    with _one_thread_each() as n_threads, ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(add, jobs))
-    return result
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[int]:
-    """Within the block, torch's operations run on one thread; yields how many they had. It is set for the process."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield n_threads
-    finally:
-        torch.set_num_threads(n_threads)
-
-
-def _constant(last: LastLayer) -> Tensor | None:
-    """The part of the logits (V,) float64 that the norm does not scale; None where there is none."""
-    bias = None if last.unembed_bias is None else last.unembed_bias.double()
-    if last.norm_bias is None:
-        return bias
-    step = max(1, _DOUBLE_ELEMENTS // last.d_model)
-    through = torch.cat([part.double() @ last.norm_bias.double() for part in last.unembed.split(step)])
-    return through if bias is None else through + bias
-
-
-def _centre(last: LastLayer, rows: Tensor) -> Tensor:
-    return rows - rows.mean(1, keepdim=True) if last.norm_kind == "layer" else rows
-
-
-def _normalise(last: LastLayer, x: Tensor) -> tuple[Tensor, Tensor]:
-    """`xC` (T, d) and the scale s (T,) of the final norm, eps inside the mean square."""
-    centred = _centre(last, x)
-    return centred, (centred.square().mean(1) + last.eps).sqrt()
-
-
-def _blocks(length: int, step: int) -> Iterator[slice]:
-    for start in range(0, length, step):
-        yield slice(start, min(start + step, length))
+def _refuse_infinite(delta: Tensor) -> None:
+    if not bool(torch.isfinite(delta).all()):
+        where = (~torch.isfinite(delta)).nonzero()[0].tolist()
+        raise ModelError(
+            f"the delta of position {where[0]}, neuron {where[1]} is not finite",
+            hint="the model's activations or weights overflow: run it with --dtype float32",
+        )

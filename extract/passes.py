@@ -4,6 +4,10 @@ Work goes in shards of whole windows whose cut does not depend on the batch size
 shard, P analysed positions of a window, T = S * P positions of a shard, d = d_model, N = d_mlp.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from extract.ablation import Ablation
+from extract.ablation import Ablation, Result
 from extract.families import LastLayer, capture
 from extract.progress import Progress
 from extract.settings import Settings
@@ -22,10 +26,12 @@ from warehouse.errors import ModelError
 from warehouse.schema import TABLES
 from warehouse.shards import ROW_GROUP, ShardWriter, arrow_schema, write_shard
 
-PAIRS = 1_000_000  # (token, neuron) pairs of a shard, about: what a kill can lose
+PAIRS = 3_000_000  # (token, neuron) pairs of a shard, about: what a kill can lose
+SAMPLE = 256  # residuals that tell which tokens are usually probable
 STAGED_NEURONS = 16  # neurons per row group of a staged shard
 FINAL_ROWS = 500_000  # rows per row group of the final table, about
 FILE_ROWS = 64_000_000  # rows per file of the final table, about
+DELTAS = ("delta_loss", "delta_frozen_norm", "delta_frozen_frequency")
 _FORWARD = pa.schema(
     [("token_index", pa.int32()), ("residual", pa.list_(pa.float32())), ("activation", pa.list_(pa.float32()))]
 )
@@ -34,8 +40,12 @@ _FORWARD = pa.schema(
 class Passes:
     """The work of one run: settings, the stage it goes into, the model's last layer, and the windows."""
 
-    def __init__(self, settings: Settings, stage: Stage, last: LastLayer, windows: list[Window]) -> None:
+    def __init__(
+        self, settings: Settings, stage: Stage, last: LastLayer, windows: list[Window], log_unigram: np.ndarray
+    ) -> None:
         self.settings, self.stage, self.last, self.windows = settings, stage, last, windows
+        self.log_unigram = log_unigram  # (V,)
+        self.deltas = DELTAS if settings.frozen else DELTAS[:1]
         self.per_window = positions_per_window(settings.context, settings.skip)
         self.per_shard = max(1, PAIRS // (self.per_window * last.d_mlp))
         self.n_shards = -(-len(windows) // self.per_shard)
@@ -56,24 +66,21 @@ class Passes:
         """Run the body once over every window; keep the residual before the final norm and the activations."""
         todo = [i for i in range(self.n_shards) if not self.stage.has(_forward_file(i))]
         done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
-        with Progress("forward pass", self.n_positions, "positions", done) as bar, self.stage.timed("forward"):
+        progress = Progress("forward pass", self.n_positions, "positions", done)
+        with self.stage.timed("forward"), _beside() as beside, progress as bar:
             for index in todo:
-                ids = self._ids(self._shard(index))
-                residual, activation = self._capture(model, ids)
-                first = self._first_token(index)
-                data = pa.table(
-                    [
-                        pa.array(np.arange(first, first + len(residual), dtype=np.int32)),
-                        list_column(residual),
-                        list_column(activation),
-                    ],
-                    schema=_FORWARD,
-                )
-                path = self.stage.folder / _forward_file(index)
-                with ShardWriter(path, TABLES["residuals"], self.stage.folder, _FORWARD) as writer:
-                    writer.write(data)
-                self._record(writer)
+                residual, activation = self._capture(model, self._ids(self._shard(index)))
+                beside(self._write_forward, index, residual, activation)
                 bar.advance(len(residual))
+
+    def _write_forward(self, index: int, residual: np.ndarray, activation: np.ndarray) -> None:
+        first = self._first_token(index)
+        token = pa.array(np.arange(first, first + len(residual), dtype=np.int32))
+        data = pa.table([token, list_column(residual), list_column(activation)], schema=_FORWARD)
+        path = self.stage.folder / _forward_file(index)
+        with ShardWriter(path, TABLES["residuals"], self.stage.folder, _FORWARD, compression="none") as writer:
+            writer.write(data)
+        self._record(writer)
 
     def _record(self, writer: ShardWriter) -> None:
         assert writer.shard is not None
@@ -120,21 +127,46 @@ class Passes:
     def ablate(self, mean: np.ndarray) -> None:
         """Unembed every position once and set every neuron to its mean (N,) there, in closed form."""
         device = self.last.unembed.device
-        engine = Ablation(self.last, torch.from_numpy(mean).to(device))
         todo = [i for i in range(self.n_shards) if not self.stage.has(_pairs_file(i))]
+        if not todo:
+            return
         done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
-        with Progress("ablation", self.n_positions, "positions", done) as bar, self.stage.timed("ablation"):
-            for index in todo:
-                residual, activation = self._read_forward(index)
-                x, target = torch.from_numpy(residual).to(device), self._targets(index)
-                a = torch.from_numpy(activation).to(device)
-                delta = engine.delta(x, a, target.to(device)).cpu().numpy()
-                baseline = [each.cpu().numpy() for each in engine.baseline(x, target.to(device))]
-                if not (np.isfinite(delta).all() and np.isfinite(baseline[0]).all()):
-                    raise ModelError("a loss is not finite", hint="use --dtype float32")
-                self._write_tokens(index, target.numpy(), *baseline)
-                self._write_pairs(index, activation, delta)
-                bar.advance(len(residual))
+        with self.stage.timed("ablation"), _beside() as beside:
+            engine = Ablation(
+                self.last,
+                torch.from_numpy(mean).to(device),
+                memory=int(self.settings.memory * 1e9),
+                sample=torch.from_numpy(self._sample()).to(device),
+                log_unigram=torch.from_numpy(self.log_unigram).to(device),
+                frozen=self.settings.frozen,
+            )
+            with Progress("ablation", self.n_positions, "positions", done) as bar:
+                for index in todo:
+                    residual, activation = self._read_forward(index)
+                    target = self._targets(index)
+                    x, a = torch.from_numpy(residual).to(device), torch.from_numpy(activation).to(device)
+                    found = engine.run(x, a, target.to(device))
+                    beside(self._write_ablation, index, target.numpy(), activation, found)
+                    bar.advance(len(residual))
+
+    def _sample(self) -> np.ndarray:
+        """Residuals (n, d) from all over the run: the same ones however often it was interrupted."""
+        shards = sorted({round(i) for i in np.linspace(0, self.n_shards - 1, 8)})
+        parts = []
+        for index in shards:
+            part = pq.read_table(self.stage.folder / _forward_file(index), columns=["residual"])
+            parts.append(_matrix(part, "residual")[:: -(-part.num_rows * len(shards) // SAMPLE)])
+        return np.concatenate(parts)
+
+    def _write_ablation(self, index: int, target: np.ndarray, activation: np.ndarray, found: Result) -> None:
+        """`tokens` and `neuron_tokens` of a shard; the latter last, as it tells whether the shard is done."""
+        loss, entropy, rank = (each.cpu().numpy() for each in (found.loss, found.entropy, found.rank))
+        if not np.isfinite(loss).all():
+            raise ModelError("a loss is not finite", hint="use --dtype float32")
+        self._write_tokens(index, target, loss, entropy, rank)
+        routes = {name: asdict(routes) for name, routes in found.routes.items()}
+        self.stage.note(routes={**self.stage.facts.get("routes", {}), str(index): routes})
+        self._write_pairs(index, activation, [found.deltas[name].cpu().numpy() for name in self.deltas])
 
     def _targets(self, index: int) -> torch.Tensor:
         return self._ids(self._shard(index))[:, self.settings.skip + 1 :].flatten()  # (T,)
@@ -161,13 +193,15 @@ class Passes:
         path = self.stage.folder / _tokens_file(index)
         self.stage.record(write_shard(path, "tokens", data, self.stage.folder))
 
-    def _write_pairs(self, index: int, activation: np.ndarray, delta: np.ndarray) -> None:
-        """The shard's part of `neuron_tokens`, sorted by neuron, then position; (T, N) each."""
-        first = self._first_token(index)
+    def _write_pairs(self, index: int, activation: np.ndarray, deltas: list[np.ndarray]) -> None:
+        """The shard's part of `neuron_tokens`, by neuron, then position; (T, N) each. No ids: the order tells them."""
+        values = {"activation": activation, **dict(zip(self.deltas, deltas, strict=True))}
+        data = pa.table({name: np.ascontiguousarray(each.T, np.float32).ravel() for name, each in values.items()})
         path = self.stage.folder / _pairs_file(index)
-        data = _pairs(0, first, activation.T, delta.T)
-        shard = write_shard(path, "neuron_tokens", data, self.stage.folder, STAGED_NEURONS * len(delta))
-        self.stage.record(shard)
+        table = TABLES["neuron_tokens"]
+        with ShardWriter(path, table, self.stage.folder, data.schema, compression="none") as writer:
+            writer.write(data, STAGED_NEURONS * len(activation))
+        self._record(writer)
 
     # -- merge ----------------------------------------------------------------------------------------------------
 
@@ -206,13 +240,45 @@ class Passes:
     def _neuron_block(self, shards: list[Path], groups: range) -> pa.Table:
         first = groups.start * STAGED_NEURONS
         n = min(groups.stop * STAGED_NEURONS, self.last.d_mlp) - first
+        names = ["activation", *self.deltas]
         parts = []
         for shard in shards:  # one open file at a time: a long run has thousands
             with pq.ParquetFile(shard) as file:
-                parts.append(file.read_row_groups(list(groups), columns=["activation", "delta_loss"]))
-        activation = np.concatenate([_column(part, "activation").reshape(n, -1) for part in parts], axis=1)
-        delta = np.concatenate([_column(part, "delta_loss").reshape(n, -1) for part in parts], axis=1)
-        return _pairs(first, 0, activation, delta)
+                parts.append(file.read_row_groups(list(groups), columns=names))
+        values = {
+            name: np.concatenate([_column(part, name).reshape(n, -1) for part in parts], axis=1) for name in names
+        }
+        return _pairs(first, values)
+
+
+@contextmanager
+def _beside() -> Iterator[Callable[..., None]]:
+    """Within the block, `beside(function, *arguments)` runs it while the caller goes on: one at a time, in order.
+
+    What it raises is raised by the next call, or at the end of the block.
+    """
+    pending: list[Future[None]] = []
+
+    def beside(function: Callable[..., None], *arguments: object) -> None:
+        while pending:
+            pending.pop().result()
+        pending.append(pool.submit(function, *arguments))
+
+    with ThreadPoolExecutor(1) as pool:
+        yield beside
+        while pending:
+            pending.pop().result()
+
+
+def total_routes(shards: Iterable[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """The routes of all shards together, by column: numbers of pairs added up, the worst of the bounds."""
+    total: dict[str, dict[str, float]] = {}
+    for shard in shards:
+        for name, routes in shard.items():
+            mine = total.setdefault(name, dict.fromkeys(routes, 0))
+            for key, value in routes.items():
+                mine[key] = mine[key] + value if key.startswith("n_") else max(mine[key], value)
+    return total
 
 
 def _forward_file(index: int) -> str:
@@ -243,13 +309,14 @@ def list_column(matrix: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix, np.float32).ravel()))
 
 
-def _pairs(first_neuron: int, first_token: int, activation: np.ndarray, delta: np.ndarray) -> pa.Table:
-    """Rows of `neuron_tokens` from (n, T) matrices, sorted by neuron, then position."""
-    n, T = activation.shape
-    columns = {
+def _pairs(first_neuron: int, values: dict[str, np.ndarray]) -> pa.Table:
+    """Rows of `neuron_tokens` from (n, T) matrices by column, sorted by neuron, then position; null where none is."""
+    n, T = values["activation"].shape
+    columns: dict[str, Any] = {
         "neuron": np.repeat(np.arange(first_neuron, first_neuron + n, dtype=np.int32), T),
-        "token_index": np.tile(np.arange(first_token, first_token + T, dtype=np.int32), n),
-        "activation": np.ascontiguousarray(activation, dtype=np.float32).ravel(),
-        "delta_loss": np.ascontiguousarray(delta, dtype=np.float32).ravel(),
+        "token_index": np.tile(np.arange(T, dtype=np.int32), n),
     }
+    for column in TABLES["neuron_tokens"].columns[2:]:
+        found = values.get(column.name)
+        columns[column.name] = pa.nulls(n * T, pa.float32()) if found is None else found.ravel()
     return pa.table(columns, schema=arrow_schema(TABLES["neuron_tokens"]))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from extract.directions import directions
 from extract.estimate import check_disk, disk_bytes
 from extract.families import LastLayer
 from extract.frequencies import Frequencies, choose_frequencies
-from extract.passes import Passes, list_column
+from extract.passes import Passes, list_column, total_routes
 from extract.publication import already_there, publish_run
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
@@ -63,7 +64,8 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
 def _make(session: Session, plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
     """Everything that is written into the stage."""
     _write_plan(plan, frequencies, stage)
-    passes = Passes(session.inputs.settings, stage, session.last, plan.windows)
+    log_unigram = np.log(frequencies.vocabulary["probability"].to_numpy())
+    passes = Passes(session.inputs.settings, stage, session.last, plan.windows, log_unigram)
     passes.forward(session.model)
     mean, deviation = passes.moments()
     _write_neurons(session.last, mean, deviation, stage)
@@ -99,7 +101,10 @@ def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, sta
     neuron = np.arange(last.d_mlp, dtype=np.int32)
     layer = np.full(last.d_mlp, last.layer, dtype=np.int32)
     norms = {f"{side}_norm": np.linalg.norm(each, axis=1) for side, each in weights.items()}
-    neurons = {"layer": layer, "neuron": neuron, "mean_activation": mean, "sd_activation": deviation, **norms}
+    neurons = {
+        "layer": layer, "neuron": neuron, "mean_activation": mean, "sd_activation": deviation, **norms,
+        **vars(directions(last)),
+    }  # fmt: skip
     rows = pa.concat_tables(
         pa.table({"layer": layer, "neuron": neuron, "side": [side] * len(neuron), "weight": list_column(each)})
         for side, each in weights.items()
@@ -170,5 +175,6 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
             "n_tokens": int(plan.token_counts.sum()),
         },
         **stage.facts,
+        "routes": total_routes(stage.facts["routes"].values()),
         "seconds": stage.state["seconds"],
     }

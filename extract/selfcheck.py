@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from extract.ablation import Ablation
+from extract.expectation import ABSOLUTE, RELATIVE
 from extract.families import LastLayer, capture, down_projection, last_inputs, last_layer
 from warehouse.errors import ModelError
 
@@ -24,8 +25,6 @@ from warehouse.errors import ModelError
 ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 8e-2}
 # The same between two float64 computations: weights are exact, but the order of sums differs.
 EXACT = 1e-8
-# Of a delta against a hooked forward: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
-ABSOLUTE, RELATIVE = 1e-6, 1e-3
 # Prefix of the windows that is read: the algebra knows no position, and logits are kept for all of it.
 _PREFIX = 48
 

@@ -12,13 +12,17 @@ DEFAULT_MODEL = "smollm2-135m"
 DTYPES = ("float32", "bfloat16", "float16")
 BOS = ("auto", "always", "never")
 UNIGRAMS = ("auto", "token-id", "corpus")  # or a file
+LEAST_MEMORY = 0.1  # gigabytes
 # Raised when the rows of the same command would change.
-EXTRACTION = 1
+EXTRACTION = 2
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `rt extract`; units are tokens where nothing else is said."""
+    """The options of `rt extract`; units are tokens where nothing else is said.
+
+    `memory`: gigabytes that the ablation may work in, besides the model. `frozen`: the two frozen deltas too.
+    """
 
     lake: Path
     model: str = DEFAULT_MODEL
@@ -34,6 +38,8 @@ class Settings:
     device: str = "auto"
     dtype: str = "float32"
     batch_size: int = 4
+    memory: float = 2.0
+    frozen: bool = False
 
     def check(self) -> None:
         """Raise `RtError` for values that make no sense, whatever the model."""
@@ -46,6 +52,8 @@ class Settings:
                 raise RtError(f"--{name.replace('_', '-')} {getattr(self, name)}", hint=f"at least {least}")
         if self.unigrams not in UNIGRAMS:
             unigram_file(self.unigrams)
+        if not self.memory >= LEAST_MEMORY:
+            raise RtError(f"--memory {self.memory}", hint=f"gigabytes, at least {LEAST_MEMORY}")
         if self.context < self.skip + 2:
             raise CorpusError(
                 f"--context {self.context} with --skip {self.skip} leaves no position to analyse",
@@ -59,7 +67,7 @@ class Settings:
         return self.unigrams
 
     def identity(self, model_sha256: str, corpus_sha256: str, device: str) -> dict[str, Any]:
-        """What determines the rows: not where the lake is, nor how many windows go through the model at once."""
+        """What determines the rows: not where the lake is, nor how the work is cut to fit the machine."""
         unigrams = self.unigram_option()
         if unigrams not in UNIGRAMS:
             unigrams = sha256(Path(unigrams).expanduser())
@@ -75,5 +83,6 @@ class Settings:
             "seed": self.seed,
             "unigrams": unigrams,
             "dtype": self.dtype,
+            "frozen": self.frozen,
             "device": device,
         }

@@ -100,7 +100,9 @@ class ShardWriter:
     Raises `LakeError` when the disk is full.
     """
 
-    def __init__(self, path: Path, table: Table, root: Path, schema: pa.Schema | None = None) -> None:
+    def __init__(
+        self, path: Path, table: Table, root: Path, schema: pa.Schema | None = None, compression: str = "zstd"
+    ) -> None:
         self.path = path
         self.root = root
         self.schema = schema or arrow_schema(table)
@@ -113,8 +115,8 @@ class ShardWriter:
             self._writer = pq.ParquetWriter(
                 self._temporary,
                 self.schema,
-                compression="zstd",
-                compression_level=1,
+                compression=compression,
+                compression_level=1 if compression == "zstd" else None,
                 use_dictionary=False,
                 data_page_size=1 << 20,
                 max_rows_per_page=1 << 18,

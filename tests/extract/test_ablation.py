@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from extract import ablation
+from extract import expectation, positions, vocabulary
 from extract.ablation import Ablation
 from extract.families import FAMILIES, LastLayer, capture, describe
 from extract.reference import reference_delta
@@ -167,9 +167,11 @@ def test_block_sizes_change_nothing_but_rounding(kind, monkeypatch):
     assert whole.n_neurons == N
     assert whole.n_positions >= T
     expected = whole.delta(residual, activation, target)
-    monkeypatch.setattr(ablation, "_CPU_TILE", (7, 33))
-    monkeypatch.setattr(ablation, "_CPU_POSITIONS", 5)
-    monkeypatch.setattr(ablation, "_DOUBLE_ELEMENTS", 17 * D)
+    monkeypatch.setattr(expectation, "_TILE", 70)
+    monkeypatch.setattr(expectation, "_NARROWEST", 7)
+    monkeypatch.setattr(expectation, "_ROWS", 5)
+    monkeypatch.setattr(positions, "_ROWS", 3)
+    monkeypatch.setattr(vocabulary, "DOUBLE_ELEMENTS", 17 * D)
     for memory in (1, 40_000, 100_000):
         parts = Ablation(last, mean, memory=memory)
         assert parts.n_positions < T

@@ -14,7 +14,9 @@ select
     run,
     neuron,
     token_index,
-    delta_loss
+    delta_loss,
+    delta_frozen_norm,
+    delta_frozen_frequency
 from neuron_tokens
 where delta_loss is not null;
 

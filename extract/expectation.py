@@ -1,0 +1,254 @@
+"""`log E_p[e^h]` minus the target's h, for a block of positions and neurons, with a bound for every pair.
+
+Three routes, each for the pairs whose bound misses the tolerance on the one before. (1) The probable tokens term by
+term, all others by two moments. (2) The others term by term too, segment by segment from the most probable on, until
+two moments are enough for what is left. (3) Float64 throughout, in `extract.double`.
+"""
+
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from extract.bound import Change, Moments, second_order
+from extract.neurons import Neurons
+from extract.parallel import run_each
+from extract.positions import LOG2E, Positions
+from extract.vocabulary import Vocabulary, blocks
+
+# The tolerance that every pair meets: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
+ABSOLUTE, RELATIVE = 1e-6, 1e-3
+# Half a unit in the last place of float32, relative.
+UNIT = 2.0**-24
+# bfloat16 has 8 bits: p, G^2 and the result are each rounded by 2^-9 at most, and sums are float32.
+HALF_ERROR = 3.2 * 2.0**-9
+SINGLE_ERROR = 64 * UNIT
+# Rounding of E[G] by two float32 matrix products, in UNIT |w| |row|; measured: 2.1 at most.
+_FIRST = 4.0
+# Rounding of a float32 logit, in UNIT |x| |row|; measured: 0.36 at most in the mean over p, which is what counts.
+_LOGIT = 1.0
+_TILE = 1 << 17  # elements of one step on the CPU: half a megabyte, for a core's cache
+_NARROWEST = 512  # tokens of such a step
+_ROWS = 16  # positions that a thread works on at a time
+
+
+@dataclass
+class Found:
+    """Deltas (T, N) float64 of a block, their bounds, and which pairs are left for float64."""
+
+    delta: Tensor
+    error: Tensor
+    left: Tensor  # bool
+    n_by_segment: list[int]  # pairs that needed no more than so many segments term by term
+
+
+def second_moments(positions: Positions, neurons: Neurons, segments: list[slice], half: bool) -> Tensor:
+    """`sum p G^2` over the rest from each segment on, (L, T, N) float32: where the arithmetic is."""
+    parts = []
+    rest = positions.rest.bfloat16() if half else positions.rest
+    for index, part in enumerate(segments):
+        squares = neurons.squares[index] if half else neurons.effect_by_token[part].square()
+        parts.append((rest[:, part] @ squares).float())
+    for index in reversed(range(len(parts) - 1)):
+        parts[index] += parts[index + 1]
+    return torch.stack(parts)
+
+
+def expectations(
+    vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change], half: bool
+) -> list[Found]:
+    """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen."""
+    squares = second_moments(positions, neurons, vocabulary.segments, half)
+    sums = torch.matmul(positions.unembedded, neurons.centred.float().T)  # (L, T, N)
+    block = _Block(vocabulary, positions, neurons, changes, squares, sums, HALF_ERROR if half else SINGLE_ERROR)
+    device = positions.rest.device
+    pieces = run_each(block.piece, list(blocks(len(positions), _ROWS)), device)
+    return [
+        Found(
+            delta=torch.cat([piece[k].delta for piece in pieces]),
+            error=torch.cat([piece[k].error for piece in pieces]),
+            left=torch.cat([piece[k].left for piece in pieces]),
+            n_by_segment=[sum(each) for each in zip(*(piece[k].n_by_segment for piece in pieces), strict=True)],
+        )
+        for k in range(len(changes))
+    ]
+
+
+@dataclass(frozen=True)
+class _Block:
+    vocabulary: Vocabulary
+    positions: Positions
+    neurons: Neurons
+    changes: list[Change]
+    squares: Tensor  # (L, T, N)
+    sums: Tensor  # (L, T, N)
+    error: float
+
+    def piece(self, rows: slice) -> list[Found]:
+        """All changes at some positions."""
+        near = self._probable(rows)
+        target = self.vocabulary.double(self.positions.place[rows]) @ self.neurons.centred.T
+        return [
+            self._finish(k, rows, target, excess, size)
+            for k, (excess, size) in zip(range(len(near)), near, strict=True)
+        ]
+
+    def _probable(self, rows: slice) -> list[tuple[Tensor, Tensor]]:
+        """Over the probable tokens, for each change: sum p (e^h - 1) and sum p |e^h - 1|, (T, N) float64 each."""
+        shape = (rows.stop - rows.start, len(self.neurons))
+        device = self.positions.rest.device
+        found = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self.changes]
+        factors = [self._factors(change, (rows,)) for change in self.changes]
+        step = max(1, _TILE // len(self.neurons)) if device.type == "cpu" else 1 << 30
+        for t in range(shape[0]):
+            places, p, z = self.positions.sets[rows.start + t]
+            for some, weight, logit in zip(places.split(step), p.split(step), z.split(step), strict=True):
+                effect = self.neurons.effect_by_token.index_select(0, some)  # (K, N)
+                u = None if self.vocabulary.direction is None else self.vocabulary.direction[some].float()
+                for (excess, size), (stretch, push, lift) in zip(found, factors, strict=True):
+                    h = effect * push[t]
+                    h.addr_(logit, stretch[t])
+                    if lift is not None and u is not None:
+                        h.addr_(u, lift[t])
+                    h.exp2_().sub_(1.0)
+                    excess[t] += weight @ h
+                    size[t] += weight @ h.abs_()
+        return [(excess.double(), size.double()) for excess, size in found]
+
+    def _factors(self, change: Change, index: tuple[slice | Tensor, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Float32 factors of the logits (which are in units of ln 2), the effects and the direction."""
+        lift = None if change.lift is None else (-LOG2E * change.lift[index]).float()
+        return change.stretch[index].float(), (-LOG2E * change.push[index]).float(), lift
+
+    def _finish(self, k: int, rows: slice, target: Tensor, excess: Tensor, size: Tensor) -> Found:
+        """Add the rest to the probable tokens' part of change `k`, (T, N) each, by as many segments as it takes."""
+        positions, neurons, segments = self.positions, self.neurons, self.vocabulary.segments
+        change = self.changes[k].at((rows,))
+        own = change.stretch * positions.target_logit[rows, None] - change.push * target
+        if change.lift is not None and self.vocabulary.direction is not None:
+            own -= change.lift * self.vocabulary.direction[positions.place[rows], None]
+        stretch, push = change.stretch.abs(), change.push.abs()
+        farthest = stretch * positions.set_largest[rows, None] + push * neurons.span[:, 0]
+        # of exp2, of the operations that give h, and of the sum
+        rounding = UNIT * ((2 + 3 * farthest) * (1 + excess) + 10 * size)
+        value, bound, size = second_order(change, self._moments(0, rows, None))
+        logit_error = _LOGIT * UNIT * self.vocabulary.row_norm * positions.length[rows, None].expand_as(push)
+        delta, error = _result(excess + value, bound + rounding + logit_error * size, own)
+        left = ~_is_fine(delta, error)
+        counts = [int(left.numel() - left.sum())]
+        farthest = stretch * positions.z_largest[rows, :1] + push * neurons.span[:, 0]
+        at, column = left.nonzero(as_tuple=True)
+        known = (each[left] for each in (own, excess, rounding, size, logit_error, 2 + 3 * farthest))
+        pairs = _Pairs(change.at((left,)), at, column, *known)
+        exact = torch.zeros_like(pairs.own)
+        for segment, part in enumerate(segments):
+            at, column = pairs.at, pairs.column
+            exact = exact + self._segment(k, rows.start, at, column, part)
+            value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
+            if segment + 1 < len(segments):
+                value, bound, _ = second_order(pairs.change, self._moments(segment + 1, rows, (at, column)))
+            bound += pairs.rounded(exact, positions.mass[rows, 0][at])
+            found, off = _result(pairs.excess + exact + value, bound, pairs.own)
+            delta[at, column], error[at, column] = found, off
+            fine = _is_fine(found, off)
+            counts.append(int(fine.sum()))
+            pairs, exact = pairs.but(fine), exact[~fine]
+        left = torch.zeros_like(left)
+        left[pairs.at, pairs.column] = True
+        return Found(delta, error, left, counts)
+
+    def _moments(self, segment: int, rows: slice, pairs: tuple[Tensor, Tensor] | None) -> Moments:
+        """From `segment` on, of all pairs of some positions or of the given ones."""
+        positions, neurons = self.positions, self.neurons
+
+        def of_position(values: Tensor) -> Tensor:
+            mine = values[rows, segment]
+            return mine[:, None] if pairs is None else mine[pairs[0]]
+
+        def of_pair(values: Tensor) -> Tensor:
+            mine = values[segment, rows]
+            return (mine if pairs is None else mine[pairs]).double()
+
+        span, length = neurons.span[:, segment], neurons.square_length.sqrt()
+        if pairs is not None:
+            span, length = span[pairs[1]], length[pairs[1]]
+        direction = self.vocabulary.direction
+        return Moments(
+            mass=of_position(positions.mass),
+            z_mean=of_position(positions.z_mean),
+            z_deviation=of_position(positions.z_deviation),
+            z_largest=of_position(positions.z_largest),
+            effect_sum=of_pair(self.sums),
+            effect_squares=of_pair(self.squares),
+            span=span,
+            first_error=_FIRST * UNIT * self.vocabulary.row_norm * length,
+            error=self.error,
+            u_mean=None if positions.u_mean is None else of_position(positions.u_mean),
+            u_deviation=None if positions.u_deviation is None else of_position(positions.u_deviation),
+            u_largest=0.0 if direction is None else float(direction.abs().max()),
+        )
+
+    def _segment(self, k: int, first: int, at: Tensor, column: Tensor, part: slice) -> Tensor:
+        """Sum of p (e^h - 1) over the improbable tokens of a segment, (n,) float64, for the pairs (at, column)."""
+        change = self.changes[k]
+        if not len(at):
+            return torch.zeros_like(change.push[:0, 0])
+        u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
+        stretch, push, lift = self._factors(change, (at + first, column))
+        found = torch.zeros_like(push)
+        n_pairs = torch.bincount(at).tolist()
+        ends = torch.tensor([0, *n_pairs]).cumsum(0).tolist()
+        # token by token: the effects of a tile are then in the cache for the next position
+        width = _TILE * max(1, sum(n > 0 for n in n_pairs)) // len(at) if at.device.type == "cpu" else 1 << 30
+        for tile in blocks(part.stop - part.start, max(_NARROWEST, width)):
+            tokens = slice(part.start + tile.start, part.start + tile.stop)
+            effects = self.neurons.effect[:, tokens]
+            for t, (begin, end) in enumerate(pairwise(ends)):
+                if begin == end:
+                    continue
+                some = slice(begin, end)
+                h = effects.index_select(0, column[some])
+                h.mul_(push[some, None]).addr_(stretch[some], self.positions.logits[first + t, tokens])
+                if lift is not None and u is not None:
+                    h.addr_(lift[some], u[tile])
+                found[some] += h.exp2_().sub_(1.0) @ self.positions.rest[first + t, tokens]
+        return found.double()
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs (n,) of some positions that need more tokens term by term, and what is known of them."""
+
+    change: Change
+    at: Tensor
+    column: Tensor
+    own: Tensor  # the target's h
+    excess: Tensor  # of the probable tokens
+    rounding: Tensor  # of the probable tokens
+    size: Tensor  # bound on sum p |e^h - 1| over all others
+    logit_error: Tensor  # relative error of their probabilities
+    power_error: Tensor  # relative error of their e^h, in UNIT
+
+    def but(self, done: Tensor) -> "_Pairs":
+        """Those that are not `done` (n,)."""
+        rest = {field.name: getattr(self, field.name)[~done] for field in fields(self) if field.name != "change"}
+        return _Pairs(**rest, change=self.change.at((~done,)))
+
+    def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
+        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""
+        # |e^h - 1| is at most e^h - 1 + 2
+        size = torch.fmin(self.size, exact.abs() + 2 * mass)
+        return self.rounding + (self.logit_error + 10 * UNIT) * size + UNIT * self.power_error * (exact + mass)
+
+
+def _result(excess: Tensor, error: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """The delta from E_p[e^h - 1] and the target's h, and its error from that of the former."""
+    return torch.log1p(excess) - own, error / (1 + excess - error).clamp_min_(0)
+
+
+def _is_fine(delta: Tensor, error: Tensor) -> Tensor:
+    """Whether a delta is certain to be within its tolerance; a bound that overflowed says nothing."""
+    # of the true delta, which may be smaller than the one found, by no more than the error itself
+    allowed = (ABSOLUTE + RELATIVE * delta.abs()) / (1 + RELATIVE)
+    return (error <= allowed) & error.isfinite() & delta.isfinite()

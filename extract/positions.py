@@ -1,0 +1,198 @@
+"""A block of positions: their softmax, split into the few probable tokens and the many others.
+
+The probable tokens hold nearly all of the mass: their logits are computed anew in float64, and their part of every
+expectation is summed term by term. Of the others float32 logits are enough, as their share of the mass is small.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from extract.parallel import run_each
+from extract.vocabulary import Vocabulary, blocks, normalise
+
+LOG2E = 1 / math.log(2)
+# A token is one of the probable ones above this, but for all beyond the MOST most probable.
+PROBABLE = 1e-4
+MOST = 1024
+_ROWS = 16  # positions that a thread works on at a time
+
+
+@dataclass(frozen=True)
+class Positions:
+    """T positions. Places are in the order of the vocabulary; logits are without the part that the norm leaves alone.
+
+    `sets`: of each position the places of its probable tokens (K,), their probabilities and their logits, float32.
+    `logits` (T, V) float32, minus their mean, in units of ln 2, so that exp2 applies; `rest` (T, V) float32: the
+    softmax, 0 at the probable tokens. The moments (T, L) float64 are of the rest from segment l on, in nats:
+    `mass`, `z_mean`, `z_deviation`, `z_largest` of the logits and, with a direction, `u_mean`, `u_deviation`.
+    `unembedded` (L, T, d) float32: the rest from segment l on times the unembedding.
+    """
+
+    centred: Tensor  # (T, d) float64: xC
+    scale: Tensor  # (T,) float64: s
+    length: Tensor  # (T,) float64: |xC| / s
+    place: Tensor  # (T,) of the target
+    target_logit: Tensor  # (T,) float64, minus the mean, nats
+    sets: list[tuple[Tensor, Tensor, Tensor]]
+    set_largest: Tensor  # (T,) float64: largest size of a probable token's logit, nats
+    logits: Tensor
+    rest: Tensor
+    mass: Tensor
+    z_mean: Tensor
+    z_deviation: Tensor
+    z_largest: Tensor
+    u_mean: Tensor | None
+    u_deviation: Tensor | None
+    unembedded: Tensor
+    along: Tensor | None  # (T,) float64: the projection of the logits on the direction, nats
+    loss: Tensor  # (T,) float64, nats
+    entropy: Tensor  # (T,) float64, nats
+    rank: Tensor  # (T,) int64: logits above the target's
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+
+class Reader:
+    """Makes `Positions`; holds the two (T, V) arrays, which every block of positions overwrites."""
+
+    def __init__(self, vocabulary: Vocabulary, n_positions: int) -> None:
+        self.vocabulary, self.n_positions = vocabulary, n_positions
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def read(self, residual: Tensor, target: Tensor) -> Positions:
+        """`residual` (T, d) before the final norm, `target` (T,) token ids, on the device of the model."""
+        vocabulary, last = self.vocabulary, self.vocabulary.last
+        centred, scale = normalise(last, residual.double())
+        unit = centred / scale[:, None]
+        logits, rest = self._arrays(len(residual), residual.device)
+        scaled = (unit * LOG2E).float()
+        for part in vocabulary.segments:
+            for piece in vocabulary.pieces(part):
+                torch.matmul(scaled, vocabulary.rows(piece).T, out=logits[:, piece])
+        place = vocabulary.place[target]
+        found = run_each(
+            lambda rows: _softmax(vocabulary, unit[rows], place[rows], logits[rows], rest[rows]),
+            list(blocks(len(residual), _ROWS)),
+            residual.device,
+        )
+        joined: dict[str, Any] = {name: torch.cat([each[name] for _, each in found]) for name in found[0][1]}
+        unembedded = torch.stack(
+            [
+                torch.stack([rest[:, piece] @ vocabulary.rows(piece) for piece in vocabulary.pieces(part)]).sum(0)
+                for part in vocabulary.segments
+            ]
+        )
+        return Positions(
+            centred=centred,
+            scale=scale,
+            length=unit.square().sum(1).sqrt(),
+            place=place,
+            sets=[one for sets, _ in found for one in sets],
+            logits=logits,
+            rest=rest,
+            unembedded=_from_each_on(unembedded),
+            along=None if vocabulary.along is None else unit @ vocabulary.along,
+            **{"u_mean": None, "u_deviation": None, **joined},
+        )
+
+    def _arrays(self, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        if self._buffers is None or len(self._buffers[0]) < n:
+            shape = (min(max(n, 1), self.n_positions), self.vocabulary.last.n_vocabulary)
+            self._buffers = (torch.empty(shape, device=device), torch.empty(shape, device=device))
+        return self._buffers[0][:n], self._buffers[1][:n]
+
+
+def _softmax(
+    vocabulary: Vocabulary, unit: Tensor, place: Tensor, logits: Tensor, rest: Tensor
+) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[str, Tensor]]:
+    """Fill `rest` (T, V) from `logits` (T, V), centre those, and return the sets and the moments of some positions."""
+    constant = None if vocabulary.constant is None else (vocabulary.constant * LOG2E).float()
+    clean = logits if constant is None else logits + constant
+    rank = (clean > clean.gather(1, place[:, None])).sum(1)
+    top = clean.amax(1)
+    torch.sub(clean, top[:, None], out=rest).exp2_()
+    chosen = _probable(rest, place)
+    sets, mine, weights, totals = [], [], [], []
+    for t, places in enumerate(chosen):
+        own = vocabulary.logits(places, unit[t]) * LOG2E
+        full = own if vocabulary.constant is None else own + vocabulary.constant[places] * LOG2E
+        weight = torch.exp2(full - top[t].double())
+        rest[t, places] = 0.0
+        weights.append(weight)
+        totals.append(weight.sum())
+        mine.append((own, full))
+    total = rest.sum(1).double() + torch.stack(totals)
+    rest.mul_((1 / total).float()[:, None])
+    log_total = top.double() + total.log2()
+    weighted = rest * logits
+    z_mean = weighted.sum(1).double()
+    clean_mean = z_mean.clone() if constant is None else torch.linalg.vecdot(rest, clean).double()
+    probabilities = [weight / each for weight, each in zip(weights, total, strict=True)]
+    z_mean += torch.stack([p @ own for p, (own, _) in zip(probabilities, mine, strict=True)])
+    clean_mean += torch.stack([p @ full for p, (_, full) in zip(probabilities, mine, strict=True)])
+    logits.sub_(z_mean.float()[:, None])
+    for t, (places, p) in enumerate(zip(chosen, probabilities, strict=True)):
+        sets.append((places, p.float(), (mine[t][0] - z_mean[t]).float()))
+    target = vocabulary.double(place)
+    z_target = torch.linalg.vecdot(target, unit) * LOG2E
+    c_target = z_target if vocabulary.constant is None else z_target + vocabulary.constant[place] * LOG2E
+    found = {
+        "target_logit": (z_target - z_mean) / LOG2E,
+        "loss": (log_total - c_target) / LOG2E,
+        "entropy": (log_total - clean_mean) / LOG2E,
+        "rank": rank,
+        "set_largest": torch.stack([logit.abs().max() for _, _, logit in sets]).double() / LOG2E,
+    }
+    return sets, found | _moments(vocabulary, rest, logits)
+
+
+def _probable(weight: Tensor, place: Tensor) -> list[Tensor]:
+    """Of each row of the unnormalised softmax `weight` (T, V) the places of its probable tokens, the target's too."""
+    limit = PROBABLE * weight.sum(1)
+    mask = weight > limit[:, None]
+    for t in (mask.sum(1) > MOST).nonzero()[:, 0].tolist():
+        mask[t] = False
+        mask[t, weight[t].topk(MOST).indices] = True
+    mask.scatter_(1, place[:, None], value=True)
+    rows, places = mask.nonzero(as_tuple=True)
+    return list(places.split(torch.bincount(rows, minlength=len(weight)).tolist()))
+
+
+def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    """Moments (T, L) of the rest from each segment on: of the centred logits, and of the direction if there is one."""
+    weighted = rest * logits
+    sums: dict[str, list[Tensor]] = {"mass": [], "z": [], "zz": [], "u": [], "uu": []}
+    largest = []
+    for part in vocabulary.segments:
+        own = logits[:, part]
+        sums["mass"].append(rest[:, part].sum(1))
+        sums["z"].append(weighted[:, part].sum(1))
+        sums["zz"].append(torch.linalg.vecdot(weighted[:, part], own))
+        largest.append(torch.maximum(own.amax(1), -own.amin(1)))
+        if vocabulary.direction is not None:
+            u = vocabulary.direction[part].float()
+            sums["u"].append(rest[:, part] @ u)
+            sums["uu"].append(rest[:, part] @ u.square())
+    on = {name: _from_each_on(torch.stack(each).double()).T for name, each in sums.items() if each}
+    mass = on["mass"].clamp_min(torch.finfo(torch.float32).tiny)
+    mean = on["z"] / mass
+    found = {
+        "mass": on["mass"],
+        "z_mean": mean / LOG2E,
+        "z_deviation": (on["zz"] / mass - mean.square()).clamp_min_(0).sqrt_() / LOG2E,
+        "z_largest": torch.stack(largest).double().flip(0).cummax(0).values.flip(0).T / LOG2E,
+    }
+    if vocabulary.direction is not None:
+        mean = on["u"] / mass
+        found |= {"u_mean": mean, "u_deviation": (on["uu"] / mass - mean.square()).clamp_min_(0).sqrt_()}
+    return found
+
+
+def _from_each_on(parts: Tensor) -> Tensor:
+    """Sums over the first axis from each index to the end."""
+    return parts.flip(0).cumsum(0).flip(0)

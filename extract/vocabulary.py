@@ -1,0 +1,117 @@
+"""The unembedding as the ablation reads it: tokens in falling order of how probable they usually are.
+
+A softmax does not see a vector that is added to every row of the unembedding, so the mean row is taken off: logits and
+effects stay small. The gain of the final norm is folded in. The order puts the tokens that matter into the first
+segments, so that a sum over the vocabulary can stop early with a bound on what is left.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from extract.families import LastLayer
+
+# Ends of the segments, as shares of the vocabulary. Past each of them the rest is bounded anew.
+CUTS = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 3 / 4, 1.0)
+# Elements of the unembedding that are turned into float64 at a time.
+DOUBLE_ELEMENTS = 1 << 22
+
+
+class Vocabulary:
+    """The rows of the unembedding minus their mean, times the gain, in `order` (V,).
+
+    `sample` (n, d): residuals before the final norm that tell which tokens are usually probable; without it, the order
+    is that of the token ids. `direction` (V,): a unit vector over the vocabulary that sums to zero, by token id.
+    `keep`: whether a float32 copy may be held.
+    """
+
+    def __init__(self, last: LastLayer, sample: Tensor | None, direction: Tensor | None, keep: bool) -> None:
+        self.last = last
+        n = last.n_vocabulary
+        ends = sorted({max(1, round(share * n)) for share in CUTS})
+        self.segments = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        self.order = torch.arange(n, device=last.unembed.device)
+        self._mean = last.unembed.mean(0, dtype=torch.float64)
+        self._held: Tensor | None = None
+        self.constant = _constant(last)
+        if sample is not None:
+            self.order = self._mean_probability(sample).argsort(descending=True, stable=True)
+        self.place = torch.empty_like(self.order)  # where a token id is in the order
+        self.place[self.order] = torch.arange(n, device=self.order.device)
+        if self.constant is not None:
+            self.constant = self.constant[self.order]
+        self._held = self.rows(slice(0, n)) if keep else None
+        self.direction = None if direction is None else direction.double().to(self.order.device)[self.order]
+        # of a vector of the residual stream: how far it moves the logits along `direction`
+        self.along = None if self.direction is None else self._along(self.direction)
+        squares = sum(float(self.rows(part).square().sum(dtype=torch.float64)) for part in self.parts())
+        self.row_norm = (squares / n) ** 0.5  # root mean square length of a row
+
+    def rows(self, tokens: slice) -> Tensor:
+        """Rows of a range of places, (n, d) float32."""
+        if self._held is not None:
+            return self._held[tokens]
+        return (self.last.unembed.index_select(0, self.order[tokens]) - self._mean.float()) * self.last.gain
+
+    def double(self, places: Tensor) -> Tensor:
+        """Rows at `places` (n,), (n, d) float64: from the weights, without rounding between."""
+        rows = self.last.unembed.index_select(0, self.order[places]).double()
+        return rows.sub_(self._mean).mul_(self.last.gain.double())
+
+    def logits(self, places: Tensor, unit: Tensor) -> Tensor:
+        """Of a normalised residual `unit` (d,), (n,) float64 at `places`: as from `double`, with less work."""
+        gained = unit * self.last.gain.double()
+        return self.last.unembed.index_select(0, self.order[places]).double() @ gained - self._mean @ gained
+
+    def parts(self) -> Iterator[slice]:
+        """Ranges of places that are small enough for a float64 copy."""
+        return blocks(len(self.last.unembed), max(1, DOUBLE_ELEMENTS // self.last.d_model))
+
+    def pieces(self, segment: slice) -> Iterator[slice]:
+        """A segment in ranges whose float32 rows are small, unless all of them are held anyway."""
+        step = segment.stop if self._held is not None else max(1, DOUBLE_ELEMENTS // self.last.d_model)
+        for piece in blocks(segment.stop - segment.start, step):
+            yield slice(segment.start + piece.start, segment.start + piece.stop)
+
+    def _mean_probability(self, sample: Tensor) -> Tensor:
+        """(V,): the mean over `sample` (n, d) of the softmax."""
+        total = torch.zeros(self.last.n_vocabulary, device=self.order.device)
+        centred, scale = normalise(self.last, sample.double())
+        for block in (centred / scale[:, None]).float().split(16):
+            logits = torch.cat([block @ self.rows(part).T for part in self.parts()], dim=1)
+            logits = logits if self.constant is None else logits + self.constant.float()
+            total += logits.softmax(1).sum(0)
+        return total
+
+    def _along(self, direction: Tensor) -> Tensor:
+        """(d,) float64: `direction` through the unembedding."""
+        place = torch.arange(len(direction), device=direction.device)
+        return torch.stack([direction[part] @ self.double(place[part]) for part in self.parts()]).sum(0)
+
+
+def _constant(last: LastLayer) -> Tensor | None:
+    """The part of the logits (V,) float64, by token id, that the norm does not scale; None where there is none."""
+    bias = None if last.unembed_bias is None else last.unembed_bias.double()
+    if last.norm_bias is None:
+        return bias
+    step = max(1, DOUBLE_ELEMENTS // last.d_model)
+    through = torch.cat([part.double() @ last.norm_bias.double() for part in last.unembed.split(step)])
+    return through if bias is None else through + bias
+
+
+def centre(last: LastLayer, rows: Tensor) -> Tensor:
+    """`rows` times the centring C of LayerNorm; as they are for RMSNorm."""
+    return rows - rows.mean(1, keepdim=True) if last.norm_kind == "layer" else rows
+
+
+def normalise(last: LastLayer, x: Tensor) -> tuple[Tensor, Tensor]:
+    """`xC` (T, d) and the scale s (T,) of the final norm, eps inside the mean square."""
+    centred = centre(last, x)
+    return centred, (centred.square().mean(1) + last.eps).sqrt()
+
+
+def blocks(length: int, step: int) -> Iterator[slice]:
+    """The range 0 to `length` in slices of `step`."""
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
