@@ -37,7 +37,7 @@ def directions(last: LastLayer) -> Directions:
     unit = written / written.norm(dim=1, keepdim=True)
     spread = ((unit @ rows.cosine_square) * unit).sum(1) - (unit @ rows.cosine_mean).square()
     # of a LayerNorm the direction of the mean does not exist: it is neither written nor read
-    values, vectors = torch.linalg.eigh(rows.square)
+    vectors = torch.linalg.eigh(rows.square).eigenvectors  # from the smallest eigenvalue up
     first = 1 if last.norm_kind == "layer" else 0
     bottom = vectors[:, first : first + max(1, last.d_model // NULL_SPACE)]
     return Directions(spread.clamp_min(0).cpu().numpy(), (unit @ bottom).norm(dim=1).cpu().numpy())

@@ -133,13 +133,13 @@ TABLES: dict[str, Table] = {
                 Column(
                     "logit_variance",
                     "DOUBLE",
-                    "Variance over tokens of the cosine between the row of W_out and the token's row of the unembedding.",
+                    "Variance over tokens of the cosine of the row of W_out with the token's row of the unembedding.",
                     nullable=True,
                 ),
                 Column(
                     "null_space_share",
                     "DOUBLE",
-                    "Share of the length of the row of W_out in the d / 64 directions that the unembedding shrinks most.",
+                    "Share of the length of W_out's row in the d / 64 directions that the unembedding shrinks most.",
                     nullable=True,
                 ),
             ),
@@ -169,7 +169,7 @@ TABLES: dict[str, Table] = {
                 Column(
                     "delta_frozen_frequency",
                     "FLOAT",
-                    "`delta_loss` if the logits' projection on the centred log-unigram vector stayed (`rt extract --frozen`).",
+                    "`delta_loss` if the logits did not move along the log-unigram vector (`rt extract --frozen`).",
                     "nats",
                     nullable=True,
                 ),

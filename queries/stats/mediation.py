@@ -1,0 +1,102 @@
+"""What share of a neuron's effect goes through one path: the part that is lost when the path is frozen.
+
+`share = 1 - E|delta with the path frozen| / E|delta|`. The means are over positions; documents are resampled, in both
+means at once. A share of 1: the neuron acts through this path only; 0: not at all; below 0: the path works against the
+rest of the effect.
+Source: Stolfo et al. (2024), arXiv 2406.16254, section 3.2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from queries.stats.bootstrap import absence_reason, document_level, percentile_interval, replicate_blocks
+
+Array = NDArray[np.float64]
+# A neuron acts mainly through a path that carries more than half of its effect.
+MAINLY = 0.5
+
+
+@dataclass(frozen=True)
+class Mediation:
+    """Shares of N neurons (N,) with intervals, and of the set of m members those that act mainly through the path.
+
+    `overlap` is the share of the members with a share above one half, `chance` that of all neurons, `p` the
+    hypergeometric probability of as many among the members or more. `reason` says why there is no interval.
+    """
+
+    share: Array
+    low: Array
+    high: Array
+    overlap: float
+    overlap_low: float
+    overlap_high: float
+    chance: float
+    p: float
+    reason: str
+
+
+def mediated_share(frozen: Array, total: Array) -> Array:
+    """1 - frozen / total, NaN where nothing is left to share.
+
+    >>> mediated_share(np.array([1.0, 0.0]), np.array([4.0, 0.0]))
+    array([0.75,  nan])
+    """
+    share: Array = 1.0 - frozen / np.where(total > 0, total, np.nan)
+    return share
+
+
+def mediation(
+    frozen: Array, total: Array, counts: Array, weights: Array, is_member: NDArray[np.bool_], level: float = 0.95
+) -> Mediation:
+    """From sums per document `frozen` and `total` (D, N), positions `counts` (D,), resamples `weights` (B, D)."""
+    share = mediated_share(frozen.sum(axis=0), total.sum(axis=0))
+    unknown = np.full(len(share), np.nan)
+    mainly = share > MAINLY
+    nan = float("nan")
+    m, found = int(is_member.sum()), int((mainly & is_member).sum())
+    overlap = found / m if m else nan
+    p = float(stats.hypergeom.sf(found - 1, len(share), int(mainly.sum()), m)) if m else nan
+    if reason := absence_reason(counts, weights):
+        return Mediation(share, unknown, unknown, overlap, nan, nan, float(mainly.mean()), p, reason)
+    kept = weights[weights @ counts > 0]
+    level = document_level(int((counts > 0).sum()), level)
+    low, high, overlaps = unknown.copy(), unknown.copy(), np.zeros(len(kept))
+    for block in replicate_blocks(len(share), 2 * len(kept)):
+        drawn = mediated_share(kept @ frozen[:, block], kept @ total[:, block])  # (B, n)
+        known = ~np.isnan(share[block])
+        ends = percentile_interval(drawn[:, known], level)
+        low[block][known], high[block][known] = (
+            np.minimum(ends[0], share[block][known]),
+            np.maximum(ends[1], share[block][known]),
+        )
+        overlaps += (drawn[:, is_member[block]] > MAINLY).sum(axis=1)
+    ends = percentile_interval(overlaps / m, level) if m else (nan, nan)
+    overlap_low, overlap_high = min(float(ends[0]), overlap), max(float(ends[1]), overlap)
+    return Mediation(share, low, high, overlap, overlap_low, overlap_high, float(mainly.mean()), p, "")
+
+
+def decide_overlap(found: Mediation, n_members: int, n_documents: int, q: float) -> tuple[str, str]:
+    """Verdict on "the members act mainly through this path", and why.
+
+    Supported: more than half of them do, by the whole interval, and more than by chance (q < 0.05). Contradicted: fewer
+    than half do, by the whole interval. Undecidable: the rest, or too little to tell.
+    """
+    if found.reason:
+        return "undecidable", found.reason
+    if n_documents < MIN_VERDICT_DOCUMENTS:
+        return "undecidable", f"{n_documents} documents; a verdict needs at least {MIN_VERDICT_DOCUMENTS}"
+    if n_members < MIN_MEMBERS:
+        return "undecidable", f"{n_members} plateau neurons; at least {MIN_MEMBERS} are needed"
+    seen = f"{100 * found.overlap:.0f} % of them do ({100 * found.overlap_low:.0f} to {100 * found.overlap_high:.0f} %)"
+    chance = f"{100 * found.chance:.0f} % of all neurons"
+    if found.overlap_low > MAINLY and q < 0.05:
+        return "supported", f"{seen}, against {chance} (q = {q:.2g})"
+    if found.overlap_high < MAINLY:
+        return "contradicted", f"{seen}, against {chance}"
+    return "undecidable", f"{seen}, against {chance} (q = {q:.2g})"
+
+
+MIN_VERDICT_DOCUMENTS, MIN_MEMBERS = 10, 5
