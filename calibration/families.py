@@ -2,9 +2,9 @@
 
 from calibration.coordination import COUPLED, FIXED
 from calibration.influence import GRADED, RANKING
-from calibration.laws import LAWS
+from calibration.laws import CLASSES, LAWS
 
-FAMILIES = (GRADED, FIXED, RANKING, COUPLED, LAWS)
+FAMILIES = (GRADED, FIXED, RANKING, COUPLED, LAWS, CLASSES)
 
 
 def slugs() -> list[str]:

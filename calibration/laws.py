@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import numpy as np
+
 from calibration.targets import Family, Interval, Rejection, Study, Truth
 from calibration.worlds import Corpus, Design, World, influence_world, smooth_world
 from queries.stats import specialists
@@ -59,5 +61,31 @@ LAWS = Family(
     ),
     (regimes_study(), tail_study()),
     words="8 % of the neurons 0, 0.7, 1.4 (ln) above the top of a lognormal law; a plateau 1.5 above a power law",
+    n_check=10,
+)
+
+
+def _excess_difference(world: World, corpus: Corpus) -> float:
+    """What the segmentations of the true influences give, rare minus common."""
+    levels = np.stack([world.influence("rare"), world.influence("common")])
+    rare, common = fit_values(levels).quantity[:, QUANTITIES.index("plateau_excess")]
+    return float(rare - common)
+
+
+def contrast_study() -> Study:
+    """The difference of the plateau's excess, its test and verdict."""
+    row = {"sign_group": "all", "quantity": "plateau_excess"}
+    tests = (Rejection("higher plateau", row), Rejection("higher plateau (verdict)", row, "verdict", "supported"))
+    return Study("plateau_contrast", (Interval("difference of the excess", row, _excess_difference),), tests)
+
+
+CLASSES = Family(
+    "classes",
+    (
+        Design("none", influence_world),
+        Design("strong", partial(influence_world, trend=0.1), effect=0.5),
+    ),
+    (contrast_study(),),
+    words="a plateau that is 0, 0.5 (ln) higher on rare tokens",
     n_check=10,
 )

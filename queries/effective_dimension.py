@@ -148,7 +148,9 @@ def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None
     value = float(found.value[i])
     reach = float(jackknife_reach(found.left_out)[fine])
     if is_whole:
-        reach = float(np.hypot(reach, 0.5 / row["n_neurons"]))
+        # rounding to whole components: half of one, and of both classes in their difference
+        rounding = (1.0 if token_class == CONTRAST else 0.5) / row["n_neurons"]
+        reach = float(np.hypot(reach, rounding))
     floor = -1.0 if token_class == CONTRAST else 0.0
     row |= {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
     for name in NULLS:
