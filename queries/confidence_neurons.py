@@ -144,9 +144,10 @@ def _measure_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         f"{row['neuron']} ({100 * row['estimate']:.0f} %, {100 * row['low']:.0f} to {100 * row['high']:.0f} %)"
         for row in mainly.head(5).iter_rows(named=True)
     )
+    leaders = f", the most influential {named}" if named else ""
     return (
         f"- `{run}`, rare tokens: {mainly.height} of {group.height:,} neurons act mainly through {WORDS[measure]}"
-        f"{', the most influential ' + named if named else ''}; the median share is {100 * first['median_share']:.1f} %. "
+        f"{leaders}; the median share is {100 * first['median_share']:.1f} %. "
         f"That the {first['n_plateau']} plateau neurons do is **{first['verdict']}**: {first['reason']}."
     )
 

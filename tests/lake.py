@@ -33,12 +33,14 @@ def write_folder(
     seed: int = 0,
     activation: bool = True,
     d_model: int = 0,
+    frozen: bool = False,
 ) -> Path:
     """Parquet files of a lake whose neurons have these mean |delta| (for rare positions too, unless a function of it).
 
     Targets are drawn so that `rare_share` of positions belong to the rare half of the vocabulary. Every document
     multiplies its deltas by a common factor, and deltas have heavy tails. With `d_model` every neuron has as
-    many random weights, `in` and `out`.
+    many random weights, `in` and `out`. With `frozen` every tenth neuron (3, 13, ...) loses 80 % of its effect
+    when the norm is frozen, others (7, 17, ...) 80 % when the frequencies are.
     """
     rng = np.random.default_rng(seed)
     T = documents * positions
@@ -63,6 +65,10 @@ def write_folder(
     }
     if activation:
         pairs["activation"] = rng.standard_normal((N, T)).ravel().astype(np.float32)
+    if frozen:
+        for i, name in ((3, "delta_frozen_norm"), (7, "delta_frozen_frequency")):
+            left = np.where(np.arange(N) % 10 == i, 0.2, 0.95)
+            pairs[name] = (delta * left).T.ravel().astype(np.float32)
     pl.DataFrame(pairs).write_parquet(folder / "neuron_tokens.parquet")
     if d_model:
         _write_weights(folder, N, d_model, seed)

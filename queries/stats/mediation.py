@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
-from queries.stats.bootstrap import absence_reason, document_level, percentile_interval, replicate_blocks
+from queries.stats.bootstrap import absence_reason, percentile_interval, replicate_blocks
 
 Array = NDArray[np.float64]
 # A neuron acts mainly through a path that carries more than half of its effect.
 MAINLY = 0.5
+MIN_VERDICT_DOCUMENTS, MIN_MEMBERS = 10, 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,18 @@ def mediated_share(frozen: Array, total: Array) -> Array:
     return share
 
 
+def document_level(n_documents: int, level: float = 0.95) -> float:
+    """The level at which percentiles of resamples of `n_documents` make an interval of this `level`.
+
+    A resample of D documents varies less than D new ones would, and D are few: Student's t says how far to go out.
+
+    >>> round(document_level(8), 3), round(document_level(100_000), 3)
+    (0.989, 0.95)
+    """
+    reach = special.stdtrit(n_documents - 1, 0.5 * (1 + level)) * np.sqrt(n_documents / (n_documents - 1))
+    return float(1.0 - 2.0 * special.ndtr(-reach))
+
+
 def mediation(
     frozen: Array, total: Array, counts: Array, weights: Array, is_member: NDArray[np.bool_], level: float = 0.95
 ) -> Mediation:
@@ -73,7 +86,9 @@ def mediation(
             np.maximum(ends[1], share[block][known]),
         )
         overlaps += (drawn[:, is_member[block]] > MAINLY).sum(axis=1)
-    ends = percentile_interval(overlaps / m, level) if m else (nan, nan)
+    if m == 0:
+        return Mediation(share, low, high, nan, nan, nan, float(mainly.mean()), nan, "no plateau neuron")
+    ends = percentile_interval(overlaps / m, level)
     overlap_low, overlap_high = min(float(ends[0]), overlap), max(float(ends[1]), overlap)
     return Mediation(share, low, high, overlap, overlap_low, overlap_high, float(mainly.mean()), p, "")
 
@@ -97,6 +112,3 @@ def decide_overlap(found: Mediation, n_members: int, n_documents: int, q: float)
     if found.overlap_high < MAINLY:
         return "contradicted", f"{seen}, against {chance}"
     return "undecidable", f"{seen}, against {chance} (q = {q:.2g})"
-
-
-MIN_VERDICT_DOCUMENTS, MIN_MEMBERS = 10, 5

@@ -28,11 +28,9 @@ def _panel(axes: Axes, table: pl.DataFrame, measure: str) -> None:
         floats(rest, "influence"), np.maximum(floats(rest, "estimate"), _FLOOR), ".", color=_REST, markersize=3,
         label="other neurons", rasterized=True,
     )  # fmt: skip
-    place = floats(plateau, "influence")
+    place, share = floats(plateau, "influence"), np.maximum(floats(plateau, "estimate"), _FLOOR)
     axes.vlines(place, np.maximum(floats(plateau, "low"), _FLOOR), floats(plateau, "high"), color=_PLATEAU, linewidth=1)
-    axes.plot(
-        place, np.maximum(floats(plateau, "estimate"), _FLOOR), "o", color=_PLATEAU, markersize=4, label="plateau"
-    )
+    axes.plot(place, share, "o", color=_PLATEAU, markersize=4, label="plateau")
     axes.axhline(0.5, color="black", linestyle="--", linewidth=0.9)
     axes.axhline(0.0, color="black", linewidth=0.9)
     axes.set_xscale("log")

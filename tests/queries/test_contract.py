@@ -24,7 +24,9 @@ SLUGS = queries.slugs()
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
-    return make_lake(folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20, d_model=32)
+    return make_lake(
+        folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20, d_model=32, frozen=True
+    )
 
 
 @pytest.fixture(scope="session")
