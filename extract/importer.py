@@ -121,13 +121,13 @@ def _complete(con: duckdb.DuckDBPyConnection, sources: dict[str, list[Path]]) ->
             from (select distinct document from tokens where document is not null)"""
         )
     if "neurons" not in sources and "activation" in columns_of(con, "raw_neuron_tokens"):
-        con.execute(
-            """create view neurons as
-            select null::integer as layer, neuron, avg(activation) as mean_activation,
-                stddev_samp(activation) as sd_activation, null::float as in_norm, null::float as gate_norm,
-                null::float as out_norm
-            from neuron_tokens group by neuron"""
+        made = {
+            "neuron": "neuron", "mean_activation": "avg(activation)", "sd_activation": "stddev_samp(activation)"
+        }  # fmt: skip
+        columns = ", ".join(
+            f"{made.get(column.name, f'null::{column.type}')} as {column.name}" for column in TABLES["neurons"].columns
         )
+        con.execute(f"create view neurons as select {columns} from neuron_tokens group by neuron")
 
 
 def _present(con: duckdb.DuckDBPyConnection) -> list[str]:

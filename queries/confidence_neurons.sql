@@ -44,4 +44,4 @@ left join neurons
     on
         effects.run = neurons.run
         and effects.neuron = neurons.neuron
-order by effects.run, effects.token_class, effects.document, effects.neuron;
+order by run, token_class, document, neuron;

@@ -66,9 +66,10 @@ def write_folder(
     if activation:
         pairs["activation"] = rng.standard_normal((N, T)).ravel().astype(np.float32)
     if frozen:
+        chance = np.random.default_rng([seed, 2])
         for i, name in ((3, "delta_frozen_norm"), (7, "delta_frozen_frequency")):
             left = np.where(np.arange(N) % 10 == i, 0.2, 0.95)
-            pairs[name] = (delta * left).T.ravel().astype(np.float32)
+            pairs[name] = (delta * left * np.exp(0.2 * chance.standard_normal(delta.shape))).T.ravel().astype(np.float32)
     pl.DataFrame(pairs).write_parquet(folder / "neuron_tokens.parquet")
     if d_model:
         _write_weights(folder, N, d_model, seed)
