@@ -69,7 +69,8 @@ def write_folder(
         chance = np.random.default_rng([seed, 2])
         for i, name in ((3, "delta_frozen_norm"), (7, "delta_frozen_frequency")):
             left = np.where(np.arange(N) % 10 == i, 0.2, 0.95)
-            pairs[name] = (delta * left * np.exp(0.2 * chance.standard_normal(delta.shape))).T.ravel().astype(np.float32)
+            frozen_delta = delta * left * np.exp(0.2 * chance.standard_normal(delta.shape))
+            pairs[name] = frozen_delta.T.ravel().astype(np.float32)
     pl.DataFrame(pairs).write_parquet(folder / "neuron_tokens.parquet")
     if d_model:
         _write_weights(folder, N, d_model, seed)
