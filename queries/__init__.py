@@ -23,10 +23,10 @@ from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
 ESTIMATE = ("estimate", "low", "high", "n")
-# What one run says of one claim. `null` is the mean of the closest null model, `q` the corrected p-value.
+# What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p.
 FINDING = {
     "run": pl.String, "verdict": pl.String,
-    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "null": pl.Float64, "q": pl.Float64,
+    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
 }  # fmt: skip
 # What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
 KEYS = {

@@ -13,9 +13,12 @@ _READ = (
     "Where a claim is about positions, these are the rare tokens; the sections have the common ones. "
     "*Supported* and *contradicted* need an interval and a null model that agree; *not decidable* (`undecidable` in "
     "the tables) means that these data allow either, and the section says what is missing. A dash in place of a "
-    "verdict: the number is the answer. Brackets hold 95 % intervals; *null* is the mean of the closest null model, "
-    "whose kinds each section names; *q* is the p-value corrected for the number of tests."
+    "verdict: the number is the answer. *About N documents*: with so many, the interval would exclude the null if the "
+    "estimate stayed as it is; without it, something other than documents is missing, and the section says what. "
+    "Brackets hold 95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* "
+    "is the p-value corrected for the number of tests."
 )
+_FAR = 100  # times as many documents: a guess from so far off is not a number
 
 
 def _link(outcome: Outcome) -> str:
@@ -34,17 +37,42 @@ def _is_known(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def _verdict(found: Mapping[str, Any]) -> str:
-    return _VERDICTS.get(found["verdict"] or "", MISSING)
+def documents_needed(found: Mapping[str, Any], now: int) -> int | None:
+    """Documents at which the interval would exclude the null, its width falling with the root of their number.
+
+    None where it excludes the null already, or the estimate is at the null: then documents are not what is missing.
+
+    >>> documents_needed({"estimate": 0.2, "low": -0.2, "high": 0.6, "null": 0.0}, 10)
+    40
+    """
+    near = found["low"] if found["estimate"] > found["null"] else found["high"]
+    away = abs(found["estimate"] - found["null"])
+    if not all(_is_known(value) for value in (near, away)) or away == 0:
+        return None
+    ratio = abs(found["estimate"] - near) / away
+    return math.ceil(now * ratio**2 - 1e-9) if ratio > 1 else None
 
 
-def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float]) -> str:
+def _verdict(found: Mapping[str, Any], by_documents: bool) -> str:
+    """In words; where documents are what is missing, how many would do."""
+    words = _VERDICTS.get(found["verdict"] or "", MISSING)
+    if found["verdict"] != "undecidable" or not by_documents or not found.get("n"):
+        return words
+    needed = documents_needed(found, found["n"])
+    if needed is None:
+        return words
+    often = needed / found["n"]
+    about = f"about {float(f'{needed:.2g}'):,.0f}" if often < _FAR else f"over {_FAR} times as many"
+    return f"{words}; {about} documents"
+
+
+def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float], by_documents: bool) -> str:
     """What one of several runs says: verdict, number, null and q."""
     if found is None:
         return MISSING
     numbers = {"null": significant(found["null"]), "q": bounded(found["q"], floors)}
     extra = [f"{name} {text}" for name, text in numbers.items() if text != MISSING]
-    return "; ".join([_verdict(found), _measured(found), *extra])
+    return "; ".join([_verdict(found, by_documents), _measured(found), *extra])
 
 
 def _findings(analysis: Analysis, outcome: Outcome) -> list[tuple[Claim, dict[str, dict[str, Any]]]]:
@@ -61,14 +89,21 @@ def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
     runs = list(names)
     for outcome in outcomes:
         floors = outcome.analysis.p_floors if outcome.analysis else ()
+        by_documents = outcome.analysis is not None and outcome.analysis.resampled == "documents"
         for claim, of_run in _findings(outcome.analysis, outcome) if outcome.analysis else []:
             used.append(outcome)
             statement = f"[{escape(claim.statement)}][{_link(outcome)}]"
             if len(runs) == 1:
                 found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
-                line = [_verdict(found), statement, _measured(found), cell(found["null"]), bounded(found["q"], floors)]
+                line = [
+                    _verdict(found, by_documents),
+                    statement,
+                    _measured(found),
+                    cell(found["null"]),
+                    bounded(found["q"], floors),
+                ]
             else:
-                line = [statement, *(_in_one_cell(of_run.get(run), floors) for run in runs)]
+                line = [statement, *(_in_one_cell(of_run.get(run), floors, by_documents) for run in runs)]
             body.append([*line, escape(claim.measure), escape(claim.source)])
     if not body:
         return ""

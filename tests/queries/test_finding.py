@@ -11,7 +11,7 @@ TABLE = pl.DataFrame(
     {
         "run": ["r-1", "r-1", "r-2"], "group": ["plateau", "decay", "plateau"],
         "verdict": ["supported", None, "undecidable"], "estimate": [0.5, 0.1, math.nan],
-        "low": [0.4, 0.0, math.nan], "high": [0.6, 0.2, math.nan], "q": [0.01, 0.5, math.nan],
+        "low": [0.4, 0.0, math.nan], "high": [0.6, 0.2, math.nan], "q": [0.01, 0.5, math.nan], "n": [12, 12, 12],
         "p_any": [0.001, 0.2, math.nan], "any_mean": [0.2, 0.2, math.nan],
         "p_like": [0.03, 0.1, math.nan], "like_mean": [0.3, 0.3, math.nan],
     }
@@ -24,7 +24,7 @@ def test_one_row_a_run_with_the_closest_null():
     assert found.schema == FINDING
     first, second = found.rows(named=True)
     assert first == {
-        "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "null": 0.3, "q": 0.01
+        "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "n": 12, "null": 0.3, "q": 0.01
     }  # fmt: skip
     assert second["verdict"] == "undecidable"
     assert math.isnan(second["null"])
