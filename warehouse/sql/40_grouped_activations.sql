@@ -6,11 +6,13 @@
 -- Grain: one row per (run, token_index).
 create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'target') as table
     with
-    positions as (
+    -- where the lists of a run go
+    firsts as (
         select
-            *,
-            row_number() over (partition by run order by token_index) = 1 as is_first
-        from activation_rows(rare_quantile := rare_quantile, rare_by := rare_by)
+            run,
+            min(token_index) as token_index
+        from token_classes(rare_quantile := rare_quantile, rare_by := rare_by)
+        group by run
     ),
 
     -- one row of lists per run, in the order of the neurons
@@ -41,17 +43,33 @@ create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'ta
         group by weights.run
     )
 
+    -- joined by position, not by run: a join copies its lists to every row that matches
     select
         positions.run,
         positions.token_index,
         positions.document,
         positions.token_class,
         positions.activation,
-        if(positions.is_first, neurons.neuron, null) as neuron,
-        if(positions.is_first, neurons.regime, null) as regime,
-        if(positions.is_first, neurons.is_core, null) as is_core,
-        if(positions.is_first, neurons.influence, null) as influence,
-        if(positions.is_first, directions.out_weight, null) as out_weight
-    from positions
-    inner join neurons on positions.run = neurons.run
-    left join directions on positions.run = directions.run;
+        known.neuron,
+        known.regime,
+        known.is_core,
+        known.influence,
+        known.out_weight
+    from activation_rows(rare_quantile := rare_quantile, rare_by := rare_by) as positions
+    left join (
+        select
+            firsts.run,
+            firsts.token_index,
+            neurons.neuron,
+            neurons.regime,
+            neurons.is_core,
+            neurons.influence,
+            directions.out_weight
+        from firsts
+        inner join neurons on firsts.run = neurons.run
+        left join directions on firsts.run = directions.run
+    ) as known
+        on
+            positions.run = known.run
+            and positions.token_index = known.token_index
+    where positions.run in (select neurons.run from neurons);
