@@ -28,7 +28,7 @@ class Settings:
     corpus: str | None = None
     text_column: str = "text"
     context: int = 256
-    tokens: int = 2_000
+    tokens: int = 16_000
     skip: int = 3
     bos: str = "auto"
     seed: int = 0
