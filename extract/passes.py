@@ -130,7 +130,7 @@ class Passes:
             engine = Ablation(
                 self.last,
                 torch.from_numpy(mean).to(device),
-                memory=int(self.settings.memory * 1e9),
+                memory=self.settings.memory_bytes,
                 sample=torch.from_numpy(self._sample()).to(device),
                 log_unigram=torch.from_numpy(self.log_unigram).to(device),
                 frozen=self.settings.frozen,

@@ -56,6 +56,11 @@ class Settings:
                 hint=f"--context must be at least {self.skip + 2}",
             )
 
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return int(self.memory * 1e9)
+
     def unigram_option(self) -> str:
         """`auto` made explicit: the default model's merge ranks, any other model's corpus counts."""
         if self.unigrams != "auto":
