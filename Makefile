@@ -6,7 +6,8 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow calibrate calibrate-check check lint types contracts docs docs-check fmt golden dev no-torch clean
+.PHONY: bench demo test test-slow calibrate calibrate-check check lint types contracts docs docs-check fmt golden dev \
+	no-torch clean
 
 demo: .venv/.installed
 	$(BIN)/rt extract
@@ -50,6 +51,10 @@ docs-check: .venv/.dev
 fmt: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What an extraction costs beside the plain forward pass, in one run; half an hour for three repeats.
+bench: .venv/.installed
+	$(BIN)/python -m scripts.bench_ablation
 
 # Write the golden tables anew; read the difference before you commit it.
 golden: .venv/.dev

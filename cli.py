@@ -85,7 +85,7 @@ def extract(
         str, typer.Option(help="The column with the text, in JSONL, Parquet and datasets.")
     ] = "text",
     context: Annotated[int, typer.Option(help="Tokens per window.")] = 256,
-    tokens: Annotated[int, typer.Option(help="Positions to analyse, rounded up to whole windows; 0: all.")] = 2_000,
+    tokens: Annotated[int, typer.Option(help="Positions to analyse, rounded up to whole windows; 0: all.")] = 16_000,
     skip: Annotated[int, typer.Option(help="First positions of a window that are not analysed.")] = 3,
     bos: Annotated[
         str, typer.Option(help="BOS token before each window: `always`, `never`, or `auto`: as the tokenizer does.")

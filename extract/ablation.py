@@ -161,7 +161,7 @@ class Ablation:
             for columns in blocks(self.last.d_mlp, self.n_neurons):
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
-                changes = _changes(self.last, positions, neurons, difference, self.names)
+                changes = changes_of(self.last, positions, neurons, difference, self.names)
                 found = expectations(self.vocabulary, positions, neurons, changes, self.half)
                 for name, change, each in zip(self.names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
@@ -235,7 +235,7 @@ def has_fast_half(device: torch.device) -> bool:
     return bool(torch.backends.mkldnn.is_available() and (able.get("avx512_bf16") or able.get("amx_bf16")))
 
 
-def _changes(last: LastLayer, positions: Positions, neurons: Neurons, D: Tensor, names: list[str]) -> list[Change]:
+def changes_of(last: LastLayer, positions: Positions, neurons: Neurons, D: Tensor, names: list[str]) -> list[Change]:
     """Of each column its stretch, push and lift, (T, N) float64. Scales are not subtracted: they cancel."""
     # minus d times the change of s^2
     drop = 2 * D * (positions.centred @ neurons.centred.T) - D.square() * neurons.square_length

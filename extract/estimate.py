@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from extract.ablation import Ablation
 from extract.families import LastLayer, capture
 from extract.session import Session, gather, stack
@@ -14,7 +16,8 @@ from extract.windows import positions_per_window
 from warehouse.errors import LakeError
 
 BYTES_PER_PAIR = 6.0  # of neuron_tokens on disk; measured 5.1 to 5.8
-PROBE_POSITIONS = 8  # ablated to estimate the time
+BYTES_PER_FROZEN = 8.0  # more of it with the frozen deltas
+PAIRS_PER_SECOND = 1e7  # that the merge writes; measured 1.2e7
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,14 @@ class Estimate:
     seconds: float
 
 
-def disk_bytes(n_positions: int, last: LastLayer) -> tuple[int, int]:
+def disk_bytes(n_positions: int, last: LastLayer, frozen: bool) -> tuple[int, int]:
     """(bytes of the finished run, bytes at the most while it is made)."""
     pairs = n_positions * last.d_mlp
     fixed = 3 * last.d_mlp * last.d_model * 4 + last.n_vocabulary * 40
-    final = int(pairs * BYTES_PER_PAIR + n_positions * (last.d_model * 4 + 60) + fixed)
-    return final, final + int(pairs * (BYTES_PER_PAIR + 4) + n_positions * last.d_model * 4)
+    per_pair = BYTES_PER_PAIR + (BYTES_PER_FROZEN if frozen else 0)
+    final = int(pairs * per_pair + n_positions * (last.d_model * 4 + 60) + fixed)
+    # what is staged is not compressed: activations twice, residuals, deltas
+    return final, final + int(pairs * (20 if frozen else 12) + n_positions * last.d_model * 4)
 
 
 def check_disk(lake: Path, needed: int) -> None:
@@ -53,26 +58,30 @@ def check_disk(lake: Path, needed: int) -> None:
 
 
 def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate:
-    """Measure a window's forward pass and a few ablated positions, and scale up; writes nothing."""
+    """Measure the forward pass and the ablation of a batch of windows, and scale up; writes nothing."""
     inputs = gather(settings, say)
     session = Session(inputs)
     plan = session.plan()
     last = session.last
-    ids = stack(plan.windows[:1]).to(session.model.device)
+    ids = stack(plan.windows[: settings.batch_size]).to(session.model.device)
     capture(session.model, last, ids)
     begun = time.monotonic()
     residual, activation = capture(session.model, last, ids)
-    forward = time.monotonic() - begun
-    part = slice(settings.skip, settings.skip + PROBE_POSITIONS)
-    x, a = residual[0, part], activation[0, part]
-    engine = Ablation(last, activation[0].double().mean(dim=0))
-    target = ids[0, settings.skip + 1 :][: len(x)]
-    engine.delta(x[:1], a[:1], target[:1])
+    forward = (time.monotonic() - begun) / len(ids)
+    part = slice(settings.skip, -1)
+    x, a, target = residual[:, part].flatten(0, 1), activation[:, part].flatten(0, 1), ids[:, settings.skip + 1 :]
+    # the frequencies do not change the work
+    frequency = torch.arange(last.n_vocabulary, device=x.device)
+    mean = a.double().mean(dim=0)
     begun = time.monotonic()
-    engine.delta(x[: len(target)], a[: len(target)], target)
-    per_position = (time.monotonic() - begun) / len(target)
+    engine = Ablation(last, mean, settings.memory_bytes, x[:: -(-len(x) // 64)], frequency, settings.frozen)
+    engine.run(x[:1], a[:1], target.flatten()[:1])
+    setup = time.monotonic() - begun
+    begun = time.monotonic()
+    engine.run(x, a, target.flatten())
+    per_position = (time.monotonic() - begun) / len(x)
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
-    final, most = disk_bytes(n_positions, last)
+    final, most = disk_bytes(n_positions, last, settings.frozen)
     check_disk(settings.lake, most)
     return Estimate(
         run=inputs.run,
@@ -82,5 +91,5 @@ def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate
         d_mlp=last.d_mlp,
         final_bytes=final,
         staged_bytes=most,
-        seconds=forward * len(plan.windows) + per_position * n_positions,
+        seconds=setup + forward * len(plan.windows) + (per_position + last.d_mlp / PAIRS_PER_SECOND) * n_positions,
     )

@@ -12,9 +12,9 @@ from extract.vocabulary import Vocabulary, centre
 class Neurons:
     """N neurons; places are in the order of the vocabulary.
 
-    `effect`: what one unit of activation adds to the logits at scale 1, rounded from float64; in both layouts,
-    as sums over few tokens of all neurons and over all tokens of few neurons each want their own. `span` (N, L): its
-    largest size from segment l on.
+    `effect`: what one unit of activation adds to the logits at scale 1, rounded from float64; in both layouts, as sums
+    over few tokens of all neurons and over all tokens of few neurons each want their own. `span` (N, L): its largest
+    size from segment l on.
     """
 
     centred: Tensor  # (N, d) float64: w_i C

@@ -4,11 +4,8 @@ Work goes in shards of whole windows whose cut does not depend on the batch size
 shard, P analysed positions of a window, T = S * P positions of a shard, d = d_model, N = d_mlp.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +15,17 @@ import torch
 
 from extract.ablation import Ablation, Result
 from extract.families import LastLayer, capture
+from extract.merge import STAGED_NEURONS, gather_rows, merge_pairs
 from extract.progress import Progress
 from extract.settings import Settings
-from extract.staging import Stage
+from extract.staging import Stage, beside_the_caller
 from extract.windows import Window, positions_per_window
 from warehouse.errors import ModelError
 from warehouse.schema import TABLES
-from warehouse.shards import ROW_GROUP, ShardWriter, arrow_schema, write_shard
+from warehouse.shards import ShardWriter, write_shard
 
 PAIRS = 3_000_000  # (token, neuron) pairs of a shard, about: what a kill can lose
 SAMPLE = 256  # residuals that tell which tokens are usually probable
-STAGED_NEURONS = 16  # neurons per row group of a staged shard
-FINAL_ROWS = 500_000  # rows per row group of the final table, about
-FILE_ROWS = 64_000_000  # rows per file of the final table, about
 DELTAS = ("delta_loss", "delta_frozen_norm", "delta_frozen_frequency")
 _FORWARD = pa.schema(
     [("token_index", pa.int32()), ("residual", pa.list_(pa.float32())), ("activation", pa.list_(pa.float32()))]
@@ -67,7 +62,7 @@ class Passes:
         todo = [i for i in range(self.n_shards) if not self.stage.has(_forward_file(i))]
         done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
         progress = Progress("forward pass", self.n_positions, "positions", done)
-        with self.stage.timed("forward"), _beside() as beside, progress as bar:
+        with self.stage.timed("forward"), beside_the_caller() as beside, progress as bar:
             for index in todo:
                 residual, activation = self._capture(model, self._ids(self._shard(index)))
                 beside(self._write_forward, index, residual, activation)
@@ -131,11 +126,11 @@ class Passes:
         if not todo:
             return
         done = self.n_positions - sum(len(self._shard(i)) for i in todo) * self.per_window
-        with self.stage.timed("ablation"), _beside() as beside:
+        with self.stage.timed("ablation"), beside_the_caller() as beside:
             engine = Ablation(
                 self.last,
                 torch.from_numpy(mean).to(device),
-                memory=int(self.settings.memory * 1e9),
+                memory=self.settings.memory_bytes,
                 sample=torch.from_numpy(self._sample()).to(device),
                 log_unigram=torch.from_numpy(self.log_unigram).to(device),
                 frozen=self.settings.frozen,
@@ -203,71 +198,14 @@ class Passes:
             writer.write(data, STAGED_NEURONS * len(activation))
         self._record(writer)
 
-    # -- merge ----------------------------------------------------------------------------------------------------
-
     def merge(self) -> None:
-        """Write the final `neuron_tokens`, neuron-major over the whole run, `tokens` and `residuals`.
-
-        Reads a block of neurons from every shard at a time; memory is a row group or two, whatever the run.
-        """
+        """Write the final `neuron_tokens`, neuron-major over the whole run, `tokens` and `residuals`."""
+        shards = range(self.n_shards)
         with self.stage.timed("merge"):
-            shards = [self.stage.folder / _pairs_file(i) for i in range(self.n_shards)]
-            groups = -(-self.last.d_mlp // STAGED_NEURONS)
-            block = max(1, FINAL_ROWS // (self.n_positions * STAGED_NEURONS))
-            per_file = max(block, FILE_ROWS // (self.n_positions * STAGED_NEURONS) // block * block)
-            with Progress("merge", groups, "neuron blocks") as bar:
-                for part, begin in enumerate(range(0, groups, per_file)):
-                    path = self.stage.folder / f"run/neuron_tokens/part-{part:05d}.parquet"
-                    with ShardWriter(path, TABLES["neuron_tokens"], self.stage.folder) as writer:
-                        end = min(begin + per_file, groups)
-                        for start in range(begin, end, block):
-                            some = range(start, min(start + block, end))
-                            writer.write(self._neuron_block(shards, some), ROW_GROUP)
-                            bar.advance(len(some))
-                    self._record(writer)
-            self._gather("tokens", [_tokens_file(i) for i in range(self.n_shards)])
-            self._gather("residuals", [_forward_file(i) for i in range(self.n_shards)])
-
-    def _gather(self, table: str, files: list[str]) -> None:
-        """One file of a table from the shards that hold its rows in order."""
-        path = self.stage.folder / f"run/{table}/part-00000.parquet"
-        with ShardWriter(path, TABLES[table], self.stage.folder) as writer:
-            for file in files:
-                columns = [column.name for column in TABLES[table].columns]
-                writer.write(pq.read_table(self.stage.folder / file, columns=columns))
-        self._record(writer)
-
-    def _neuron_block(self, shards: list[Path], groups: range) -> pa.Table:
-        first = groups.start * STAGED_NEURONS
-        n = min(groups.stop * STAGED_NEURONS, self.last.d_mlp) - first
-        names = ["activation", *self.deltas]
-        parts = []
-        for shard in shards:  # one open file at a time: a long run has thousands
-            with pq.ParquetFile(shard) as file:
-                parts.append(file.read_row_groups(list(groups), columns=names))
-        values = {
-            name: np.concatenate([_column(part, name).reshape(n, -1) for part in parts], axis=1) for name in names
-        }
-        return _pairs(first, values)
-
-
-@contextmanager
-def _beside() -> Iterator[Callable[..., None]]:
-    """Within the block, `beside(function, *arguments)` runs it while the caller goes on: one at a time, in order.
-
-    What it raises is raised by the next call, or at the end of the block.
-    """
-    pending: list[Future[None]] = []
-
-    def beside(function: Callable[..., None], *arguments: object) -> None:
-        while pending:
-            pending.pop().result()
-        pending.append(pool.submit(function, *arguments))
-
-    with ThreadPoolExecutor(1) as pool:
-        yield beside
-        while pending:
-            pending.pop().result()
+            names = ["activation", *self.deltas]
+            merge_pairs(self.stage, [_pairs_file(i) for i in shards], names, self.last.d_mlp, self.n_positions)
+            gather_rows(self.stage, "tokens", [_tokens_file(i) for i in shards])
+            gather_rows(self.stage, "residuals", [_forward_file(i) for i in shards])
 
 
 def total_routes(shards: Iterable[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
@@ -293,10 +231,6 @@ def _pairs_file(index: int) -> str:
     return f"work/ablation/shard-{index:05d}.parquet"
 
 
-def _column(data: pa.Table, name: str) -> np.ndarray:
-    return np.asarray(data.column(name).combine_chunks().to_numpy(zero_copy_only=False))
-
-
 def _matrix(data: pa.Table, name: str) -> np.ndarray:
     """A list column of equal lengths as (rows, length) float32."""
     flat = data.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -307,16 +241,3 @@ def list_column(matrix: np.ndarray) -> pa.Array:
     """(rows, length) as a list column of float32."""
     offsets = np.arange(0, matrix.size + 1, matrix.shape[1], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix, np.float32).ravel()))
-
-
-def _pairs(first_neuron: int, values: dict[str, np.ndarray]) -> pa.Table:
-    """Rows of `neuron_tokens` from (n, T) matrices by column, sorted by neuron, then position; null where none is."""
-    n, T = values["activation"].shape
-    columns: dict[str, Any] = {
-        "neuron": np.repeat(np.arange(first_neuron, first_neuron + n, dtype=np.int32), T),
-        "token_index": np.tile(np.arange(T, dtype=np.int32), n),
-    }
-    for column in TABLES["neuron_tokens"].columns[2:]:
-        found = values.get(column.name)
-        columns[column.name] = pa.nulls(n * T, pa.float32()) if found is None else found.ravel()
-    return pa.table(columns, schema=arrow_schema(TABLES["neuron_tokens"]))

@@ -46,7 +46,7 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
             return already_there(settings.lake, run, say)
         with Stage.open(settings.lake, run, inputs.identity) as stage:
             if not stage.state["shards"]:
-                check_disk(settings.lake, disk_bytes(n_positions, session.last)[1])
+                check_disk(settings.lake, disk_bytes(n_positions, session.last, settings.frozen)[1])
             say(
                 f"{run}: {len(plan.windows):,} windows of {len(plan.documents):,} documents, "
                 f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"

@@ -30,7 +30,7 @@ class Settings:
     corpus: str | None = None
     text_column: str = "text"
     context: int = 256
-    tokens: int = 2_000
+    tokens: int = 16_000
     skip: int = 3
     bos: str = "auto"
     seed: int = 0
@@ -59,6 +59,11 @@ class Settings:
                 f"--context {self.context} with --skip {self.skip} leaves no position to analyse",
                 hint=f"--context must be at least {self.skip + 2}",
             )
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        return int(self.memory * 1e9)
 
     def unigram_option(self) -> str:
         """`auto` is the merge ranks for the default model; for any other the corpus decides when it is read."""

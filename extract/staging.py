@@ -7,7 +7,8 @@ being named is made again.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,3 +94,22 @@ class Stage:
             seconds = self.state["seconds"]
             seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - begun, 3)
             self._save()
+
+
+@contextmanager
+def beside_the_caller() -> Iterator[Callable[..., None]]:
+    """Within the block, `beside(function, *arguments)` runs it while the caller goes on: one at a time, in order.
+
+    What it raises is raised by the next call, or at the end of the block.
+    """
+    pending: list[Future[None]] = []
+
+    def beside(function: Callable[..., None], *arguments: object) -> None:
+        while pending:
+            pending.pop().result()
+        pending.append(pool.submit(function, *arguments))
+
+    with ThreadPoolExecutor(1) as pool:
+        yield beside
+        while pending:
+            pending.pop().result()

@@ -42,6 +42,14 @@ def test_what_goes_in_comes_out(folder, tmp_path):
     assert frame(con, "select origin from runs").item() == "imported"
 
 
+def test_frozen_deltas_are_taken_where_they_are_given(folder, tmp_path):
+    change(folder, "neuron_tokens", delta_frozen_norm=pl.col("delta_loss") / 2)
+    bring(folder, tmp_path / "lake")
+    found = frame(connect(tmp_path / "lake"), "from ablations")
+    assert (found["delta_frozen_norm"] - found["delta_loss"] / 2).abs().max() < 1e-6
+    assert found["delta_frozen_frequency"].null_count() == found.height
+
+
 def test_importing_again_does_nothing(folder, tmp_path):
     first = bring(folder, tmp_path / "lake")
     assert bring(folder, tmp_path / "lake") == first

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from extract.estimate import estimate
+from extract.families import describe
 from extract.models import load_model, resolve
+from extract.reference import reference_delta
 from extract.run import extract
 from extract.settings import Settings
 from extract.verify import verify
@@ -112,6 +114,48 @@ def test_stored_deltas_are_those_of_hooked_forward_passes(settings, run):
     found = verify(settings.lake, run, n_pairs=40)
     assert found.n_failed == 0
     assert found.n_pairs == 40
+
+
+def test_the_manifest_tells_how_every_delta_was_found(settings, run):
+    routes = find_run(settings.lake, run).manifest["routes"]
+    assert list(routes) == ["delta_loss"]
+    assert sum(routes["delta_loss"][f"n_{each}"] for each in ("moments", "terms", "double")) == 8 * 28 * 24
+    assert 0 < routes["delta_loss"]["worst_share"] <= 1
+    con = connect(settings.lake)
+    empty = "select count(delta_frozen_norm) + count(delta_frozen_frequency) as n from ablations"
+    assert frame(con, empty).item() == 0
+
+
+def test_frozen_deltas_on_request(settings, run, tmp_path):
+    other = extract(replace(settings, lake=tmp_path / "lake", frozen=True), quiet)
+    assert other != run
+    con = connect(tmp_path / "lake")
+    mean = frame(con, "select mean_activation from neurons order by neuron")["mean_activation"].to_numpy().copy()
+    model = load_model(resolve(settings.model), "float32", "cpu")
+    last = describe(model)
+    residual = torch.tensor(frame(con, "select residual from residuals order by token_index")["residual"].to_list())
+    target = torch.tensor(frame(con, "select target_id from tokens order by token_index")["target_id"].to_list())
+    pairs = frame(con, "from neuron_tokens order by neuron, token_index")
+
+    def stored(name):
+        return torch.tensor(pairs[name].to_numpy().reshape(24, -1).T.copy())
+
+    log_unigram = frame(con, "select ln(probability) as u from vocabulary order by token_id")["u"].to_numpy().copy()
+    for name, frozen in (
+        ("delta_loss", None),
+        ("delta_frozen_norm", "norm"),
+        ("delta_frozen_frequency", torch.from_numpy(log_unigram)),
+    ):
+        truth = reference_delta(last, residual, stored("activation"), torch.from_numpy(mean), target, frozen=frozen)
+        assert ((stored(name) - truth).abs() <= 1e-6 + 1e-3 * truth.abs()).all()
+    plain = frame(connect(settings.lake), "select delta_loss from ablations order by neuron, token_index")
+    assert pairs["delta_loss"].to_list() == plain["delta_loss"].to_list()
+
+
+def test_little_memory_gives_the_same_rows(settings, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("extract.settings.LEAST_MEMORY", 1e-6)
+    assert extract(replace(settings, lake=tmp_path / "lake", memory=1e-4), quiet) == run
+    assert_same(settings.lake, tmp_path / "lake", rtol=1e-4)
 
 
 def test_verify_refuses_other_weights(settings, run, tmp_path):
@@ -328,6 +372,8 @@ def test_a_disk_that_fills_on_the_way_is_named_and_the_run_goes_on_later(setting
         ({"context": 4}, CorpusError, "leaves no position to analyse"),
         ({"dtype": "int8"}, RtError, "--dtype int8"),
         ({"tokens": -1}, RtError, "--tokens -1"),
+        ({"memory": 0.0}, RtError, "--memory 0"),
+        ({"memory": float("nan")}, RtError, "--memory nan"),
         ({"model": "no/such/folder/at/all"}, ModelError, "no/such/folder"),
         ({"revision": "step9"}, ModelError, "step9"),
         ({"device": "cuda"}, ModelError, "no CUDA device"),

@@ -1,0 +1,78 @@
+"""The last step of a run's tables: from shards of positions to files sorted by neuron over the whole run.
+
+A shard holds a row group for every few neurons, so that a block of neurons is read from every shard without the rest of
+it. Shapes: N neurons, T positions.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from extract.progress import Progress
+from extract.staging import Stage
+from warehouse.schema import TABLES
+from warehouse.shards import ROW_GROUP, ShardWriter, arrow_schema
+
+STAGED_NEURONS = 16  # neurons per row group of a staged shard
+FINAL_ROWS = 500_000  # rows per row group of the final table, about
+FILE_ROWS = 64_000_000  # rows per file of the final table, about
+
+
+def merge_pairs(stage: Stage, shards: list[str], names: list[str], n_neurons: int, n_positions: int) -> None:
+    """Write `neuron_tokens`, neuron-major over the run, from `shards` that hold the columns `names` of it.
+
+    Reads a block of neurons from every shard at a time; memory is a row group or two, whatever the run.
+    """
+    groups = -(-n_neurons // STAGED_NEURONS)
+    block = max(1, FINAL_ROWS // (n_positions * STAGED_NEURONS))
+    per_file = max(block, FILE_ROWS // (n_positions * STAGED_NEURONS) // block * block)
+    paths = [stage.folder / shard for shard in shards]
+    with Progress("merge", groups, "neuron blocks") as bar:
+        for part, begin in enumerate(range(0, groups, per_file)):
+            path = stage.folder / f"run/neuron_tokens/part-{part:05d}.parquet"
+            with ShardWriter(path, TABLES["neuron_tokens"], stage.folder) as writer:
+                end = min(begin + per_file, groups)
+                for start in range(begin, end, block):
+                    some = range(start, min(start + block, end))
+                    writer.write(_neuron_block(paths, some, names, n_neurons), ROW_GROUP)
+                    bar.advance(len(some))
+            assert writer.shard is not None
+            stage.record(writer.shard)
+
+
+def gather_rows(stage: Stage, table: str, shards: list[str]) -> None:
+    """Write one file of a table from the shards that hold its rows in order."""
+    columns = [column.name for column in TABLES[table].columns]
+    with ShardWriter(stage.folder / f"run/{table}/part-00000.parquet", TABLES[table], stage.folder) as writer:
+        for shard in shards:
+            writer.write(pq.read_table(stage.folder / shard, columns=columns))
+    assert writer.shard is not None
+    stage.record(writer.shard)
+
+
+def _neuron_block(shards: list[Path], groups: range, names: list[str], n_neurons: int) -> pa.Table:
+    """Rows of `neuron_tokens` of some groups of neurons; the columns that no shard has are null."""
+    first = groups.start * STAGED_NEURONS
+    n = min(groups.stop * STAGED_NEURONS, n_neurons) - first
+    parts = []
+    for shard in shards:  # one open file at a time: a long run has thousands
+        with pq.ParquetFile(shard) as file:
+            parts.append(file.read_row_groups(list(groups), columns=names))
+    values = {name: np.concatenate([_matrix(part, name, n) for part in parts], axis=1) for name in names}
+    n_positions = values[names[0]].shape[1]
+    columns: dict[str, Any] = {
+        "neuron": np.repeat(np.arange(first, first + n, dtype=np.int32), n_positions),
+        "token_index": np.tile(np.arange(n_positions, dtype=np.int32), n),
+    }
+    for column in TABLES["neuron_tokens"].columns[2:]:
+        missing = column.name not in values
+        columns[column.name] = pa.nulls(n * n_positions, pa.float32()) if missing else values[column.name].ravel()
+    return pa.table(columns, schema=arrow_schema(TABLES["neuron_tokens"]))
+
+
+def _matrix(data: pa.Table, name: str, n: int) -> np.ndarray:
+    """A column as (n, T)."""
+    return np.asarray(data.column(name).combine_chunks().to_numpy(zero_copy_only=False)).reshape(n, -1)
