@@ -137,12 +137,14 @@ def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
         return {"verdict": None, "reason": row["reason"]}
     if row["reason"]:
         return {"verdict": "undecidable", "reason": row["reason"]}
-    if q < LEVEL:
+    if q < LEVEL and row["low"] > row["null_mean"]:
         return {"verdict": "contradicted", "reason": f"plateau neurons are neighbours beyond chance (q = {q:.2g})"}
     planted = f"a third of them in common neighbourhoods would be seen in {100 * row['power']:.0f} % of sets"
     if row["p"] >= LEVEL and row["power"] >= MIN_POWER:
         return {"verdict": "supported", "reason": f"chance explains it (q = {q:.2g}), and {planted}"}
     why = f"chance explains it (q = {q:.2g})" if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
+    if q < LEVEL:
+        why = f"chance does not explain it (q = {q:.2g}), but the interval over weights reaches {row['low']:.2g}"
     return {"verdict": "undecidable", "reason": f"{why}, and {planted}"}
 
 

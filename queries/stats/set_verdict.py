@@ -9,17 +9,21 @@ from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 MIN_POWER = 0.8
 
 
-def decide_clusters(estimate: float, q: float, p: float, power: float, reason: str) -> tuple[str, str]:
+def decide_clusters(row: Row, q: float) -> tuple[str, str]:
     """Verdict on "the plateau neurons form no clusters", and why.
 
-    Contradicted where no null explains the clustering (q < 0.05 of the largest p); supported where one does and
-    planted clusters would have been seen; undecidable otherwise.
+    Contradicted where no null explains the clustering (q < 0.05 of the largest p) and the interval lies above their
+    means; supported where one does and planted clusters would have been seen; undecidable otherwise.
     """
+    p, power, reason = row["p"], row["power"], row["reason"]
     planted = f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
-    if reason or not np.isfinite(estimate):
+    if reason or not np.isfinite(row["estimate"]):
         return UNDECIDABLE, reason or "the measure is not defined for this group"
+    means = [value for name, value in row.items() if name.endswith("_mean") and np.isfinite(value)]
+    if q < LEVEL and row["low"] > max(means):
+        return CONTRADICTED, f"more clustered than every null (q = {q:.2g}), and so is the interval"
     if q < LEVEL:
-        return CONTRADICTED, f"more clustered than every null (q = {q:.2g})"
+        return UNDECIDABLE, f"more clustered than every null (q = {q:.2g}), but the interval reaches {row['low']:.2g}"
     if p < LEVEL:
         return UNDECIDABLE, f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
     if power >= MIN_POWER:
@@ -37,7 +41,5 @@ def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:
         is_judged = row["group"] == "plateau" and row["measure"] in tested
         row["verdict"] = None
         if is_judged:
-            row["verdict"], row["reason"] = decide_clusters(
-                row["estimate"], float(q), row["p"], row["power"], row["reason"]
-            )
+            row["verdict"], row["reason"] = decide_clusters(row, float(q))
     return rows
