@@ -1,4 +1,4 @@
-"""What is held against the truth in the analysis of frozen paths: the share of a neuron's effect, the plateau's overlap."""
+"""What is held against the truth in the analysis of frozen paths: shares of neurons, and the plateau's overlap."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ def _share(neuron: int) -> Truth:
 
 
 def confidence_study() -> Study:
-    """The share of two neurons, the plateau's overlap where the same neurons have it each time, its test and verdict."""
+    """Shares of two neurons; the overlap where the same neurons have a share each time; its test and verdict."""
     row = {"token_class": "rare", "measure": "norm_share"}
     intervals = [
         Interval(f"share, {name} neuron", {**row, "neuron": neuron}, _share(neuron)) for name, neuron in PLACES.items()

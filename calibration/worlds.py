@@ -25,8 +25,8 @@ class World:
     `level` (N, 10): mean |change of the loss| in each band, nats; `bias` (N,): its signed mean over its size.
     `loading` (N, K): what common factors of the activations add to each neuron, in units of its own spread.
     `cluster` (N,): the factor that the plateau's neurons share, -1 outside; it has the share `coupling` of the
-    variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails. `mediated` (N,):
-    the share of the effect that is lost when a path is frozen.
+    variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
+    `mediated` (N,): the share of the effect that is lost when a path is frozen.
     """
 
     level: Array
