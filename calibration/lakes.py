@@ -43,6 +43,12 @@ def deltas(world: World, document: Index, target: Index, rng: np.random.Generato
     return np.where(rng.random(shape) < 0.5 + 0.5 * leaning[document], size, -size)
 
 
+def frozen(world: World, document: Index, delta: Array, rng: np.random.Generator) -> Array:
+    """What is left of `delta` (T, N) with a path frozen: 1 - `world.mediated` of its mean size, by position unequal."""
+    own = _lognormal(OWN_SD, (document.max() + 1, delta.shape[1]), rng)[document]
+    return np.asarray(delta * (1 - world.mediated) * own * _lognormal(TAIL_SD, delta.shape, rng))
+
+
 def activations(world: World, document: Index, rng: np.random.Generator) -> Array:
     """Activations (T, N): common factors, the plateau's clusters, document effects, heavy tails, unequal scales."""
     shape, n_factors = (len(document), len(world.level)), world.loading.shape[1]
@@ -80,18 +86,22 @@ def weights(world: World, d: int, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def write_tables(folder: Path, world: World, corpus: Corpus, rng: np.random.Generator, parts: Sequence[str]) -> Path:
-    """Parquet files of one run in `folder`; `parts` names what it has beyond deltas: activations, weights."""
+    """Parquet files of one run in `folder`; `parts` names what it has beyond deltas: activations, frozen, weights."""
     folder.mkdir(parents=True)
     document, target = positions(corpus, rng)
     T, N = len(document), len(world.level)
     tokens = {"token_index": np.arange(T), "document": document, "target_id": target, "token_id": np.roll(target, 1)}
     _write(folder / "tokens.parquet", tokens)
+    delta = deltas(world, document, target, rng)
     pairs = {
         "neuron": np.repeat(np.arange(N), T), "token_index": np.tile(np.arange(T), N),
-        "delta_loss": _column(deltas(world, document, target, rng)),
+        "delta_loss": _column(delta),
     }  # fmt: skip
     if "activations" in parts:
         pairs["activation"] = _column(activations(world, document, rng))
+    if "frozen" in parts:
+        for path in ("norm", "frequency"):
+            pairs[f"delta_frozen_{path}"] = _column(frozen(world, document, delta, rng))
     _write(folder / "neuron_tokens.parquet", pairs)
     V = N_BANDS * TYPES_PER_BAND
     words = {"token_id": np.arange(V), "count": 10 * np.arange(V, 0, -1), "token": [f"w{i}" for i in range(V)]}

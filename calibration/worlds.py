@@ -4,7 +4,7 @@ Shapes: N neurons, 10 frequency bands of the vocabulary, K common factors. The f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class World:
     `loading` (N, K): what common factors of the activations add to each neuron, in units of its own spread.
     `cluster` (N,): the factor that the plateau's neurons share, -1 outside; it has the share `coupling` of the
     variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
+    `mediated` (N,): the share of the effect that is lost when a path is frozen.
     """
 
     level: Array
@@ -34,6 +35,7 @@ class World:
     cluster: Index
     coupling: float
     scale: Array
+    mediated: Array
 
     def influence(self, token_class: str) -> Array:
         """True influence (N,) on tokens of the class."""
@@ -120,6 +122,19 @@ def coupled_world(rng: np.random.Generator, coupling: float = 0.0) -> World:
     return _world(np.tile(curve[:, None], N_BANDS), np.zeros(N_NEURONS), coupling, rng)
 
 
+def mediated_world(rng: np.random.Generator, share: float = 0.0, anywhere: bool = False) -> World:
+    """A plateau whose neurons have `share` of their effect through a path, a quarter more or less, and the rest none.
+
+    `anywhere`: half of all neurons do, whether of the plateau or not, and who is drawn.
+    """
+    world = coupled_world(rng)
+    members = rng.permutation(N_NEURONS)[: N_NEURONS // 2] if anywhere else np.arange(N_CORE)
+    mediated = np.zeros(N_NEURONS)
+    # neighbours in the plateau differ: its edge has high shares as often as low ones
+    mediated[members] = share + 0.5 * (members * 7 % N_CORE / (N_CORE - 1) - 0.5) if share else 0.0
+    return replace(world, mediated=mediated)
+
+
 def smooth_world(rng: np.random.Generator, component: float = 0.0, n: int = 150) -> World:
     """Influences drawn from one lognormal law; with `component`, 8 % of the neurons lie that far (ln) above its top."""
     logs = rng.standard_normal(n)
@@ -134,4 +149,4 @@ def _world(level: Array, bias: Array, coupling: float, rng: np.random.Generator)
     n = len(level)
     cluster = np.where(np.arange(n) < N_CORE, np.arange(n) % N_CLUSTERS, -1)
     loading = 0.3 * rng.standard_normal((n, 3))
-    return World(level, bias, loading, cluster, coupling, rng.lognormal(0.0, 1.0, n))
+    return World(level, bias, loading, cluster, coupling, rng.lognormal(0.0, 1.0, n), np.zeros(n))

@@ -5,7 +5,8 @@ Token-frequency neurons push the prediction towards the unigram distribution or 
 once more with one of these paths frozen: with the norm's scale as it was, and with the logits not moving along the
 centred log-unigram vector. `estimate` is the share of the neuron's effect that is lost by it,
 1 - mean |delta, frozen| / mean |delta|: `norm_share` and `frequency_share`. A share of 1 means: it acts through this
-path only; 0: not at all; below 0: the path works against the rest. The interval resamples documents.
+path only; 0: not at all; below 0: the path works against the rest. The interval comes from
+the differences between documents, that of `overlap` from resampling them.
 
 A neuron is said to act `mainly` through a path if the interval of its share lies above one half. `overlap` is the share
 of the plateau's neurons (its stable core, of rare tokens) whose share is above one half, `chance` that of all neurons;

@@ -1,7 +1,9 @@
 """What share of a neuron's effect goes through one path: the part that is lost when the path is frozen.
 
-`share = 1 - E|delta with the path frozen| / E|delta|`. The means are over positions; documents are resampled, in both
-means at once. A share of 1: the neuron acts through this path only; 0: not at all; below 0: the path works against the
+`share = 1 - E|delta with the path frozen| / E|delta|`. The means are over positions. The interval is Student's t on the
+logarithm of the ratio, its error from the differences between documents, with as many degrees of freedom as documents
+really contribute: percentiles of resampled documents cover 90 % instead of 95 where a few positions make the mean. A
+share of 1: the neuron acts through this path only; 0: not at all; below 0: the path works against the
 rest of the effect.
 Source: Stolfo et al. (2024), arXiv 2406.16254, section 3.2.
 """
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from queries.stats.bootstrap import absence_reason, percentile_interval, replicate_blocks
+from queries.stats.bootstrap import absence_reason, percentile_interval
 
 Array = NDArray[np.float64]
 # A neuron acts mainly through a path that carries more than half of its effect.
@@ -49,6 +51,26 @@ def mediated_share(frozen: Array, total: Array) -> Array:
     return share
 
 
+def share_interval(frozen: Array, total: Array, level: float = 0.95) -> tuple[Array, Array]:
+    """Low and high end (N,) of `mediated_share` from sums per document (D, N); NaN where the share is NaN.
+
+    Nothing left in any document, or the same share in all of them: an interval without length.
+
+    >>> low, high = share_interval(np.array([[1.0], [1.0], [2.0]]), np.array([[3.0], [5.0], [4.0]]))
+    >>> low.round(2), high.round(2)
+    (array([-0.15]), array([0.9]))
+    """
+    left = 1.0 - mediated_share(frozen.sum(axis=0), total.sum(axis=0))
+    known = left > 0
+    of_frozen = frozen / np.where(known, frozen.sum(axis=0), 1.0)
+    square = (of_frozen - total / np.where(known, total.sum(axis=0), 1.0)) ** 2  # (D, N)
+    error = np.sqrt(square.sum(axis=0) * len(frozen) / (len(frozen) - 1))
+    freedom = square.sum(axis=0) ** 2 / np.maximum((square**2).sum(axis=0), np.finfo(float).tiny)
+    # documents that contribute alike count fully; one alone counts as one
+    factor = np.exp(np.where(known, special.stdtrit(np.maximum(freedom, 1.0), 0.5 * (1 + level)) * error, 0.0))
+    return 1.0 - left * factor, 1.0 - left / factor
+
+
 def document_level(n_documents: int, level: float = 0.95) -> float:
     """The level at which percentiles of resamples of `n_documents` make an interval of this `level`.
 
@@ -75,20 +97,11 @@ def mediation(
     if reason := absence_reason(counts, weights):
         return Mediation(share, unknown, unknown, overlap, nan, nan, float(mainly.mean()), p, reason)
     kept = weights[weights @ counts > 0]
-    level = document_level(int((counts > 0).sum()), level)
-    low, high, overlaps = unknown.copy(), unknown.copy(), np.zeros(len(kept))
-    for block in replicate_blocks(len(share), 2 * len(kept)):
-        drawn = mediated_share(kept @ frozen[:, block], kept @ total[:, block])  # (B, n)
-        known = ~np.isnan(share[block])
-        ends = percentile_interval(drawn[:, known], level)
-        low[block][known], high[block][known] = (
-            np.minimum(ends[0], share[block][known]),
-            np.maximum(ends[1], share[block][known]),
-        )
-        overlaps += (drawn[:, is_member[block]] > MAINLY).sum(axis=1)
+    low, high = share_interval(frozen[counts > 0], total[counts > 0], level)
     if m == 0:
         return Mediation(share, low, high, nan, nan, nan, float(mainly.mean()), nan, "no plateau neuron")
-    ends = percentile_interval(overlaps / m, level)
+    drawn = mediated_share(kept @ frozen[:, is_member], kept @ total[:, is_member])  # (B, m)
+    ends = percentile_interval((drawn > MAINLY).mean(axis=1), document_level(int((counts > 0).sum()), level))
     overlap_low, overlap_high = min(float(ends[0]), overlap), max(float(ends[1]), overlap)
     return Mediation(share, low, high, overlap, overlap_low, overlap_high, float(mainly.mean()), p, "")
 

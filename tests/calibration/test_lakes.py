@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
-from calibration.lakes import activations, deltas, positions, weights
-from calibration.worlds import HALVES, N_CORE, Corpus, coupled_world, flat_world, influence_world, smooth_world
+from calibration.lakes import activations, deltas, frozen, positions, weights
+from calibration.worlds import (
+    HALVES,
+    N_CORE,
+    Corpus,
+    coupled_world,
+    flat_world,
+    influence_world,
+    mediated_world,
+    smooth_world,
+)
 
 LONG = Corpus(documents=1500, positions=30)
 
@@ -21,6 +30,18 @@ def test_influence_and_signed_mean_are_those_of_the_world():
     leaning = drawn.mean(axis=0) / np.abs(drawn).mean(axis=0)
     np.testing.assert_allclose(leaning, world.bias, atol=0.06)
     assert set(np.flatnonzero(world.bias)) == set(range(5, len(world.bias), 10))
+
+
+def test_what_is_lost_with_a_frozen_path_is_the_share_of_the_world():
+    rng = np.random.default_rng(5)
+    world = mediated_world(rng, share=0.7)
+    document, target = positions(LONG, rng)
+    delta = deltas(world, document, target, rng)
+    lost = 1 - np.abs(frozen(world, document, delta, rng)).mean(axis=0) / np.abs(delta).mean(axis=0)
+    np.testing.assert_allclose(lost, world.mediated, atol=0.1)
+    assert world.mediated[:N_CORE].mean() == pytest.approx(0.7)
+    assert not world.mediated[N_CORE:].any()
+    assert (mediated_world(rng, share=0.7, anywhere=True).mediated > 0).sum() == 66
 
 
 def test_documents_make_tokens_alike():

@@ -63,12 +63,13 @@ def test_a_plateau_like_the_rest_is_contradicted_or_undecidable():
     assert row(everyone, "norm_share")["verdict"] == "undecidable"  # all neurons do: no more than by chance
 
 
-def test_intervals_cover_the_share_of_endless_documents():
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_intervals_cover_the_share_of_endless_documents(noise):
     covered = 0
     for draw in range(100):
         rng = np.random.default_rng([draw, 5])
-        table = CONFIDENCE.estimate(frame(rng, n=12, n_plateau=6, through_norm=range(12), noise=0.5), rng)
-        truth = float(1 - 0.2 * np.exp(0.5**2 / 2))
+        table = CONFIDENCE.estimate(frame(rng, n=12, n_plateau=6, through_norm=range(12), noise=noise), rng)
+        truth = float(1 - 0.2 * np.exp(noise**2 / 2))
         part = table.filter(measure="norm_share", token_class="rare")
         covered += int(((part["low"] <= truth) & (truth <= part["high"])).sum())
     assert 0.9 <= covered / 1200 <= 0.98
