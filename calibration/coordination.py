@@ -10,7 +10,7 @@ from queries import spectra
 from queries.stats import coordination, modules, set_tests
 
 # Draws for tests, and for intervals, which no null enters
-GROUPS = coordination.Effort(groups=99, shifts=2), coordination.Effort(groups=2, shifts=2)
+GROUPS = coordination.Effort(groups=99, shifts=2, other=2), coordination.Effort(groups=2, shifts=2, other=2)
 MODULES = (
     modules.Effort(groups=39, sweep=2, shifts=39, planted=2, restarts=4),
     modules.Effort(groups=2, sweep=2, shifts=2, planted=2, restarts=4),

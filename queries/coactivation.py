@@ -57,7 +57,7 @@ NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_cla
 BETWEEN = "plateau_x_rest"
 # Where a verdict is given: the plateau's neurons are coupled; they act against the rest
 CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
-P_FLOORS = (floor_p(FULL.groups, "two"), floor_p(FULL.shifts, "two"))
+P_FLOORS = tuple(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.shifts, FULL.other))
 NULL_WORDS = {
     "any": "random groups of any neurons",
     "activation": "random groups matched on mean and variance of activation",
@@ -121,7 +121,8 @@ def _run_rows(
         effort.groups,
     )
     found = assess(plan, group_coactivation, member_coactivation, rng)
-    shifts = {key: _shift(plan, *key, rng, effort.shifts) for key in found if key[0] != CONTRAST}
+    n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
+    shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
     rows = []
     for token_class in (*CLASSES, CONTRAST):
         for group in GROUPS:
