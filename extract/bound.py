@@ -48,6 +48,21 @@ class Moments:
     u_mean: Tensor | None
     u_deviation: Tensor | None
     u_largest: float
+    n_tokens: int
+
+    def farthest(self, change: Change) -> Tensor:
+        """The largest |h| that any of these tokens may have."""
+        largest = change.stretch.abs() * self.z_largest + change.push.abs() * self.span
+        return largest if change.lift is None else largest + change.lift.abs() * self.u_largest
+
+
+def underflow(n_tokens: int, farthest: Tensor) -> Tensor:
+    """What `n_tokens` may add to sum p (e^h - 1) with probabilities that are too small for a float32.
+
+    A probability below the smallest normal number is kept with an error of up to that number, or as 0, however large
+    its e^h is.
+    """
+    return n_tokens * torch.finfo(torch.float32).tiny * farthest.exp()
 
 
 def second_order(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,5 +94,6 @@ def second_order(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]
     steepest = largest.exp()
     remainder = deviation.square() * largest * steepest / 6
     bound = weight * (remainder + cross + push.square() * g_square * (rest.error / 2) + push * rest.first_error)
+    bound += underflow(rest.n_tokens, rest.farthest(change))
     size = rest.mass * (mean.abs() + deviation) * steepest * mean.abs().exp()
     return value, bound, size

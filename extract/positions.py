@@ -39,6 +39,7 @@ class Positions:
     target_logit: Tensor  # (T,) float64, minus the mean, nats
     sets: list[tuple[Tensor, Tensor, Tensor]]
     set_largest: Tensor  # (T,) float64: largest size of a probable token's logit, nats
+    constant_largest: Tensor  # (T,) float64: of the part of the logits that the norm leaves alone, in the rest, nats
     logits: Tensor
     rest: Tensor
     mass: Tensor
@@ -146,9 +147,15 @@ def _softmax(
         "loss": (log_total - c_target) / LOG2E,
         "entropy": (log_total - clean_mean) / LOG2E,
         "rank": rank,
+        "constant_largest": torch.zeros_like(log_total) if constant is None else _largest(constant, rest) / LOG2E,
         "set_largest": torch.stack([logit.abs().max() for _, _, logit in sets]).double() / LOG2E,
     }
     return sets, found | _moments(vocabulary, rest, logits)
+
+
+def _largest(constant: Tensor, rest: Tensor) -> Tensor:
+    """(T,) float64: the largest |constant| (V,), in units of ln 2, of the tokens that `rest` (T, V) gives any mass."""
+    return torch.stack([(constant.abs() * (row > 0)).max() for row in rest]).double()
 
 
 def _probable(weight: Tensor, place: Tensor) -> list[Tensor]:

@@ -16,6 +16,8 @@ from extract.families import LastLayer
 CUTS = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 3 / 4, 1.0)
 # Elements of the unembedding that are turned into float64 at a time.
 DOUBLE_ELEMENTS = 1 << 22
+# A constant part of a logit below this makes its token impossible.
+LEAST_LOGIT = -1e6
 
 
 class Vocabulary:
@@ -32,7 +34,8 @@ class Vocabulary:
         ends = sorted({max(1, round(share * n)) for share in CUTS})
         self.segments = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self.order = torch.arange(n, device=last.unembed.device)
-        self._mean = last.unembed.mean(0, dtype=torch.float64)
+        # any row may be taken off, so one that float32 and float64 agree on
+        self._mean = last.unembed.mean(0, dtype=torch.float64).float().double()
         self._held: Tensor | None = None
         self.constant = _constant(last)
         if sample is not None:
@@ -91,13 +94,20 @@ class Vocabulary:
 
 
 def _constant(last: LastLayer) -> Tensor | None:
-    """The part of the logits (V,) float64, by token id, that the norm does not scale; None where there is none."""
-    bias = None if last.unembed_bias is None else last.unembed_bias.double()
-    if last.norm_bias is None:
-        return bias
-    step = max(1, DOUBLE_ELEMENTS // last.d_model)
-    through = torch.cat([part.double() @ last.norm_bias.double() for part in last.unembed.split(step)])
-    return through if bias is None else through + bias
+    """The part of the logits (V,) float64, by token id, that the norm does not scale; None where there is none.
+
+    About its mean, as a softmax does not see what all tokens have in common, and not below -1e6: an impossible token
+    (a bias of minus infinity) has probability 0 either way, and its logit stays a number.
+    """
+    found = None if last.unembed_bias is None else last.unembed_bias.double()
+    if last.norm_bias is not None:
+        step = max(1, DOUBLE_ELEMENTS // last.d_model)
+        through = torch.cat([part.double() @ last.norm_bias.double() for part in last.unembed.split(step)])
+        found = through if found is None else through + found
+    if found is None:
+        return None
+    possible = found[found > LEAST_LOGIT]
+    return (found - possible.mean() if len(possible) else found).clamp_min(LEAST_LOGIT)
 
 
 def centre(last: LastLayer, rows: Tensor) -> Tensor:

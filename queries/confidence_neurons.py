@@ -16,8 +16,9 @@ of them do, by the whole interval, and more than by chance (q < 0.05); `contradi
 What an entropy neuron's weights should look like stands beside it: a long row of W_out (`out_norm`), a small
 `logit_variance`, a large `null_space_share`.
 
-Caveats: one half is a convention. The two paths overlap (the norm also scales the logits along the frequencies), so the
-shares need not add up. The frequencies are those of the run's unigram source; a proxy blurs the second share.
+Caveats: one half is a convention. The interval of `overlap` is for these very neurons on other documents. The two paths
+overlap (the norm also scales the logits along the frequencies), so the shares need not add up. The frequencies are
+those of the run's unigram source; a proxy blurs the second share.
 
 Source: Stolfo et al. (2024), arXiv 2406.16254 (entropy neurons and token frequency neurons).
 """

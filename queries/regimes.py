@@ -14,7 +14,7 @@ two breakpoints by BIC. It is `supported`, `contradicted` (a step that doubles t
 `undecidable`; `reason` says why. The noise null permutes neurons within documents: a ranking of nothing. A breakpoint
 at an end of the range in which it is sought has no number: it lies there or beyond.
 
-`boost` and `suppress` are the neurons whose mean delta over ALL positions is above zero, or not, in every class, so
+`boost` and `suppress` are the neurons whose mean delta over ALL positions is above zero, or below, in every class, so
 that classes are compared on the same neurons. `rare_minus_common` is the difference in the same resamples of documents.
 Whether the classes' labels matter at all is the question of `plateau_contrast`.
 

@@ -10,13 +10,14 @@ from reports.sections import Outcome
 
 _VERDICTS = {"supported": "**supported**", "contradicted": "**contradicted**", "undecidable": "not decidable"}
 _READ = (
-    "Where a claim is about positions, these are the rare tokens; the sections have the common ones. "
-    "*Supported* and *contradicted* need an interval and a null model that agree; *not decidable* (`undecidable` in "
-    "the tables) means that these data allow either, and the section says what is missing. A dash in place of a "
-    "verdict: the number is the answer. *About N documents*: with so many, the interval would exclude the null if the "
-    "estimate stayed as it is; without it, something other than documents is missing, and the section says what. "
-    "Brackets hold 95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* "
-    "is the p-value corrected for the number of tests."
+    "Where a claim is about positions, these are the rare tokens; the sections have the common ones. *Supported* "
+    "needs an interval and a null model that agree, *contradicted* an interval that excludes what is claimed, or a "
+    "null model that explains it where an effect would have been seen; *not decidable* (`undecidable` in the tables) "
+    "means that these data allow either, and the section says what is missing. A dash in place of a verdict: the "
+    "number is the answer. *About N documents*: with so many, the interval would exclude the null if the estimate "
+    "stayed as it is; without it, something other than documents is missing, and the section says what. Brackets hold "
+    "95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* is the p-value "
+    "corrected for the number of tests."
 )
 _FAR = 100  # times as many documents: a guess from so far off is not a number
 

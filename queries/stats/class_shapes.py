@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from queries.stats.bootstrap import absence_reason, document_weights, replicate_blocks, replicates
 from queries.stats.corrected import Corrected, correct
 from queries.stats.label_permutations import permuted_means
+from queries.stats.plateau import Null
 from queries.stats.segmentation import fit_values
 from queries.stats.three_regimes import Regimes, stack
 from queries.stats.verdict import MIN_DOCUMENTS, MIN_POSITIONS, ORDINARY, VISIBLE_EXCESS
@@ -92,17 +93,20 @@ def _resampled(sums: Array, counts: Array, weights: Array) -> Regimes:
 
 
 def decide_contrast(
-    n_documents: int, n_rare: int, low: float, high: float, p: float, q: float, q_high: float
+    n_documents: int, n_rare: int, low: float, high: float, null: Null, q: float, q_high: float
 ) -> tuple[str, str]:
     """Verdict on "the plateau is higher for rare tokens", and why.
 
-    `low`, `high` the interval of the difference in excess, `p` and `q` against permuted labels, `q_high` the q-value at
-    the upper end of the Monte-Carlo error.
+    `low`, `high` the interval of the difference in excess, `null` and `q` of permuted labels, `q_high` the q-value at
+    the upper end of the Monte-Carlo error. That a difference is ordinary speaks against the claim only if permuted
+    labels would not give a doubling as well, and the interval allows for none.
 
-    >>> decide_contrast(40, 900, 0.4, 1.0, 0.002, 0.006, 0.02)[0]
+    >>> decide_contrast(40, 900, 0.4, 1.0, Null(0.0, -0.2, 0.2, 0.002), 0.006, 0.02)[0]
     'supported'
-    >>> decide_contrast(40, 900, -0.3, 0.2, 0.6, 0.6, 0.7)[0]
+    >>> decide_contrast(40, 900, -0.3, 0.2, Null(0.0, -0.2, 0.2, 0.6), 0.6, 0.7)[0]
     'contradicted'
+    >>> decide_contrast(40, 900, 0.05, 0.6, Null(0.0, -0.9, 0.9, 0.25), 0.25, 0.3)[0]
+    'undecidable'
     """
     if poor := _too_little(n_documents, n_rare, bool(np.isnan([low, high, q]).any())):
         return "undecidable", poor
@@ -110,10 +114,10 @@ def decide_contrast(
         return "supported", f"the step is higher for rare tokens than permuted labels give (q = {q:.2g})"
     if high < 0:
         return "contradicted", f"the step is lower for rare tokens (interval {low:.2f} to {high:.2f})"
-    if high < VISIBLE_EXCESS and p >= ORDINARY:
+    if low <= 0 and max(high, null.high) < VISIBLE_EXCESS and null.p >= ORDINARY:
         return "contradicted", (
             f"a plateau twice as high for rare tokens (ln 2) is excluded (interval up to {high:.2f}), and permuted "
-            f"labels give such a difference (p = {p:.2g})"
+            f"labels give such a difference (p = {null.p:.2g})"
         )
     return "undecidable", f"the difference is {low:.2f} to {high:.2f}, with q = {q:.2g} against permuted labels"
 

@@ -11,6 +11,8 @@ MIN_RELIABILITY = 0.5
 LEVEL = 0.05
 # A smooth law explains a curve whose step is ordinary under it, not one that just misses the level.
 ORDINARY = 0.2
+# BIC in favour of two breakpoints that is more than "not worth a bare mention" (Kass and Raftery, 1995).
+MIN_DELTA_BIC = 2.0
 FEWER = "fewer breakpoints describe the curve as well"
 # A step that doubles the influence: what the data must be able to show before its absence means anything.
 VISIBLE_EXCESS = float(np.log(2.0))
@@ -45,11 +47,11 @@ class Evidence:
 def decide(evidence: Evidence) -> tuple[str, str]:
     """`supported`, `contradicted` or `undecidable`, and the reason.
 
-    Any verdict needs enough documents and positions and a reliable ranking. Supported: two breakpoints win by BIC, the
-    plateau rule holds in the data and in most resamples, the excess is above zero, and a smooth law does not show such
-    an excess (q < 0.05, also at the upper end of its Monte-Carlo error). Contradicted: a step that doubles the
-    influence would have been seen and is excluded by the interval, and either fewer breakpoints suffice or the step is
-    ordinary under a smooth law (p >= 0.2). Undecidable: anything else.
+    Any verdict needs enough documents and positions and a reliable ranking. Supported: two breakpoints win by a BIC
+    of 2, the plateau rule holds in the data and in most resamples, the excess is above zero, and a smooth law does
+    not show such an excess (q < 0.05, also at the upper end of its Monte-Carlo error). Contradicted: a step that
+    doubles the influence would have been seen and is excluded by the interval, and either fewer breakpoints suffice
+    or the step is ordinary under a smooth law (p >= 0.2). Undecidable: anything else.
     """
     e = evidence
     if poor := _too_little(e):
@@ -93,7 +95,7 @@ def _missing(e: Evidence) -> list[str]:
     if e.q_smooth < LEVEL:
         by_chance = f"q = {e.q_smooth:.2g} against a smooth law ({e.law}) is within Monte-Carlo error of {LEVEL}"
     conditions = [
-        (e.delta_bic_1 > 0 and e.delta_bic_0 > 0, FEWER),
+        (min(e.delta_bic_1, e.delta_bic_0) > MIN_DELTA_BIC, FEWER),
         (e.is_plateau, "the first regime is not flat against the second"),
         (
             e.plateau_rule_share > 0.5,

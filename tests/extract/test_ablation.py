@@ -201,6 +201,42 @@ def test_ties_and_a_token_that_occurs_twice():
     assert excess(closed, reference_delta(last, residual, activation, mean, target)) < 1
 
 
+def test_a_neuron_that_raises_a_token_whose_probability_underflows():
+    """A token 105 nats below the top has p = 0 in float32, but e^h of as much: no bound may take it for nothing."""
+    last, _, _, _, _ = drawn("rms", n_vocabulary=500)
+    T, wide = 3, last.unembed.shape[1]
+    last.unembed.mul_(0.3)
+    last.unembed[:, 0] = 0.0
+    last.unembed[:3] = 0.0
+    last.unembed[0, 0] = last.unembed[2, 0] = 105 / wide**0.5
+    last.unembed[2, 3], last.unembed[1, 1] = 0.5, 10.0
+    last = dataclasses.replace(last, gain=torch.ones(wide), unembed_bias=None, norm_bias=None)
+    last.w_out.mul_(0.02)
+    last.w_out[:, :2] = 0.0
+    last.w_out[:, 1] = -torch.linspace(0.9, 1.1, len(last.w_out)) * 11.2
+    last.w_out[:, 3] = -1.0
+    residual = torch.zeros(T, wide)
+    residual[:, 0] = wide**0.5
+    activation, mean = torch.ones(T, len(last.w_out)), torch.zeros(len(last.w_out), dtype=torch.float64)
+    target = torch.tensor([0, 2, 0])
+    truth = reference_delta(last, residual, activation, mean, target)
+    assert truth.abs().max() > 1
+    assert excess(Ablation(last, mean).delta(residual, activation, target), truth) < 1
+
+
+def test_a_large_common_part_of_the_bias_and_an_impossible_token():
+    last, residual, activation, mean, target = drawn("layer", n_vocabulary=3_000)
+    bias = torch.full((3_000,), 1e6) + torch.randn(3_000, generator=torch.Generator().manual_seed(1))
+    bias[17] = -torch.inf
+    target[target == 17] = 18
+    last = dataclasses.replace(last, unembed_bias=bias)
+    engine = Ablation(last, mean)
+    finite = dataclasses.replace(last, unembed_bias=torch.where(bias.isinf(), -1e9, bias))
+    truth = reference_delta(finite, residual, activation, mean, target)
+    assert excess(engine.delta(residual, activation, target), truth) < 1
+    assert all(each.isfinite().all() for each in engine.baseline(residual, target)[:2])
+
+
 def test_one_neuron_with_a_huge_weight():
     last, residual, activation, mean, target = drawn("rms", n_vocabulary=3_000, w_out=0.02)
     last.w_out[7] *= 3e3
