@@ -177,7 +177,11 @@ def verify(
 
     found = verify_run(lake, run, pairs, seed)
     _mend(lake)
-    print(f"{found.run}: {found.n_pairs} pairs, largest error {found.max_error:.2e} nats, tolerance {found.tolerance}")
+    within = "all" if not found.n_failed else f"{found.n_pairs - found.n_failed} of them"
+    print(
+        f"{found.run}: {found.n_pairs} pairs, {within} within the tolerance {found.tolerance}; "
+        f"largest error {found.max_error:.2e} nats"
+    )
     if found.n_failed:
         raise LakeError(f"{found.n_failed} of {found.n_pairs} pairs miss the tolerance", hint="extract the run again")
 
@@ -327,7 +331,7 @@ def run(
     if lacking := queries.missing(con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
-            hint="`rt extract` measures them, `rt import` brings them in",
+            hint=f"`{queries.extraction(lacking)}` measures them, `rt import` brings them in",
         )
     table = queries.run(con, analysis, seed, parameters)
     if table.is_empty():

@@ -7,8 +7,9 @@ The folder listing is the registry: nothing else names an analysis.
 
 import importlib
 import inspect
+import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ ESTIMATE = ("estimate", "low", "high", "n")
 FINDING = {
     "run": pl.String, "verdict": pl.String,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
+    "reason": pl.String,
 }  # fmt: skip
 # What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
 KEYS = {
@@ -73,8 +75,9 @@ def finding(
 ) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
 
-    `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which the
-    closest, that with the largest p, is shown. `names` maps columns of `FINDING` to others than their own.
+    `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which
+    the closest, that with the largest p, of equal p the nearest, is shown. `names` maps columns of `FINDING` to
+    others than their own.
     """
     columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
 
@@ -83,6 +86,8 @@ def finding(
         for name, value in where.items():
             rows = rows.filter(pl.col(name) == value)
         rows = rows.unique("run", keep="first", maintain_order=True)
+        if "reason" not in rows.columns:
+            rows = rows.with_columns(reason=pl.lit(None, dtype=pl.String))
         return rows.select(
             _closest(null).alias("null") if name == "null" else pl.col(columns[name]).cast(kind).alias(name)
             for name, kind in FINDING.items()
@@ -92,11 +97,21 @@ def finding(
 
 
 def _closest(null: str | Mapping[str, str]) -> pl.Expr:
-    """The mean of the null, of several that with the largest p; NaN without one."""
+    """The mean of the null; of several that with the largest p, of equal p the mean next to the estimate."""
     if isinstance(null, str):
         return pl.col(null).cast(pl.Float64) if null else pl.lit(float("nan"))
-    largest = pl.max_horizontal(pl.col(p).fill_nan(None) for p in null)
-    return pl.coalesce(pl.when(pl.col(p) == largest).then(mean) for p, mean in null.items()).fill_null(float("nan"))
+
+    def choose(row: dict[str, float | None]) -> float:
+        known = [(row[p], row[mean]) for p, mean in null.items()]
+        ranked = [
+            (p, -abs(mean - (row["estimate"] or 0.0)), mean)
+            for p, mean in known
+            if p is not None and mean is not None and not math.isnan(p + mean)
+        ]
+        return max(ranked)[2] if ranked else float("nan")
+
+    names = dict.fromkeys(("estimate", *null, *null.values()))
+    return pl.struct(*names).map_elements(choose, return_dtype=pl.Float64)
 
 
 def _whole(table: pl.DataFrame) -> pl.DataFrame:
@@ -233,6 +248,15 @@ def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
         if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
             empty.append(need)
     return empty
+
+
+def extraction(columns: Iterable[str]) -> str:
+    """The command that measures `columns` (`table.column`).
+
+    >>> extraction(["neuron_tokens.delta_frozen_norm"])
+    'rt extract --frozen'
+    """
+    return "rt extract --frozen" if any("frozen" in column for column in columns) else "rt extract"
 
 
 def run(

@@ -48,7 +48,7 @@ COLUMNS = {
     "n_rare": "Positions with a rare token.",
     "n_common": "Positions with a common token.",
     "n_neurons": "Neurons of the sign group.",
-    "verdict": "A higher plateau for rare tokens: `supported`, `contradicted` or `undecidable`.",
+    "verdict": "In the row of the excess: a higher plateau for rare tokens is supported, contradicted or undecidable.",
     "reason": "Why, in words; for a quantity without a number, why it has none.",
 }
 _TEXT = ("run", "sign_group", "quantity", "verdict", "reason")
@@ -124,8 +124,8 @@ def _rows(found: ShapeContrast, q: np.ndarray, q_high: float, n_documents: int, 
         rows.append({
             "quantity": quantity, "estimate": float(corrected.estimate[i]), "low": float(corrected.low[i]),
             "high": float(corrected.high[i]), "segmented": float(found.segmented[i]), "null_mean": null.mean,
-            "null_low": null.low, "null_high": null.high, "p": null.p, "q": float(q[i]), "verdict": verdict,
-            "reason": placeless or why,
+            "null_low": null.low, "null_high": null.high, "p": null.p, "q": float(q[i]),
+            "verdict": verdict if i == excess else None, "reason": placeless or (why if i == excess else ""),
         })  # fmt: skip
     return rows
 
@@ -138,10 +138,23 @@ def _nothing(reason: str) -> list[dict[str, Any]]:
 
 def answer(table: pl.DataFrame) -> str:
     """One line per run, on all neurons."""
-    return "\n".join(
-        _run_answer(run, {row["quantity"]: row for row in group.iter_rows(named=True)})
-        for (run,), group in by_group(table.filter(pl.col("sign_group") == "all"), ("run",))
-    )
+    lines = []
+    for (run,), group in by_group(table, ("run",)):
+        rows = {row["quantity"]: row for row in group.filter(sign_group="all").iter_rows(named=True)}
+        lines.append(_run_answer(run, rows) + _by_sign(group))
+    return "\n".join(lines)
+
+
+def _by_sign(group: pl.DataFrame) -> str:
+    """The verdicts on boosting and on suppressing neurons alone."""
+    found = group.filter(pl.col("quantity") == EXCESS, pl.col("sign_group") != "all", pl.col("low").is_not_nan())
+    words = {"boost": "boosting", "suppress": "suppressing"}
+    said = [
+        f"{words[row['sign_group']]} neurons alone: **{row['verdict']}** ({row['estimate']:.3g}, {row['low']:.3g} to "
+        f"{row['high']:.3g}, q = {row['q']:.2g})"
+        for row in found.sort("sign_group").iter_rows(named=True)
+    ]
+    return f" On {'; '.join(said)}." if said else ""
 
 
 def _run_answer(run: str, rows: dict[str, dict[str, Any]]) -> str:

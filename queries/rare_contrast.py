@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy import stats
 
 from queries import Analysis, Chart, Claim, by_group, finding
@@ -45,6 +46,9 @@ KEYS = ("run", "contrast", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
 # A selectivity that must have been in reach of the typical neuron before its absence counts: twice the network's.
 DOUBLING = float(np.log(2.0))
+# An interval of ln(rare / common) that goes further than a factor of ten is the tail of a t with a degree of freedom
+# or two, not a range of plausible values.
+WIDEST = float(np.log(10.0))
 COLUMNS = {
     "influence_rare": "Mean size of the change of the loss over rare positions, nats.",
     "influence_common": "The same over common positions, nats.",
@@ -58,7 +62,7 @@ COLUMNS = {
     "rank_biserial_high": "High end of its interval, by documents.",
     "p_wilcoxon": "Wilcoxon's p over the neurons as if they were independent: descriptive only.",
     "verdict": "Some neurons are more selective for rare tokens than the network; the same in all rows of a run.",
-    "reason": "Why there is no test; empty where there is one.",
+    "reason": "Why there is no test, or no interval; empty where there is one.",
 }
 SCHEMA = {
     "run": pl.String, "contrast": pl.String, "neuron": pl.Int64,
@@ -94,10 +98,12 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
     if not reason:
         by_ratio, by_network = studentise(whole, without), studentise(*relative(whole, without))
         effect = (*rank_biserial_interval(whole, without), _wilcoxon(whole))
+    verdict = _verdict(by_network)
+    carried = by_ratio.high - by_ratio.estimate > WIDEST
+    by_ratio, by_network = (_without_intervals(each, carried) for each in (by_ratio, by_network))
     in_nats = Studentised(
         on_rare - on_common, on_common * np.expm1(by_ratio.low), on_common * np.expm1(by_ratio.high), by_ratio.p
     )
-    verdict = _verdict(by_network)
     shared = {
         "n": rare.n_documents, "verdict": verdict,
         **dict(zip(("rank_biserial", "rank_biserial_low", "rank_biserial_high", "p_wilcoxon"), effect, strict=True)),
@@ -115,6 +121,12 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
     }
 
 
+def _without_intervals(found: Studentised, chosen: NDArray[np.bool_]) -> Studentised:
+    """The same with NaN for the ends of the `chosen` intervals (N,)."""
+    low, high = (np.where(chosen, np.nan, each) for each in (found.low, found.high))
+    return Studentised(found.estimate, low, high, found.p)
+
+
 def _columns(found: Studentised, columns: dict[str, Any], shared: dict[str, Any], reason: str) -> pl.DataFrame:
     """One contrast; a neuron without influence on a class, or that no document moves, has a reason of its own."""
     q = benjamini_hochberg(found.p)
@@ -127,7 +139,11 @@ def _columns(found: Studentised, columns: dict[str, Any], shared: dict[str, Any]
     ).with_columns(
         *(pl.lit(value).alias(name) for name, value in shared.items()),
         is_selective=pl.when(pl.col("p").is_not_nan()).then("is_selective"),
-        reason=pl.when(pl.col("p").is_not_nan()).then(pl.lit("")).otherwise(pl.lit(reason or own)),
+        reason=pl.when(pl.col("p").is_nan())
+        .then(pl.lit(reason or own))
+        .when(pl.col("low").is_nan())
+        .then(pl.lit("one or two documents carry the contrast: the interval would reach beyond tenfold"))
+        .otherwise(pl.lit("")),
     )  # fmt: skip
 
 
@@ -212,7 +228,7 @@ ANALYSIS = Analysis(
         Claim(
             "Some neurons are selective for rare tokens",
             "arXiv 2509.21163",
-            "ln(rare / common) of the most selective neuron over the network's",
+            "ln(rare / common) over the network's, of the neuron with the smallest p",
             _most_selective,
         ),
     ),

@@ -68,7 +68,7 @@ COLUMNS = {
     "delta_bic_0": "BIC with none minus BIC with two.",
     "plateau_rule_share": "Resamples in which the first slope is below half the second.",
     "level": "ln influence of the middle line at the first breakpoint, as segmented; the slopes give the rest.",
-    "verdict": "A plateau beyond a smooth law: `supported`, `contradicted` or `undecidable`; null for contrasts.",
+    "verdict": "In the row of the excess, not of contrasts: a plateau beyond a smooth law.",
     "reason": "Why, in words; for a quantity without a number, why it has none.",
 }
 _TEXT = ("run", "token_class", "sign_group", "quantity", "smooth_law", "verdict", "reason")
@@ -139,7 +139,7 @@ def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any
         "smooth_law": found.law, "q_smooth": q_smooth, "reliability": cell.reliability,
         "delta_bic_1": float(observed.delta_bic_1[0]), "delta_bic_0": float(observed.delta_bic_0[0]),
         "plateau_rule_share": float("nan") if nothing else float(np.mean(found.drawn.is_plateau)),
-        "level": float("nan") if nothing else float(observed.level[0]), "verdict": verdict,
+        "level": float("nan") if nothing else float(observed.level[0]),
     }  # fmt: skip
     rows = []
     for i, quantity in enumerate(QUANTITIES):
@@ -148,7 +148,8 @@ def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any
         smooth = summarise_null(value, found.smooth.quantity[:, i])
         row = _row(quantity, corrected, noise, smooth) | {"segmented": float(observed.quantity[0, i])}
         row |= {"p_smooth": found.p_statistic} if quantity == EXCESS else {}
-        rows.append({**row, **shared, "reason": reason if nothing else no_place(quantity, observed) or reason})
+        why = reason if nothing or quantity == EXCESS else no_place(quantity, observed)
+        rows.append({**row, **shared, "verdict": verdict if quantity == EXCESS else None, "reason": why})
     return rows
 
 
@@ -219,8 +220,22 @@ def _row(quantity: str, corrected: Corrected, noise: Null, smooth: Null) -> dict
 
 def answer(table: pl.DataFrame) -> str:
     """One line per run and class, on all neurons, and one on the contrast."""
-    neurons = table.filter(pl.col("sign_group") == "all")
-    return "\n".join(_class_answer(key, group) for key, group in by_group(neurons, ("run", "token_class")))
+    return "\n".join(
+        _class_answer(key, group.filter(pl.col("sign_group") == "all")) + _by_sign(group)
+        for key, group in by_group(table, ("run", "token_class"))
+    )
+
+
+def _by_sign(group: pl.DataFrame) -> str:
+    """The verdicts on boosting and on suppressing neurons alone."""
+    found = group.filter(pl.col("quantity") == EXCESS, pl.col("sign_group") != "all", pl.col("verdict").is_not_null())
+    words = {"boost": "boosting", "suppress": "suppressing"}
+    said = [
+        f"{words[row['sign_group']]} neurons alone: **{row['verdict']}**"
+        + ("" if np.isnan(row["low"]) else f" (excess {row['estimate']:.3g}, {row['low']:.3g} to {row['high']:.3g})")
+        for row in found.sort("sign_group").iter_rows(named=True)
+    ]
+    return f" On {'; '.join(said)}." if said else ""
 
 
 def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:

@@ -292,7 +292,7 @@ ANALYSIS = Analysis(
                 side=side, group="plateau", measure=CLAIM,
             ),
         )
-        for side in ("in", "out")
+        for side in ("in", "gate", "out")
     ),
     key_columns={"side": "Which weights of the neuron: `in` (W_in, or `up` where gated), `gate` or `out` (W_out)."},
     p_floors=(floor_p(FULL.groups), floor_p(FULL.groups, "two")),

@@ -19,6 +19,7 @@ _READ = (
     "95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* is the p-value "
     "corrected for the number of tests."
 )
+MIN_DOCUMENTS = 10  # that a verdict needs
 _FAR = 100  # times as many documents: a guess from so far off is not a number
 
 
@@ -59,6 +60,8 @@ def _verdict(found: Mapping[str, Any], by_documents: bool) -> str:
     words = _VERDICTS.get(found["verdict"] or "", MISSING)
     if found["verdict"] != "undecidable" or not by_documents or not found.get("n"):
         return words
+    if found["n"] < MIN_DOCUMENTS:
+        return f"{words}; at least {MIN_DOCUMENTS} documents"
     needed = documents_needed(found, found["n"])
     if needed is None:
         return words
@@ -86,13 +89,19 @@ def _findings(analysis: Analysis, outcome: Outcome) -> list[tuple[Claim, dict[st
 
 def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
     """The table of claims: a line per claim, its verdict and numbers, side by side where there are several runs."""
-    body, used = [], []
+    body, used, reasons = [], [], []
     runs = list(names)
     for outcome in outcomes:
         floors = outcome.analysis.p_floors if outcome.analysis else ()
         by_documents = outcome.analysis is not None and outcome.analysis.resampled == "documents"
         for claim, of_run in _findings(outcome.analysis, outcome) if outcome.analysis else []:
+            if not of_run:
+                continue
             used.append(outcome)
+            for run, found in of_run.items():
+                if found["verdict"] and found["reason"]:
+                    named = f" ({escape(names.get(run, run))})" if len(runs) > 1 else ""
+                    reasons.append(f"- *{escape(claim.statement)}*{named}: {escape(found['reason'])}.")
             statement = f"[{escape(claim.statement)}][{_link(outcome)}]"
             if len(runs) == 1:
                 found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
@@ -110,7 +119,8 @@ def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
         return ""
     one = ["Verdict", "Claim", "Estimate", "Null", "q"]
     header = [*(one if len(runs) == 1 else ["Claim", *map(escape, names.values())]), "What is measured", "Claimed in"]
-    return "\n\n".join([rows(header, body, [name in ("Null", "q") for name in header]), _READ])
+    why = ["What the verdicts rest on:", "\n".join(reasons)] if reasons else []
+    return "\n\n".join([rows(header, body, [name in ("Null", "q") for name in header]), _READ, *why])
 
 
 def others(outcomes: Sequence[Outcome]) -> str:

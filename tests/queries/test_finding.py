@@ -24,7 +24,8 @@ def test_one_row_a_run_with_the_closest_null():
     assert found.schema == FINDING
     first, second = found.rows(named=True)
     assert first == {
-        "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "n": 12, "null": 0.3, "q": 0.01
+        "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "n": 12, "null": 0.3, "q": 0.01,
+        "reason": None,
     }  # fmt: skip
     assert second["verdict"] == "undecidable"
     assert math.isnan(second["null"])
