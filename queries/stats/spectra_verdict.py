@@ -12,7 +12,11 @@ VISIBLE_DROP = 0.25
 def decide_tail(row: dict[str, Any]) -> tuple[str, str]:
     """The verdict on a lower alpha than random groups, and why."""
     means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
-    closest = max((name for name in NULLS if f"p_{name}" in row), key=lambda name: float(row[f"p_{name}"]))
+    # of equal p, as where none of the draws is as extreme, the nearest
+    closest = max(
+        (name for name in NULLS if f"p_{name}" in row),
+        key=lambda name: (float(row[f"p_{name}"]), -abs(float(row["estimate"]) - float(row[means[name]]))),
+    )
     kind = {"any": "any neurons", "influence": "influence-matched neurons", "norm": "length-matched neurons"}[closest]
     mean, q = row[means[closest]], row["q"]
     compared = (

