@@ -63,11 +63,14 @@ def load_model(files: ModelFiles, dtype: str = "float32", device: str = "cpu") -
     Attention is the plain formula (`eager`): the fused kernels are about a fifth faster here but are chosen by shape
     and device, and then differ in the last bits; eager is the same arithmetic everywhere.
 
-    Raises `ModelError` if the library does not know the architecture, if any weight is missing, unused or of another
-    shape than the configuration says (it would be random otherwise), or if the device is not there.
+    Raises `ModelError` if the library or `extract.families` does not know the architecture, if any weight is missing,
+    unused or of another shape than the configuration says (it would be random otherwise), or if the device is not
+    there.
     """
     import torch
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
+
+    from extract.families import family_of
 
     if dtype not in DTYPES:
         raise ModelError(f"--dtype {dtype}", hint=f"allowed: {', '.join(DTYPES)}")
@@ -77,6 +80,10 @@ def load_model(files: ModelFiles, dtype: str = "float32", device: str = "cpu") -
         options: dict[str, Any] = {"gguf_file": files.gguf, "quantization_config": GgufConfig(dequantize=True)}
     else:
         _refuse_foreign(files)
+        # before the weights are read, which for a large model takes minutes
+        with _loading(files, "configuration"):
+            config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
+        family_of(config)
         options = {"use_safetensors": True}
     with _loading(files, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -168,7 +168,7 @@ def test_code_of_a_model_is_never_run(copy):
 
 def test_what_is_no_causal_model_is_refused(copy):
     (copy / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    assert "cannot be loaded" in fault(load_model, resolve(str(copy))).message
+    assert "no declared family for model_type `vit`" in fault(load_model, resolve(str(copy))).message
 
 
 def test_a_folder_with_one_gguf_file_is_read_through_it(tmp_path):
@@ -373,3 +373,12 @@ def test_the_default_model_says_what_it_is(tmp_path):
     assert "dequantised" in known.note
     assert (files(None).title, files(None).note) == (None, None)
     assert files(None, "a.gguf").note == "from a.gguf, dequantised"
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "bert", "olmo2"])
+def test_an_unsupported_family_is_named_before_any_weight_is_read(kind, copy):
+    (copy / "config.json").write_text(json.dumps({"model_type": kind}))
+    (copy / "model.safetensors").write_bytes(b"not read")
+    error = fault(load_model, resolve(str(copy)))
+    assert f"model_type `{kind}` is not supported" in error.message
+    assert "supported: " in error.hint
