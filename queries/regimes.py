@@ -19,7 +19,7 @@ that classes are compared on the same neurons. `rare_minus_common` is the differ
 Whether the classes' labels matter at all is the question of `plateau_contrast`.
 
 Caveats: a plateau whose height is below what the intervals resolve is not seen, and a supported one says that no single
-smooth law of the seven explains the curve, not that its neurons act together. The excess of a perfectly flat plateau is
+smooth law of the eight explains the curve, not that its neurons act together. The excess of a perfectly flat plateau is
 underestimated, because noise tilts what is flat. Verdicts of overlapping sets of neurons are not independent.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 and 2509.04479 (rare against common tokens); the

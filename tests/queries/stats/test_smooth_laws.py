@@ -35,6 +35,21 @@ def test_density_and_fit_agree_with_scipy(name, values):
     np.testing.assert_allclose(law.ppf(share), reference.ppf(share, *parameters(law.parameters)), rtol=1e-8)
 
 
+@pytest.mark.parametrize(("mean", "sd", "exponent"), [(-3.0, 1.0, 1.5), (0.0, 0.3, 4.0), (2.0, 0.1, 0.8)])
+def test_pareto_lognormal_agrees_with_scipy_and_is_found_again(mean, sd, exponent):
+    """`scipy.stats.exponnorm` is the law of ln x."""
+    reference = stats.exponnorm(1 / (sd * exponent), mean, sd)
+    draws = np.exp(reference.rvs(4000, random_state=5))
+    law = fit_smooth_law("pareto_lognormal", draws)
+    assert law.log_likelihood >= (reference.logpdf(np.log(draws)) - np.log(draws)).sum()
+    assert law.parameters == pytest.approx((mean, sd, exponent), rel=0.15, abs=0.05)
+    mean, sd, exponent = law.parameters
+    fitted = stats.exponnorm(1 / (sd * exponent), mean, sd)
+    np.testing.assert_allclose(law.logpdf(draws), fitted.logpdf(np.log(draws)) - np.log(draws), rtol=1e-8)
+    share = np.array([1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-6])
+    np.testing.assert_allclose(law.ppf(share), np.exp(fitted.ppf(share)), rtol=2e-4)
+
+
 def test_truncated_power_law_is_normalised_and_found_again():
     """Draws of x^-1.5 e^(-x/50) above 1 by rejection: parameters come back, the density integrates to 1."""
     rng = np.random.default_rng(1)
