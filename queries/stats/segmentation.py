@@ -31,7 +31,8 @@ STEPS_PER_BIN = 8
 KINKS_PER_BIN = 3
 MIN_RANKS = 50
 PLATEAU_RATIO = 0.5
-_CURVES_AT_ONCE = 256
+# Curves whose places for the breakpoints are held at once: few enough for the processor's cache.
+_CURVES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,13 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     fits = (centred @ designs.bases.transpose(1, 0, 2).reshape(k, -1)).reshape(len(curves), -1, 4)
     by_step = np.einsum("bsc,bsc->bs", fits, fits)  # explained by the lines alone (B, S)
     bend = (centred @ designs.hinges.reshape(-1, k).T).reshape(len(curves), len(designs.steps), -1)
-    by_kink = bend**2
+    kink_alone = (bend[:, 0] ** 2).max(axis=1)
     # the last regime is a decay: steeper than the middle one, so the line bends down
-    pairs = by_step[:, 1:, None] + np.where(bend[:, 1:] < 0, by_kink[:, 1:], -np.inf)
+    pairs = bend[:, 1:]
+    bends_up = pairs >= 0
+    pairs *= pairs
+    pairs[bends_up] = -np.inf
+    pairs += by_step[:, 1:, None]
     best = pairs.reshape(len(curves), -1).argmax(axis=1)
     step, kink = np.unravel_index(best, pairs.shape[1:])
     row = np.arange(len(curves))
@@ -186,7 +191,7 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
 
     # coefficients and, for each breakpoint, one parameter more
     bic2 = bic(pairs[row, step, kink], 7)
-    bic1 = np.minimum(bic(by_step[:, 0] + by_kink[:, 0].max(axis=1), 4), bic(by_step[:, 1:].max(axis=1), 5))
+    bic1 = np.minimum(bic(by_step[:, 0] + kink_alone, 4), bic(by_step[:, 1:].max(axis=1), 5))
     bins, lines = rank_bins(n, n_bins), designs.columns[step + 1]
     place = _refine(lines, designs.kinks, kink, curves, bins)
     coefficients = _coefficients(lines, _bends(place, bins), curves)

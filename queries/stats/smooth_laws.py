@@ -176,7 +176,7 @@ def _generalised_gamma(values: Array) -> SmoothLaw:
 
 
 def _pareto_lognormal(values: Array) -> SmoothLaw:
-    """ln x is normal (mean, sd) plus an exponential excess with mean 1 / exponent."""
+    """The law with ln x normal (mean, sd) plus an exponential excess of mean 1 / exponent."""
     logs = np.log(values)
     centre, spread = float(logs.mean()), float(logs.std())
 
@@ -207,8 +207,8 @@ def _pareto_lognormal(values: Array) -> SmoothLaw:
     )
     z, excess = (grid - mean) / sd, log_excess(grid, mean, sd, exponent)
     below = special.log_ndtr(z)
-    log_odds = below + np.log(-np.expm1(np.minimum(excess - below, -1e-15))) - np.logaddexp(special.log_ndtr(-z), excess)
-    log_odds = np.maximum.accumulate(log_odds)
+    log_cdf = below + np.log(-np.expm1(np.minimum(excess - below, -1e-15)))
+    log_odds = np.maximum.accumulate(log_cdf - np.logaddexp(special.log_ndtr(-z), excess))
 
     def ppf(u: Array) -> Array:
         # far out the line of ln odds against ln x is nearly straight
