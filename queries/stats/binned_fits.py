@@ -72,7 +72,7 @@ def _shift(log_probability: Model, at: Array, logs: Array, counts: Array, dampin
     score = np.einsum("bm,bmp->bp", counts, slopes)
     # expected and observed counts by halves: far from the optimum either alone misjudges rare bins
     weight = 0.5 * (counts + counts.sum(axis=1, keepdims=True) * np.exp(logs))
-    information = np.einsum("bm,bmp,bmq->bpq", weight, slopes, slopes, optimize=True)
+    information = (slopes * weight[:, :, None]).transpose(0, 2, 1) @ slopes
     size = np.einsum("bpp->bp", information)
     ridge = damping[:, None] * (size + 1e-6 * size.max(axis=1, keepdims=True) + 1e-12)
     information[:, np.arange(p), np.arange(p)] += ridge
