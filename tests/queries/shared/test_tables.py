@@ -9,9 +9,8 @@ from queries.stats.nulls import benjamini_hochberg
 
 
 def test_types_are_known_by_name_and_columns_keep_their_order():
-    schema = schema_of(
-        ("run", "side"), ["n_neurons", "law", "p", "verdict", "reason"], counts=["n_neurons"], text=["law"]
-    )
+    columns = ["n_neurons", "law", "p", "verdict", "reason"]
+    schema = schema_of(("run", "side"), columns, counts=["n_neurons"], text=["law"])
     assert list(schema) == ["run", "side", "estimate", "low", "high", "n", *columns]
     assert {name for name, kind in schema.items() if kind == pl.String} == {"run", "side", "law", "verdict", "reason"}
     assert {name for name, kind in schema.items() if kind == pl.Int64} == {"n", "n_neurons"}
