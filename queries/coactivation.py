@@ -30,10 +30,11 @@ import polars as pl
 from queries import KEYS as KEY_COLUMNS
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.grouped import NEEDS
 from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.bootstrap import Array
 from queries.stats.coactivation import MEASURES, group_coactivation, member_coactivation, noise_floor, shift_null
-from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
+from queries.stats.coactivation_verdict import decide_pairs
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
@@ -88,8 +89,8 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
     correct_within(rows, "measure")
     for row in rows:
         if (row["group"], row["measure"]) in CLAIMS and row["token_class"] in CLASSES:
-            known = PairEvidence(row["group"] == BETWEEN, **evidence(row, OF_NULL))
-            row["verdict"], row["reason"] = decide_pairs(known)
+            known = evidence(row, OF_NULL)
+            row["verdict"], row["reason"] = decide_pairs(known, is_against=row["group"] == BETWEEN)
     return rows
 
 
@@ -190,7 +191,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

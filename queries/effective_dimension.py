@@ -28,6 +28,7 @@ import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.grouped import NEEDS
 from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.coordination import (
     CLASSES,
@@ -43,7 +44,7 @@ from queries.stats.coordination import (
     null_columns,
 )
 from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
-from queries.stats.dimension_verdict import DimensionEvidence, decide_dimension
+from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
 from queries.stats.nulls import p_text
 
@@ -76,7 +77,7 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
     correct_within(rows, "measure")
     for row in rows:
         if (row["measure"], row["group"]) == ("d95", "plateau") and row["token_class"] in CLASSES:
-            row["verdict"], row["reason"] = decide_dimension(DimensionEvidence(**evidence(row, NULLS)))
+            row["verdict"], row["reason"] = decide_dimension(evidence(row, NULLS))
     return rows
 
 
@@ -159,7 +160,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

@@ -29,7 +29,8 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart
-from queries.shared.clusters import CLASS_MEANING, EXCERPT, KEYS, NEEDS, Clustering, claims, columns_of, sentences
+from queries.shared.clusters import CLASS_MEANING, EXCERPT, KEYS, Clustering, claims, columns_of, sentences
+from queries.shared.grouped import NEEDS
 from queries.stats.hopkins import hopkins
 from queries.stats.point_sets import Array
 from queries.stats.set_tests import P_FLOORS, Statistic

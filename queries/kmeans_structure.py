@@ -30,7 +30,8 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart
-from queries.shared.clusters import CLASS_MEANING, EXCERPT, KEYS, NEEDS, Clustering, claims, columns_of, sentences
+from queries.shared.clusters import CLASS_MEANING, EXCERPT, KEYS, Clustering, claims, columns_of, sentences
+from queries.shared.grouped import NEEDS
 from queries.stats.kmeans import cluster, gap_clusters, log_inertia, uniform_reference
 from queries.stats.point_sets import Array
 from queries.stats.set_tests import P_FLOORS, Statistic

@@ -36,7 +36,7 @@ import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.coordination import KEYS
-from queries.shared.grouped import Grouped, grouped
+from queries.shared.grouped import NEEDS, Grouped, grouped
 from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS, Array
 from queries.stats.correlations import correlation
@@ -218,7 +218,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

@@ -14,7 +14,6 @@ from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation
 from queries.stats.set_verdict import judge
 
 KEYS = ("run", "space", "token_class", "group", "measure")
-NEEDS = ("neuron_tokens.activation", "neuron_tokens.delta_loss")
 EXCERPT = (*KEYS, "estimate", "low", "high", "n", "null_mean", "gaussian_mean", "p", "q", "power", "verdict")
 CLASS_MEANING = "Whose positions, `rare` or `common`; `all` for weights, which have none."
 # p column -> column of the null's mean

@@ -1,7 +1,6 @@
 """What the analyses of coordination share: the comparisons of each run, and how a row tells what came of one."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 import polars as pl
@@ -10,6 +9,7 @@ from queries import ESTIMATE
 from queries.shared.grouped import grouped
 from queries.shared.tables import Row
 from queries.stats.coordination import CLASSES, CONTRAST, Design, Effort, design, n_documents
+from queries.stats.group_evidence import GroupEvidence
 
 KEYS = ("run", "token_class", "group", "measure")
 NULL_WORDS = {
@@ -63,10 +63,7 @@ def interval(row: Row, value: float, reach: float, floor: float) -> Row:
     return {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
 
 
-def evidence(row: Row, nulls: Iterable[str]) -> dict[str, Any]:
-    """What every verdict on a row rests on, by the names that the classes of evidence use."""
-    of_nulls = {
-        "null_mean": {name: row[f"null_{name}_mean"] for name in nulls},
-        "p": {name: row[f"p_{name}"] for name in nulls},
-    }
-    return {name: row[name] for name in ("estimate", "low", "high", "q", "reason")} | of_nulls
+def evidence(row: Row, nulls: Collection[str]) -> GroupEvidence:
+    """What a verdict on a row rests on, with those `nulls` that it is held against."""
+    means, p = ({name: row[column.format(name)] for name in nulls} for column in ("null_{}_mean", "p_{}"))
+    return GroupEvidence(row["estimate"], row["low"], row["high"], means, p, row["q"], row["reason"])

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from queries import by_group
 
-# What says so of the neurons, once a run
+# The columns of the lake without which there are none
+NEEDS = ("neuron_tokens.activation", "neuron_tokens.delta_loss")
+# What is known of the neurons, in the first row of a run
 OF_NEURONS = ("regime", "is_core", "influence", "out_weight")
 
 
@@ -32,7 +34,8 @@ class Grouped:
 
     def finite(self) -> "Grouped":
         """The same without positions at which an activation is infinite or NaN."""
-        kept = np.isfinite(self.activation).all(axis=1)
+        # extremes pass NaN on, and need no mask of the size of the matrix
+        kept = np.isfinite(self.activation.min(axis=1)) & np.isfinite(self.activation.max(axis=1))
         if kept.all():
             return self
         return replace(self, activation=self.activation[kept], document=self.document[kept], is_rare=self.is_rare[kept])
@@ -45,7 +48,7 @@ def grouped(frame: pl.DataFrame) -> Iterator[tuple[str, Grouped]]:
 
 
 def _arrays(rows: pl.DataFrame) -> Grouped:
-    regime, is_core, influence, weight = (rows[name][0] for name in OF_NEURONS)  # only the first row has them
+    regime, is_core, influence, weight = (rows[name][0] for name in OF_NEURONS)
     n = len(influence)
     is_whole = rows["activation"].list.len() == n
     kept = rows.select("document", "token_class", "activation")
@@ -57,5 +60,5 @@ def _arrays(rows: pl.DataFrame) -> Grouped:
         regime=regime.cast(pl.String).to_numpy(),
         is_core=is_core.cast(pl.Boolean).fill_null(value=False).to_numpy(),
         influence=influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        out_weight=None if weight is None else np.array(weight.to_list(), dtype=np.float32),
+        out_weight=None if weight is None else weight.list.to_array(len(weight[0])).to_numpy().astype(np.float32),
     )

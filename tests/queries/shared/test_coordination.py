@@ -54,5 +54,5 @@ def test_intervals_end_at_their_limits_or_are_missing_with_a_reason():
 def test_evidence_is_what_the_row_says():
     row = {"estimate": 1.0, "low": 0.5, "high": 2.0, "q": 0.1, "reason": "", "null_any_mean": 3.0, "p_any": 0.2, "n": 9}
     found = evidence(row, ["any"])
-    assert (found["null_mean"], found["p"]) == ({"any": 3.0}, {"any": 0.2})
-    assert sorted(found) == ["estimate", "high", "low", "null_mean", "p", "q", "reason"]
+    assert (found.null_mean, found.p) == ({"any": 3.0}, {"any": 0.2})
+    assert (found.estimate, found.low, found.high, found.q, found.reason) == (1.0, 0.5, 2.0, 0.1, "")
