@@ -1,6 +1,6 @@
 """What the analyses of clusters among the plateau neurons share: spaces, columns, claims and the sentence of a row."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +115,6 @@ def _sentence(row: Row, value: str, how: str) -> str:
 
 def claims(method: str, value: str, measure: str) -> tuple[Claim, ...]:
     """The papers' claim in both spaces: `method` looked for clusters, `measure` is the column's word for `value`."""
-    spaces: Sequence[tuple[str, str, str]] = (("activations", "activation", "rare"), ("weights", "weight", "all"))
     return tuple(
         Claim(
             f"Plateau neurons form no clusters ({method}, {words})",
@@ -123,5 +122,5 @@ def claims(method: str, value: str, measure: str) -> tuple[Claim, ...]:
             value,
             finding(CLOSEST, space=space, token_class=token_class, group="plateau", measure=measure),
         )
-        for words, space, token_class in spaces
+        for words, space, token_class in (("activations", "activation", "rare"), ("weights", "weight", "all"))
     )
