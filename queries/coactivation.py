@@ -24,16 +24,17 @@ profiles with small angles whatever r is.
 Source: Liu et al. (2025), arXiv 2505.12822, section 4, and arXiv 2509.21163 (co-activation and orthogonality).
 """
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
 from queries import KEYS as KEY_COLUMNS
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.grouped import NEEDS
+from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.bootstrap import Array
 from queries.stats.coactivation import MEASURES, group_coactivation, member_coactivation, noise_floor, shift_null
-from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
+from queries.stats.coactivation_verdict import decide_pairs
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
@@ -44,82 +45,37 @@ from queries.stats.coordination import (
     Effort,
     Found,
     assess,
-    design,
     jackknife_reach,
-    n_documents,
     null_columns,
 )
 from queries.stats.groups import floor_p
-from queries.stats.nulls import benjamini_hochberg, p_text
+from queries.stats.nulls import p_text
 
-KEYS = ("run", "token_class", "group", "measure")
-NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
 BETWEEN = "plateau_x_rest"
 # Where a verdict is given: the plateau's neurons are coupled; they act against the rest
 CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
 P_FLOORS = tuple(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.shifts, FULL.other))
-NULL_WORDS = {
-    "any": "random groups of any neurons",
-    "activation": "random groups matched on mean and variance of activation",
-    "influence": "random groups matched on influence",
-    "shift": "the same neurons, turned within documents",
-}
-CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in NULL_WORDS}
+OF_NULL = NULL_WORDS | {"shift": "the same neurons, turned within documents"}
+CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in OF_NULL}
 COLUMNS = {
-    "n_positions": "Positions of the class in each draw.",
-    "n_neurons": "Neurons m of the group.",
-    **{
-        name: meaning
-        for null, words in NULL_WORDS.items()
-        for name, meaning in (
-            (f"null_{null}_mean", f"Mean over {words}."),
-            (f"null_{null}_low", "Low end of the middle 95 % of them."),
-            (f"null_{null}_high", "High end of the middle 95 % of them."),
-            (f"p_{null}", "Two-sided p against them."),
-        )
-    },
+    **SIZES,
+    **null_meanings(OF_NULL, "null_{}", "of them", "Two-sided p against them."),
     "noise": "The value of independent Gaussian neurons at as many positions.",
     "p": "Largest p against the three kinds of random groups.",
     "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
     "verdict": "`supported`, `contradicted` or `undecidable`: plateau `mean_abs_r`, plateau_x_rest `mean_r`.",
     "reason": "Why, in words; or why there is no estimate or no interval.",
 }
-_COUNT = ("n", "n_positions", "n_neurons")
-_TEXT = (*KEYS, "verdict", "reason")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=SIZES)
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
-    rows: list[dict[str, Any]] = []
-    # only the first row of a run has the lists of neurons
-    neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
-    for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
-        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
-        rows += [{**row, "run": run} for row in found]
-    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+    return estimate_runs(frame, rng, effort, _run_rows, SCHEMA)
 
 
-def _run_rows(
-    part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator, effort: Effort
-) -> list[dict[str, Any]]:
+def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name."""
-    regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
-    # a position that lacks a neuron has no place in the matrix
-    part = part.filter(pl.col("activation").list.len() == len(influence))
-    plan = design(
-        part["activation"].list.to_array(len(influence)).to_numpy(),
-        part["document"].to_numpy().astype(np.int64),
-        (part["token_class"] == "rare").to_numpy(),
-        regime.to_numpy(),
-        is_core.fill_null(False).to_numpy().astype(bool),
-        influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        rng,
-        effort.groups,
-    )
     found = assess(plan, group_coactivation, member_coactivation, rng)
     n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
@@ -130,14 +86,11 @@ def _run_rows(
                 if pairs == "within" or group == "plateau":
                     key = (token_class, group)
                     rows.append(_row(plan, *key, i, found.get(key), shifts.get(key)))
-    for measure in {row["measure"] for row in rows}:
-        of_measure = [row for row in rows if row["measure"] == measure]
-        q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
-        for row, value in zip(of_measure, q, strict=True):
-            row["q"] = float(value)
+    correct_within(rows, "measure")
     for row in rows:
         if (row["group"], row["measure"]) in CLAIMS and row["token_class"] in CLASSES:
-            row["verdict"], row["reason"] = decide_pairs(_evidence(row))
+            known = evidence(row, OF_NULL)
+            row["verdict"], row["reason"] = decide_pairs(known, is_against=row["group"] == BETWEEN)
     return rows
 
 
@@ -150,48 +103,24 @@ def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator,
     return np.asarray(np.mean(draws, axis=0))
 
 
-def _row(
-    plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None
-) -> dict[str, Any]:
+def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None) -> Row:
     """The columns of measure `i` of one class and group, without q and verdict."""
-    classes = CLASSES if token_class == CONTRAST else (token_class,)
     pairs, measure = MEASURES[i]
-    n_positions = min(len(plan.samples[name][0]) for name in classes)
-    row: dict[str, Any] = dict.fromkeys(SCHEMA, float("nan")) | {
-        "token_class": token_class, "group": group if pairs == "within" else BETWEEN, "measure": measure,
-        "n": n_documents(plan, token_class), "n_positions": n_positions,
-        "n_neurons": len(plan.members.get(group, ())), "verdict": None, "reason": plan.reason(token_class, group),
-    }  # fmt: skip
+    row = empty_row(plan, token_class, group, COLUMNS)
+    row |= {"group": group if pairs == "within" else BETWEEN, "measure": measure}
     if found is None:
         return row
     value = float(found.value[i])
     if np.isnan(value):
         return row | {"reason": "there is no neuron outside the group"}
-    reach = float(jackknife_reach(found.left_out)[i])
-    floor = -1.0 if token_class == CONTRAST or not measure.startswith(("share", "mean_abs")) else 0.0
-    row |= {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
     nulls = {name: found.nulls[name] for name in NULLS} | ({} if shift is None else {"shift": shift})
     for name, null in nulls.items():
         row |= null_columns(name, null[:, i], value, null[:, i])
     row["p"] = max(row[f"p_{name}"] for name in NULLS)
     if token_class != CONTRAST:
-        row["noise"] = noise_floor(n_positions).get(measure, float("nan"))
-    if np.isnan(reach):
-        row |= {"low": reach, "high": reach, "reason": f"no interval: only {row['n']} documents can be compared"}
-    return row
-
-
-def _evidence(row: dict[str, Any]) -> PairEvidence:
-    return PairEvidence(
-        row["group"] == BETWEEN,
-        row["estimate"],
-        row["low"],
-        row["high"],
-        {name: row[f"null_{name}_mean"] for name in NULL_WORDS},
-        {name: row[f"p_{name}"] for name in NULL_WORDS},
-        row["q"],
-        row["reason"],
-    )
+        row["noise"] = noise_floor(row["n_positions"]).get(measure, float("nan"))
+    floor = -1.0 if token_class == CONTRAST or not measure.startswith(("share", "mean_abs")) else 0.0
+    return row | interval(row, value, float(jackknife_reach(found.left_out)[i]), floor)
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -220,18 +149,18 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
 
 
-def _with_interval(row: dict[str, Any]) -> str:
+def _with_interval(row: Row) -> str:
     return f"{row['estimate']:.2g}" + ("" if np.isnan(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})")
 
 
-def _nulls(row: dict[str, Any]) -> str:
-    against = (f"{name} {row[f'null_{name}_mean']:.2g} ({p_text(row[f'p_{name}'], *P_FLOORS)})" for name in NULL_WORDS)
+def _nulls(row: Row) -> str:
+    against = (f"{name} {row[f'null_{name}_mean']:.2g} ({p_text(row[f'p_{name}'], *P_FLOORS)})" for name in OF_NULL)
     return f"q = {row['q']:.2g}, nulls: {', '.join(against)}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """What the verdicts and the noise floor need: the plateau, and the plateau with the rest."""
-    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in NULL_WORDS), "noise", "p", "q"]
+    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in OF_NULL), "noise", "p", "q"]
     wanted = pl.col("group").is_in(["plateau", BETWEEN]) & (pl.col("token_class") != CONTRAST)
     return table.filter(wanted).select(columns).head(60)
 
@@ -262,7 +191,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

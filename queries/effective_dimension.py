@@ -23,13 +23,13 @@ careful. Few dimensions come from any common cause, such as the position or a fr
 Source: Liu et al. (2025), arXiv 2505.12822, section 4 (d95/m of 0.49 for plateau neurons, 0.56 for random groups).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.grouped import NEEDS
+from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
@@ -40,79 +40,33 @@ from queries.stats.coordination import (
     Effort,
     Found,
     assess,
-    design,
     jackknife_reach,
-    n_documents,
     null_columns,
 )
 from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
-from queries.stats.dimension_verdict import DimensionEvidence, decide_dimension
+from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
-from queries.stats.nulls import benjamini_hochberg, p_text
+from queries.stats.nulls import p_text
 
-KEYS = ("run", "token_class", "group", "measure")
-NEURONS, POSITIONS = ("regime", "is_core", "influence"), ("document", "token_class", "activation")
-NULL_WORDS = {
-    "any": "random groups of any neurons",
-    "activation": "random groups matched on mean and variance of activation",
-    "influence": "random groups matched on influence",
-}
 P_FLOORS = (floor_p(FULL.groups, "two"),)
-NULL_COLUMNS = {
-    name: meaning
-    for null, words in NULL_WORDS.items()
-    for name, meaning in (
-        (f"null_{null}_mean", f"Mean over {words}."),
-        (f"null_{null}_low", "Low end of the middle 95 % of them."),
-        (f"null_{null}_high", "High end of the middle 95 % of them."),
-        (f"p_{null}", "Two-sided p against them."),
-    )
-}
 COLUMNS = {
-    "n_positions": "Positions of the class in each draw.",
-    "n_neurons": "Neurons m of the group.",
-    **NULL_COLUMNS,
+    **SIZES,
+    **null_meanings(NULL_WORDS, "null_{}", "of them", "Two-sided p against them."),
     "p": "Largest of the three p.",
     "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
     "verdict": "Of `d95` of the plateau: fewer dimensions is `supported`, `contradicted` or `undecidable`.",
     "reason": "Why, in words; or why there is no estimate or no interval.",
 }
-_COUNT = ("n", "n_positions", "n_neurons")
-_TEXT = (*KEYS, "verdict", "reason")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=SIZES)
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class (and the contrast), group and measure; `n` counts the documents."""
-    rows: list[dict[str, Any]] = []
-    # only the first row of a run has the lists of neurons
-    neurons = frame.unique("run", keep="first", maintain_order=True).select("run", *NEURONS)
-    for (run,), part in by_group(frame.select("run", *POSITIONS), ("run",)):
-        found = _run_rows(part, neurons.filter(pl.col("run") == run), rng, effort)
-        rows += [{**row, "run": run} for row in found]
-    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+    return estimate_runs(frame, rng, effort, _run_rows, SCHEMA)
 
 
-def _run_rows(
-    part: pl.DataFrame, neurons: pl.DataFrame, rng: np.random.Generator, effort: Effort
-) -> list[dict[str, Any]]:
-    """The rows of one run, without its name."""
-    regime, is_core, influence = (neurons[name].explode() for name in NEURONS)
-    # a position that lacks a neuron has no place in the matrix
-    part = part.filter(pl.col("activation").list.len() == len(influence))
-    plan = design(
-        part["activation"].list.to_array(len(influence)).to_numpy(),
-        part["document"].to_numpy().astype(np.int64),
-        (part["token_class"] == "rare").to_numpy(),
-        regime.to_numpy(),
-        is_core.fill_null(False).to_numpy().astype(bool),
-        influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        rng,
-        effort.groups,
-    )
+def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
+    """The rows of one run, without its name; the plan holds the draws that `effort` asks for."""
     found = assess(plan, group_dimensions, member_dimensions, rng)
     rows = [
         _row(plan, token_class, group, i, found.get((token_class, group)))
@@ -120,53 +74,30 @@ def _run_rows(
         for group in GROUPS
         for i in range(len(MEASURES))
     ]
-    for measure in MEASURES:
-        of_measure = [row for row in rows if row["measure"] == measure]
-        q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
-        for row, value in zip(of_measure, q, strict=True):
-            row["q"] = float(value)
+    correct_within(rows, "measure")
     for row in rows:
         if (row["measure"], row["group"]) == ("d95", "plateau") and row["token_class"] in CLASSES:
-            row["verdict"], row["reason"] = decide_dimension(_evidence(row))
+            row["verdict"], row["reason"] = decide_dimension(evidence(row, NULLS))
     return rows
 
 
-def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None) -> dict[str, Any]:
+def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None) -> Row:
     """The columns of measure `i` of one class and group, without q and verdict."""
-    classes = CLASSES if token_class == CONTRAST else (token_class,)
-    reason = plan.reason(token_class, group)
-    row: dict[str, Any] = dict.fromkeys(SCHEMA, float("nan")) | {
-        "token_class": token_class, "group": group, "measure": MEASURES[i], "n": n_documents(plan, token_class),
-        "n_positions": min(len(plan.samples[name][0]) for name in classes),
-        "n_neurons": len(plan.members.get(group, ())), "verdict": None, "reason": reason,
-    }  # fmt: skip
+    row = empty_row(plan, token_class, group, COLUMNS) | {"measure": MEASURES[i]}
     if found is None:
         return row
     is_whole = MEASURES[i] == "d95"
     # tests and intervals of d95 use its interpolated form: whole numbers tie, and do not move with one document
     fine = len(MEASURES) if is_whole else i
-    value = float(found.value[i])
     reach = float(jackknife_reach(found.left_out)[fine])
     if is_whole:
         # rounding to whole components: half of one, and of both classes in their difference
         rounding = (1.0 if token_class == CONTRAST else 0.5) / row["n_neurons"]
         reach = float(np.hypot(reach, rounding))
-    floor = -1.0 if token_class == CONTRAST else 0.0
-    row |= {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
     for name in NULLS:
         row |= null_columns(name, found.nulls[name][:, i], float(found.value[fine]), found.nulls[name][:, fine])
     row["p"] = max(row[f"p_{name}"] for name in NULLS)
-    if np.isnan(reach):
-        row |= {"low": reach, "high": reach, "reason": f"no interval: only {row['n']} documents can be compared"}
-    return row
-
-
-def _evidence(row: Mapping[str, Any]) -> DimensionEvidence:
-    return DimensionEvidence(
-        row["estimate"], row["low"], row["high"],
-        {name: row[f"null_{name}_mean"] for name in NULLS}, {name: row[f"p_{name}"] for name in NULLS},
-        row["q"], row["reason"],
-    )  # fmt: skip
+    return row | interval(row, float(found.value[i]), reach, -1.0 if token_class == CONTRAST else 0.0)
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -229,7 +160,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

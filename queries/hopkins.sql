@@ -3,16 +3,6 @@
 -- Caveats: positions whose deciding token has no frequency rank (control tokens) are left out; the regimes are those of
 -- the rare tokens, for either class; what is known of the neurons is null but at the first position of a run.
 -- Grain: one row per (run, token_index).
-select
-    run,
-    token_index,
-    document,
-    token_class,
-    activation,
-    neuron,
-    regime,
-    is_core,
-    influence,
-    out_weight
+select *
 from grouped_activations(rare_quantile := $rare_quantile, rare_by := $rare_by)
 order by run, token_index;

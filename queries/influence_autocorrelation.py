@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.tables import schema_of
 from queries.stats.groups import floor_p, monte_carlo_p
 from queries.stats.moran import Array, Index, morans_i, nearest, permuted, planted_membership
 from queries.stats.nulls import benjamini_hochberg
@@ -48,11 +49,7 @@ COLUMNS = {
     "verdict": "Plateau neurons are no neighbours: `supported`, `contradicted` or `undecidable`; null for influence.",
     "reason": "Why, in words, or why there is no estimate.",
 }
-_TEXT = (*KEYS, "verdict", "reason")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in ("n", "n_members") else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_members"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

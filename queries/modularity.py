@@ -30,15 +30,18 @@ Gomez, Jensen and Arenas (2009), Phys. Rev. E 80, 016114; MacMahon and Garlasche
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.coordination import KEYS
+from queries.shared.grouped import NEEDS, Grouped, grouped
+from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS, Array
 from queries.stats.correlations import correlation
 from queries.stats.groups import Index, floor_p
+from queries.stats.module_groups import GROUPS, equal_positions, module_groups
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
 from queries.stats.modules import (
     FULL,
@@ -52,12 +55,9 @@ from queries.stats.modules import (
     assess,
     noise_floor,
 )
-from queries.stats.nulls import benjamini_hochberg, p_text
+from queries.stats.nulls import p_text
 
-KEYS = ("run", "token_class", "group", "measure")
-GROUPS = ("plateau", "power_law", "decay")
 CLASSES = ("rare", "common")
-MIN_NEURONS = 5
 P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FULL.shifts) for side in ("greater", "two"))
 MIN_POSITIONS = 30
 _OF_NULL = {
@@ -70,16 +70,9 @@ _OF_NULL = {
 COLUMNS = {
     "n_positions": "Positions of the class that were used, as many for rare as for common.",
     "n_neurons": "Neurons of the group.",
-    **{
-        name: meaning
-        for null, words in _OF_NULL.items()
-        for name, meaning in (
-            (f"{null}_mean", f"Mean over {words}."),
-            (f"{null}_low", "Low end of the middle 95 % of that null."),
-            (f"{null}_high", "High end of the middle 95 % of that null."),
-            (f"p_{null}", "p in that null: one-sided (more modular) for qualities, else two-sided."),
-        )
-    },
+    **null_meanings(
+        _OF_NULL, "{}", "of that null", "p in that null: one-sided (more modular) for qualities, else two-sided."
+    ),
     "n_null": "Random groups in each of the first three nulls.",
     "overlap": "Largest mean share of the group's own neurons in matched groups; strata are widened above one half.",
     "p": "Largest of the p of the first four nulls, for qualities.",
@@ -89,53 +82,36 @@ COLUMNS = {
     "verdict": "`signed_q` of the plateau: no modules is `supported`, `contradicted` or `undecidable`.",
     "reason": "Why, in words; or why there is no estimate or no interval.",
 }
-_COUNT = ("n", "n_positions", "n_neurons", "n_null")
-_TEXT = (*KEYS, "verdict", "reason")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_positions", "n_neurons", "n_null"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """One row per run, class, group and measure; `n` counts the documents."""
-    rows: list[dict[str, Any]] = []
-    for (run,), part in by_group(frame, ("run",)):
-        found = _run_rows(part, rng, effort)
-        for name in MEASURES:
-            of_measure = [row for row in found if row["measure"] == name]
-            q = benjamini_hochberg(np.array([row["p"] for row in of_measure]))
-            for row, value in zip(of_measure, q, strict=True):
-                row |= {"run": run, "q": float(value)}
+    rows: list[Row] = []
+    for run, known in grouped(frame):
+        found = _run_rows(known.finite(), rng, effort)
+        correct_within(found, "measure")
         for row in found:
             if row["group"] == "plateau" and row["measure"] == "signed_q":
                 row["verdict"], row["reason"] = decide_modules(_evidence(row, found))
-        rows += found
+        rows += [{**row, "run": run} for row in found]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _run_rows(part: pl.DataFrame, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
+def _run_rows(known: Grouped, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without `run`, `q` and verdict."""
-    neurons = {name: part[name].head(1).explode().to_numpy() for name in ("regime", "is_core", "influence")}
-    groups, reason = _groups(neurons["regime"], neurons["is_core"], neurons["influence"])
-    n_neurons = len(neurons["influence"])
-    # a position that lacks a neuron cannot be correlated
-    part = part.filter(pl.col("activation").list.len() == n_neurons).filter(
-        pl.col("activation").list.eval(pl.element().is_finite()).list.all()
-    )
-    document, is_rare = part["document"].to_numpy(), (part["token_class"] == "rare").to_numpy()
-    positions = equal_positions(document, is_rare, rng)
-    activation = part["activation"].list.to_array(n_neurons).to_numpy() if part.height else np.zeros((0, n_neurons))
+    groups, reason = module_groups(known.regime, known.is_core, known.influence)
+    positions = equal_positions(known.document, known.is_rare, rng)
     rows = []
     for token_class in CLASSES:
         chosen = positions[token_class]
+        document = known.document[chosen]
         why = reason or _too_few(len(chosen))
         found: dict[str, dict[str, Assessment]] = {name: {} for name in GROUPS}
         if not why:
-            found = _class_groups(
-                activation[chosen].astype(np.float64), document[chosen], neurons["influence"], groups, rng, effort
-            )
-        n_documents = len(np.unique(document[chosen]))
+            values = known.activation[chosen].astype(np.float64)
+            found = _class_groups(values, document, known.influence, groups, rng, effort)
+        n_documents = len(np.unique(document))
         rows += [
             {"token_class": token_class, "group": group, "measure": name, "n": n_documents, "n_positions": len(chosen)}
             | _columns(name, found[group].get(name), len(groups.get(group, ())), n_documents, why)
@@ -143,39 +119,6 @@ def _run_rows(part: pl.DataFrame, rng: np.random.Generator, effort: Effort) -> l
             for name in MEASURES
         ]
     return rows
-
-
-def equal_positions(document: Index, is_rare: Array, rng: np.random.Generator) -> dict[str, Index]:
-    """Rows of as many rare as common positions in every document, drawn at random where there are more; in order.
-
-    With one class only, all of its positions.
-    """
-    rows = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare.astype(bool))}
-    if not all(len(each) for each in rows.values()):
-        return rows
-    chosen: dict[str, list[Index]] = {"rare": [], "common": []}
-    for one in np.unique(document):
-        of_document = {name: each[document[each] == one] for name, each in rows.items()}
-        size = min(len(each) for each in of_document.values())
-        for name, each in of_document.items():
-            chosen[name].append(np.sort(rng.permutation(each)[:size]))
-    return {name: np.concatenate(each) for name, each in chosen.items()}
-
-
-def _groups(regime: Array, is_core: Array, influence: Array) -> tuple[dict[str, Index], str]:
-    """Members of each group, as many as the plateau's core has, and why there are none."""
-    core = np.array([bool(each) for each in is_core])
-    members = {name: np.flatnonzero(regime == name) for name in GROUPS}
-    members["plateau"] = members["plateau"][core[members["plateau"]]]
-    m = len(members["plateau"])
-    if m < MIN_NEURONS:
-        return {}, f"the stable core of the plateau has {m} neurons; at least {MIN_NEURONS} are needed"
-    groups = {"plateau": members["plateau"]}
-    for name in GROUPS[1:]:
-        by_influence = members[name][np.argsort(-influence[members[name]], kind="stable")]
-        if len(by_influence) >= m:
-            groups[name] = by_influence[np.linspace(0, len(by_influence) - 1, m).round().astype(int)]
-    return groups, ""
 
 
 def _too_few(n_positions: int) -> str:
@@ -199,10 +142,10 @@ def _class_groups(
     return {name: assess(sample, groups[name], shared, rng, effort) if name in groups else {} for name in GROUPS}
 
 
-def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> dict[str, Any]:
+def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> Row:
     """The columns of one row from its assessment, NaN where there is none."""
     nan = float("nan")
-    row: dict[str, Any] = dict.fromkeys((*COLUMNS, "estimate", "low", "high"), nan)
+    row: Row = dict.fromkeys((*COLUMNS, "estimate", "low", "high"), nan)
     del row["n_positions"]
     row |= {"n_neurons": n_neurons, "n_null": 0, "verdict": None, "reason": reason}
     if found is None:
@@ -221,7 +164,7 @@ def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: i
     return row | {"planted": found.planted, "power": found.power, "overlap": found.overlap}
 
 
-def _evidence(row: Mapping[str, Any], found: list[dict[str, Any]]) -> ModuleEvidence:
+def _evidence(row: Row, found: list[Row]) -> ModuleEvidence:
     null_mean = max(row[f"{null}_mean"] for null in GROUP_NULLS)
     named = {name: row[name] for name in ("estimate", "low", "high", "p", "q", "planted", "power", "reason")}
     (p_correlation,) = (
@@ -275,7 +218,7 @@ ANALYSIS = Analysis(
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
-    needs=("neuron_tokens.activation", "neuron_tokens.delta_loss"),
+    needs=NEEDS,
     uses=("plateau_stability",),
     claims=(
         Claim(

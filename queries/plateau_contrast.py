@@ -26,18 +26,18 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.tables import schema_of
 from queries.stats.bootstrap import N_REPLICATES
 from queries.stats.class_shapes import Positions, ShapeContrast, decide_contrast, shape_contrasts
 from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import monte_carlo_high, summarise_null
+from queries.stats.regime_cells import EXCESS, sign_members
 from queries.stats.segmentation import MIN_RANKS
 from queries.stats.three_regimes import QUANTITIES, no_place
 
 N_PERMUTATIONS = 999
 KEYS = ("run", "sign_group", "quantity")
-SIGN_GROUPS = ("all", "boost", "suppress")
-EXCESS = "plateau_excess"
 COLUMNS = {
     "segmented": "The difference in the data as they are; the null is compared with it.",
     "null_mean": "Mean difference with labels permuted within documents.",
@@ -51,12 +51,7 @@ COLUMNS = {
     "verdict": "In the row of the excess: a higher plateau for rare tokens is supported, contradicted or undecidable.",
     "reason": "Why, in words; for a quantity without a number, why it has none.",
 }
-_TEXT = ("run", "sign_group", "quantity", "verdict", "reason")
-_COUNT = ("n", "n_rare", "n_common", "n_neurons")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_rare", "n_common", "n_neurons"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -72,7 +67,7 @@ def _run_rows(group: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, A
     signed = delta.mean(axis=0, dtype=np.float64)
     _, document = np.unique(group["document"].to_numpy(), return_inverse=True)
     positions = Positions(np.abs(delta), document, (group["token_class"] == "rare").to_numpy())
-    members = {"all": np.ones(len(signed), dtype=bool), "boost": signed > 0, "suppress": signed < 0}
+    members = sign_members(signed)
     enough = {name: member for name, member in members.items() if member.sum() >= MIN_RANKS}
     found, reason = shape_contrasts(positions, enough, N_REPLICATES, N_PERMUTATIONS, rng)
     n_rare = int(positions.is_rare.sum())

@@ -26,28 +26,24 @@ Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 and 2509
 smooth laws and their test follow Clauset, Shalizi and Newman (2009), SIAM Review 51, 661.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
-from queries.stats.bootstrap import N_REPLICATES, document_weights
+from queries.shared.tables import schema_of
 from queries.stats.corrected import Corrected, correct
-from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, DocumentSums, document_sums
+from queries.stats.document_sums import TOKEN_CLASSES, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
-from queries.stats.plateau import N_NOISE, N_SMOOTH, NO_NULL, Assessment, Null, assess, summarise_null
-from queries.stats.ranking import split_half_reliability
+from queries.stats.plateau import N_NOISE, N_SMOOTH, NO_NULL, Null, summarise_null
+from queries.stats.regime_cells import EXCESS, SIGN_GROUPS, Cell, assess_cells, decide_cell
 from queries.stats.three_regimes import QUANTITIES, no_place
-from queries.stats.verdict import UNDECIDABLE, Evidence, decide
 
 KEYS = ("run", "token_class", "sign_group", "quantity")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
-SIGN_GROUPS = ("all", "boost", "suppress")
 CONTRAST = "rare_minus_common"
-EXCESS = "plateau_excess"
 MEASURE = "plateau's excess over the continued power law (ln)"
 COLUMNS = {
     "n_positions": "Positions of the class.",
@@ -71,29 +67,14 @@ COLUMNS = {
     "verdict": "In the row of the excess, not of contrasts: a plateau beyond a smooth law.",
     "reason": "Why, in words; for a quantity without a number, why it has none.",
 }
-_TEXT = ("run", "token_class", "sign_group", "quantity", "smooth_law", "verdict", "reason")
-_COUNT = ("n", "n_positions", "n_neurons")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One token class and sign group: its sums, the assessment of its curve, the reliability of its ranking."""
-
-    sums: ClassSums
-    assessment: Assessment
-    reliability: float
-    n_neurons: int
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_positions", "n_neurons"], text=["smooth_law"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Nine rows per run, class (and the contrast) and sign group."""
     rows = []
     for (run,), group in by_group(frame, ("run",)):
-        cells = _cells(document_sums(*(group[name].to_numpy() for name in INPUT)), rng)
+        cells = assess_cells(document_sums(*(group[name].to_numpy() for name in INPUT)), rng)
         for token_class in TOKEN_CLASSES:
             family = [cells[token_class, name].assessment for name in SIGN_GROUPS]
             q = benjamini_hochberg(np.array([each.p_statistic for each in family]))
@@ -107,32 +88,12 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
-def _cells(sums: DocumentSums, rng: np.random.Generator) -> dict[tuple[str, str], Cell]:
-    """Every class and sign group, on the same resamples of documents."""
-    weights = document_weights(len(sums.documents), N_REPLICATES, rng)
-    overall = sums.classes["all"]
-    signed = overall.mean(overall.signed)
-    members = {"all": np.ones(len(signed), dtype=bool), "boost": signed > 0, "suppress": signed < 0}
-    cells = {}
-    for token_class in TOKEN_CLASSES:
-        of_class = sums.classes[token_class]
-        for sign_group, member in members.items():
-            absolute = of_class.absolute[:, member]
-            cells[token_class, sign_group] = Cell(
-                of_class,
-                assess(absolute, of_class.counts, weights, rng),
-                split_half_reliability(absolute, of_class.counts, rng),
-                int(member.sum()),
-            )
-    return cells
-
-
 def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any]]:
     """The nine rows of one class and sign group, without its names."""
     found = cell.assessment
     observed = found.observed
     corrected = correct(observed.located[0], found.drawn.widest, max(2, cell.sums.n_documents))
-    verdict, reason = _verdict(cell, corrected, q_smooth, q_high)
+    verdict, reason = decide_cell(cell, corrected, q_smooth, q_high)
     nothing = bool(found.reason)
     shared = {
         "n": cell.sums.n_documents, "n_positions": cell.sums.n_positions, "n_neurons": cell.n_neurons,
@@ -151,31 +112,6 @@ def _cell_rows(cell: Cell, q_smooth: float, q_high: float) -> list[dict[str, Any
         why = reason if nothing or quantity == EXCESS else no_place(quantity, observed)
         rows.append({**row, **shared, "verdict": verdict if quantity == EXCESS else None, "reason": why})
     return rows
-
-
-def _verdict(cell: Cell, corrected: Corrected, q_smooth: float, q_high: float) -> tuple[str, str]:
-    """The verdict on one class and sign group, and why."""
-    found, excess = cell.assessment, QUANTITIES.index(EXCESS)
-    if found.reason:
-        return UNDECIDABLE, found.reason
-    return decide(
-        Evidence(
-            n_documents=cell.sums.n_documents,
-            n_positions=cell.sums.n_positions,
-            is_plateau=bool(found.observed.is_plateau[0]),
-            plateau_rule_share=float(np.mean(found.drawn.is_plateau)),
-            delta_bic_1=float(found.observed.delta_bic_1[0]),
-            delta_bic_0=float(found.observed.delta_bic_0[0]),
-            excess_low=float(corrected.low[excess]),
-            excess_high=float(corrected.high[excess]),
-            reliability=cell.reliability,
-            p_smooth=found.p_statistic,
-            q_smooth=q_smooth,
-            q_high=q_high,
-            critical=found.critical,
-            law=found.law.replace("_", " "),
-        )
-    )
 
 
 def _contrast_rows(rare: Cell, common: Cell) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.tables import correct_within, schema_of
 from queries.stats.groups import floor_p, monte_carlo_p, random_groups, sparse_strata
-from queries.stats.nulls import benjamini_hochberg
 from queries.stats.power_law import fit_power_law
 from queries.stats.spectra import (
     MEASURES,
@@ -81,12 +81,7 @@ COLUMNS = {
     "verdict": "Heavier tails than random groups: `supported`, `contradicted` or `undecidable`; plateau only.",
     "reason": "Why, in words, or why there is no number.",
 }
-_TEXT = (*KEYS, "verdict", "reason")
-_COUNT = ("n", "n_neurons", "m", "n_tail")
-SCHEMA = {
-    name: pl.String if name in _TEXT else pl.Int64 if name in _COUNT else pl.Float64
-    for name in (*KEYS, "estimate", "low", "high", "n", *COLUMNS)
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_neurons", "m", "n_tail"])
 
 
 @dataclass(frozen=True)
@@ -222,12 +217,11 @@ def _comparison(
 
 def _add_q(rows: list[dict[str, Any]]) -> None:
     """Put `q` in the rows of one run that have a `p`, and the verdict in those of the claim."""
-    for name in MEASURES:
-        family = [row for row in rows if row["measure"] == name and "p" in row]
-        for row, q in zip(family, benjamini_hochberg(np.array([row["p"] for row in family])), strict=True):
-            row["q"] = float(q)
-            if name == CLAIM and not row["reason"]:
-                row["verdict"], row["reason"] = decide_tail(row)
+    known = [row for row in rows if "p" in row]
+    correct_within(known, "measure")
+    for row in known:
+        if row["measure"] == CLAIM and not row["reason"]:
+            row["verdict"], row["reason"] = decide_tail(row)
 
 
 def answer(table: pl.DataFrame) -> str:

@@ -1,68 +1,44 @@
 """The verdicts on "plateau neurons are coupled" and "they act against the rest": what they take, and why in words."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
+from queries.stats.group_evidence import GroupEvidence
 from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 
 # A difference of mean |r| or r that matters: an interval that excludes it shows that the claim does not hold
 VISIBLE_R = 0.05
-_WORDS = {
-    "any": "random groups",
-    "activation": "groups of equal activation mean and variance",
-    "influence": "groups of equal influence",
-    "shift": "the same neurons, turned within documents",
-}
 
 
-@dataclass(frozen=True)
-class PairEvidence:
-    """What a verdict rests on: `estimate` with `low` and `high`; by null its mean and two-sided p; the q of all.
-
-    `is_against` asks for a lower mean r (with the rest), else for a higher mean |r| (within). `reason` says why there
-    is no estimate or interval.
-    """
-
-    is_against: bool
-    estimate: float
-    low: float
-    high: float
-    null_mean: Mapping[str, float]
-    p: Mapping[str, float]
-    q: float
-    reason: str = ""
-
-
-def decide_pairs(evidence: PairEvidence) -> tuple[str, str]:
+def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str]:
     """`supported`, `contradicted` or `undecidable`, and the reason.
+
+    `is_against` asks for a lower mean r (with the rest), else for a higher mean |r| (within).
 
     Supported: beyond the mean of every null on the side of the claim with q < 0.05, and so is the interval (for
     `against` it also lies below 0). Contradicted: some null is not told apart or is further on that side, and the
     interval excludes a value by 0.05 beyond it. Undecidable: anything else.
 
     >>> means, p = {"any": 0.01, "shift": 0.0}, {"any": 0.001, "shift": 0.01}
-    >>> decide_pairs(PairEvidence(False, 0.2, 0.15, 0.25, means, p, 0.01))[0]
+    >>> decide_pairs(GroupEvidence(0.2, 0.15, 0.25, means, p, 0.01), is_against=False)[0]
     'supported'
     """
     e = evidence
     if e.reason or not np.isfinite(e.low):
         return UNDECIDABLE, e.reason or "there is no interval over documents"
     # turned such that the claim is always "higher"
-    sign = -1.0 if e.is_against else 1.0
+    sign = -1.0 if is_against else 1.0
     value, near, far = sign * e.estimate, min(sign * e.low, sign * e.high), max(sign * e.low, sign * e.high)
     means = {name: sign * mean for name, mean in e.null_mean.items()}
-    word = "lower" if e.is_against else "higher"
+    word = "lower" if is_against else "higher"
     open_nulls = [name for name, mean in means.items() if not (value > mean and e.p[name] < LEVEL)]
     if open_nulls:
-        alike = " and ".join(f"{_WORDS[name]} ({e.null_mean[name]:.2g}, p = {e.p[name]:.2g})" for name in open_nulls)
+        alike = e.nulls(open_nulls)
         if any(far < means[name] + VISIBLE_R for name in open_nulls):
             return CONTRADICTED, f"not {word} than {alike}, and the interval excludes {VISIBLE_R} more"
         return UNDECIDABLE, f"not {word} than {alike}, but the interval ({e.low:.2g} to {e.high:.2g}) allows for more"
     if e.q >= LEVEL:
         return UNDECIDABLE, f"{word} than every null, but not among all tests of the run (q = {e.q:.2g})"
-    limit = max(*means.values(), 0.0) if e.is_against else max(means.values())
+    limit = max(*means.values(), 0.0) if is_against else max(means.values())
     if near <= limit:
         return UNDECIDABLE, (
             f"{word} than every null (q = {e.q:.2g}), but the interval over documents ({e.low:.2g} to {e.high:.2g}) "

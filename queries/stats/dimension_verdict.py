@@ -1,38 +1,15 @@
 """The verdict on "plateau neurons span fewer dimensions than random groups": what it takes, and why in words."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
+from queries.stats.group_evidence import GroupEvidence, in_words
 from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 
 # The papers report d95/m of 0.49 for the plateau against 0.56 for random groups: a reduction by an eighth
 REPORTED_RATIO = 0.49 / 0.56
-_WORDS = {
-    "any": "random groups",
-    "activation": "groups of equal activation mean and variance",
-    "influence": "groups of equal influence",
-}
 
 
-@dataclass(frozen=True)
-class DimensionEvidence:
-    """What a verdict rests on: `estimate` with `low` and `high`; by null its mean and two-sided p; the q of all.
-
-    `reason` says why there is no estimate or interval.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    null_mean: Mapping[str, float]
-    p: Mapping[str, float]
-    q: float
-    reason: str = ""
-
-
-def decide_dimension(evidence: DimensionEvidence) -> tuple[str, str]:
+def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
     """`supported` (fewer dimensions than every null), `contradicted` or `undecidable`, and the reason.
 
     Supported: below the mean of every null with q < 0.05, and so is the interval over documents. Contradicted: some
@@ -40,7 +17,7 @@ def decide_dimension(evidence: DimensionEvidence) -> tuple[str, str]:
     it by an eighth, the reported one. Undecidable: anything else.
 
     >>> means, p = {"any": 0.56, "influence": 0.55}, {"any": 0.001, "influence": 0.002}
-    >>> decide_dimension(DimensionEvidence(0.40, 0.36, 0.44, means, p, 0.01))[0]
+    >>> decide_dimension(GroupEvidence(0.40, 0.36, 0.44, means, p, 0.01))[0]
     'supported'
     """
     e = evidence
@@ -60,13 +37,12 @@ def decide_dimension(evidence: DimensionEvidence) -> tuple[str, str]:
     return SUPPORTED, f"fewer than every null (q = {e.q:.2g}), and so is the interval over documents"
 
 
-def _not_beyond(e: DimensionEvidence, open_nulls: list[str]) -> tuple[str, str]:
+def _not_beyond(e: GroupEvidence, open_nulls: list[str]) -> tuple[str, str]:
     """The verdict on a group that is not told apart from `open_nulls`."""
-    others = [_WORDS[name] for name in e.null_mean if name not in open_nulls]
-    alike = " and ".join(f"{_WORDS[name]} ({e.null_mean[name]:.2g}, p = {e.p[name]:.2g})" for name in open_nulls)
-    head = f"not fewer than {alike}"
+    others = [name for name in e.null_mean if name not in open_nulls]
+    head = f"not fewer than {e.nulls(open_nulls)}"
     if others:
-        head = f"fewer than {' and '.join(others)}, but {head}"
+        head = f"fewer than {in_words(others)}, but {head}"
     if any(e.low > REPORTED_RATIO * e.null_mean[name] and e.high >= e.null_mean[name] for name in open_nulls):
         return CONTRADICTED, f"{head}, and the interval excludes the reported reduction by an eighth below these"
     return UNDECIDABLE, f"{head}, and the interval ({e.low:.2g} to {e.high:.2g}) allows for some reduction below these"

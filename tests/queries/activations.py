@@ -34,7 +34,8 @@ def activation_frame(
         {
             "run": ["r-1"] * T, "token_index": np.arange(T), "document": document,
             "token_class": np.where(rare, "rare", "common"), "activation": values.astype(np.float32).tolist(),
-            "neuron": [order.tolist()] * T, "regime": [regime.tolist()] * T,
+            "regime": [regime.tolist()] * T,
             "is_core": [(order < n_plateau).tolist()] * T, "influence": [influence.tolist()] * T,
+            "out_weight": [None] * T,
         }
     )  # fmt: skip

@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 
 from queries import load
-from queries.modularity import equal_positions
 from queries.stats.modules import MAX_OVERLAP, MEASURES, Effort
 
 FEWER = Effort(groups=99, sweep=19, shifts=99, planted=20, restarts=5)
@@ -32,8 +31,8 @@ def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.
     influence = rng.lognormal(0, 1, n_neurons)
     constant = pl.DataFrame(
         {
-            "neuron": [list(range(n_neurons))], "regime": [regime.tolist()],
-            "is_core": [(regime == "plateau").tolist()], "influence": [influence.tolist()],
+            "regime": [regime.tolist()], "is_core": [(regime == "plateau").tolist()],
+            "influence": [influence.tolist()], "out_weight": [None],
         }
     )  # fmt: skip
     rows = pl.DataFrame(
@@ -85,19 +84,6 @@ def test_the_same_seed_gives_the_same_table():
     data = frame(np.random.default_rng(4), n_documents=8)
     first, again = (MODULARITY.estimate(data, np.random.default_rng(5)) for _ in range(2))
     assert first.equals(again, null_equal=True)
-
-
-def test_both_classes_have_equally_many_positions_of_each_document():
-    rng = np.random.default_rng(6)
-    document = np.repeat(np.arange(6), 20)
-    is_rare = rng.random(120) < 0.2
-    positions = equal_positions(document, is_rare, rng)
-    assert is_rare[positions["rare"]].all()
-    assert not is_rare[positions["common"]].any()
-    np.testing.assert_array_equal(document[positions["rare"]], document[positions["common"]])
-    assert (np.diff(positions["common"]) > 0).all()
-    alone = equal_positions(document, np.ones(120, dtype=bool), rng)
-    assert (len(alone["rare"]), len(alone["common"])) == (120, 0)
 
 
 def test_constant_neurons_ties_and_missing_values_do_not_break_it():

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from queries import load, regimes, run
-from queries.stats import plateau
+from queries import load, run
+from queries.stats import plateau, regime_cells
 from queries.stats.three_regimes import QUANTITIES
 from tests.lake import make_lake, planted_influence
 from tests.queries.simulated import LAWS, frame, planted
@@ -17,7 +17,7 @@ TRUTH = {"kappa": 0.7, "elbow": 400.0, "plateau_end": 20.0, "decay_slope": -4.0}
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch):
-    monkeypatch.setattr(regimes, "N_REPLICATES", 300)
+    monkeypatch.setattr(regime_cells, "N_REPLICATES", 300)
     monkeypatch.setattr(plateau, "N_SMOOTH", 199)
     monkeypatch.setattr(plateau, "N_NOISE", 29)
 

@@ -12,7 +12,8 @@ from queries.stats.coactivation import (
     noise_floor,
     shift_null,
 )
-from queries.stats.coactivation_verdict import PairEvidence, decide_pairs
+from queries.stats.coactivation_verdict import decide_pairs
+from queries.stats.group_evidence import GroupEvidence
 from queries.stats.nulls import circular_shifts
 
 
@@ -97,19 +98,19 @@ LOWER = dict.fromkeys(MEANS, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("evidence", "verdict", "words"),
+    ("is_against", "evidence", "verdict", "words"),
     [
-        ((False, 0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
-        ((False, 0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
-        ((False, 0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
-        ((False, 0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9), "contradicted", "equal influence"),
-        ((False, 0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
-        ((True, -0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
-        ((True, 0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),
-        ((True, 0.05, 0.04, 0.06, MEANS, SMALL, 0.01), "undecidable", "reaches 0"),
-        ((True, 0.0, np.nan, np.nan, LOWER, SMALL, 0.01, "no documents"), "undecidable", "no documents"),
+        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
+        (False, (0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
+        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
+        (False, (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9), "contradicted", "equal influence"),
+        (False, (0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
+        (True, (-0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
+        (True, (0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),
+        (True, (0.05, 0.04, 0.06, MEANS, SMALL, 0.01), "undecidable", "reaches 0"),
+        (True, (0.0, np.nan, np.nan, LOWER, SMALL, 0.01, "no documents"), "undecidable", "no documents"),
     ],
 )
-def test_verdicts(evidence, verdict, words):
-    found, reason = decide_pairs(PairEvidence(*evidence))
+def test_verdicts(is_against, evidence, verdict, words):
+    found, reason = decide_pairs(GroupEvidence(*evidence), is_against=is_against)
     assert (found, words in reason) == (verdict, True), reason

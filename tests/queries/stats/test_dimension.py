@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from queries.stats.dimension import correlation, group_dimensions, member_dimensions, spectrum_dimensions
-from queries.stats.dimension_verdict import DimensionEvidence, decide_dimension
+from queries.stats.dimension_verdict import decide_dimension
+from queries.stats.group_evidence import GroupEvidence
 
 
 def test_against_singular_values():
@@ -70,5 +71,5 @@ SMALL = dict.fromkeys(MEANS, 0.002)
     ],
 )
 def test_verdicts(evidence, verdict, words):
-    found, reason = decide_dimension(DimensionEvidence(*evidence))
+    found, reason = decide_dimension(GroupEvidence(*evidence))
     assert (found, words in reason) == (verdict, True), reason
