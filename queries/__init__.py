@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from warehouse.connection import frame
 from warehouse.errors import QueryError
@@ -227,10 +228,12 @@ class Session:
         """Each run on its own and from the same seed, so that its numbers do not depend on what else is in the lake."""
         several = rows["run"].n_unique() > 1
         seed = [self.seed, zlib.crc32(analysis.slug.encode())]
-        return pl.concat(
-            analysis.estimate(part, np.random.default_rng(seed))
-            for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
-        )
+        # thousands of small products: more threads wait for each other longer than they work
+        with threadpool_limits(limits=1, user_api="blas"):
+            return pl.concat(
+                analysis.estimate(part, np.random.default_rng(seed))
+                for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
+            )
 
     def _frame(self, sql: str) -> pl.DataFrame:
         statement = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()

@@ -181,7 +181,7 @@ def _move_nodes(matrix: Single, labels: Index) -> None:
         for node in range(m):
             gains = links[:, :, node]  # (P, K)
             best, own = gains.argmax(axis=1), current[:, node]
-            better = np.flatnonzero(gains[rows, best] > gains[rows, own] + _GAIN)
+            better = (gains[rows, best] > gains[rows, own] + _GAIN).nonzero()[0]
             if len(better):
                 row, to, back = matrix[better, node], best[better], own[better]
                 links[better, to] += row

@@ -213,10 +213,12 @@ def _pareto_lognormal(values: Array) -> SmoothLaw:
     def ppf(u: Array) -> Array:
         # far out the line of ln odds against ln x is nearly straight
         with np.errstate(divide="ignore"):
-            return np.exp(np.interp(special.logit(u), log_odds, grid))
+            logs: Array = np.interp(special.logit(u), log_odds, grid)
+        return np.asarray(np.exp(logs))
 
     def logpdf(x: Array) -> Array:
-        return np.log(exponent) - np.log(x) + log_excess(np.log(x), mean, sd, exponent)
+        result: Array = np.log(exponent) - np.log(x) + log_excess(np.log(x), mean, sd, exponent)
+        return result
 
     return _law("pareto_lognormal", (mean, sd, exponent), values, logpdf, ppf)
 

@@ -26,27 +26,46 @@ def ward(grams: Array) -> tuple[Array, Array]:
     np.einsum("bii->bi", distance)[:] = 0.0
     upper = np.triu_indices(m, 1)
     pairs = distance[:, upper[0], upper[1]]  # (B, m (m - 1) / 2)
-    kept = np.empty_like(pairs)
     labels = np.empty((last - 1, n_sets, m), dtype=np.int64)
+    leaves, heights = np.empty((n_sets, m), dtype=np.int64), np.empty((n_sets, m - 1))
     for i, each in enumerate(pairs):
-        merges = hierarchy.linkage(each, "ward")
-        kept[i] = hierarchy.cophenet(merges)
-        labels[:, i] = cuts(merges, m, last)
+        labels[:, i], leaves[i], heights[i] = read_tree(hierarchy.linkage(each, "ward"), last)
     found = np.stack([silhouettes(distance, labels[k - 2], k) for k in range(2, last + 1)], axis=1)
-    return _row_correlation(pairs, kept), found
+    return _row_correlation(pairs, cophenetic(leaves, heights)[:, upper[0], upper[1]]), found
 
 
-def cuts(merges: Array, m: int, last: int) -> Labels:
-    """Labels (last-1, m), from 0, of the cuts of a linkage (m-1, 4) into 2..`last` clusters."""
-    members: dict[int, list[int]] = {i: [i] for i in range(m)}
+def read_tree(merges: Array, last: int) -> tuple[Labels, list[int], list[float]]:
+    """Cuts, leaves and heights of a linkage (m-1, 4).
+
+    Labels (last-1, m), from 0, of its cuts into 2..`last` clusters; its m leaves from left to right, and the m-1
+    heights at which each of them joins the next.
+    """
+    m = len(merges) + 1
+    leaves: dict[int, list[int]] = {i: [i] for i in range(m)}
+    heights: dict[int, list[float]] = {i: [] for i in range(m)}
     labels = np.empty((last - 1, m), dtype=np.int64)
-    for step, (a, b) in enumerate(merges[:, :2].astype(int).tolist()):
+    for step, (a, b, height, _) in enumerate(merges.tolist()):
         k = m - step
         if 2 <= k <= last:
-            for label, points in enumerate(members.values()):
+            for label, points in enumerate(leaves.values()):
                 labels[k - 2, points] = label
-        members[m + step] = members.pop(a) + members.pop(b)
-    return labels
+        leaves[m + step] = leaves.pop(int(a)) + leaves.pop(int(b))
+        heights[m + step] = [*heights.pop(int(a)), height, *heights.pop(int(b))]
+    return labels, leaves[2 * m - 2], heights[2 * m - 2]
+
+
+def cophenetic(leaves: Labels, heights: Array) -> Array:
+    """Distances (B, m, m) in trees, from `leaves` (B, m) and `heights` (B, m-1): the highest join between two leaves.
+
+    `scipy.cluster.hierarchy.cophenet` takes one tree, and most of its time to check it.
+    """
+    n_sets, m = leaves.shape
+    along = np.zeros((n_sets, m, m))
+    for i in range(m - 1):
+        along[:, i, i + 1 :] = along[:, i + 1 :, i] = np.maximum.accumulate(heights[:, i:], axis=1)
+    place = np.argsort(leaves, axis=1)
+    found: Array = along[np.arange(n_sets)[:, None, None], place[:, :, None], place[:, None, :]]
+    return found
 
 
 def _row_correlation(a: Array, b: Array) -> Array:
