@@ -120,7 +120,7 @@ def run(
             f"nothing to compute {slug} from: no position is left that has a token class",
             hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
         )
-    destination.show(table, analysis.keys)
+    destination.show(table, analysis.keys, analysis.p_floors)
     print(analysis.answer(table), file=sys.stderr)
 
 

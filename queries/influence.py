@@ -172,9 +172,9 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The ten most influential neurons of every run and class."""
+    """The six most influential neurons of every run and class."""
     columns = [*KEYS, "estimate", "low", "high", "rank_low", "rank_high", "mean_delta", "q", "sign_group"]
-    return table.filter(pl.col("rank") <= 10).sort("run", "token_class", "rank").select(columns)
+    return table.filter(pl.col("rank") <= 6).sort("run", "token_class", "rank").select(columns)
 
 
 def _top_share(table: pl.DataFrame) -> pl.DataFrame:

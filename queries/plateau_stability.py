@@ -154,11 +154,11 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The neurons around the end of the plateau, where membership is open: twenty of every class at most."""
+    """The neurons around the end of the plateau, where membership is open: six of every class."""
     near = (pl.col("rank") - pl.col("n_plateau")).abs().rank("ordinal").over("run", "token_class")
     columns = [*KEYS, "estimate", "low", "high", "influence", "rank", "regime", "is_core", "n_plateau"]
     known = table.filter(pl.col("rank").is_not_null())
-    closest = known.filter(pl.coalesce(near, pl.col("rank")) <= 15)
+    closest = known.filter(pl.coalesce(near, pl.col("rank")) <= 6)
     return closest.sort("run", "token_class", "rank").select(columns)
 
 

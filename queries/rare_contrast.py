@@ -232,10 +232,10 @@ def _reach(tested: pl.DataFrame) -> str:
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The neurons with the smallest p, twenty of each contrast."""
+    """The neurons with the smallest p, ten of each contrast."""
     columns = [*KEYS, "estimate", "low", "high", "influence_rare", "influence_common", "ratio", "p", "q", "sign_group"]
     place = pl.col("p").fill_nan(2.0).rank("ordinal").over("run", "contrast")
-    return table.filter(place <= 20).sort("run", "contrast", "p", "neuron").select(columns)
+    return table.filter(place <= 10).sort("run", "contrast", "p", "neuron").select(columns)
 
 
 def _most_selective(table: pl.DataFrame) -> pl.DataFrame:

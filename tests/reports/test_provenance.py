@@ -72,3 +72,12 @@ def test_names_and_texts_that_the_run_knows_are_told(shelf, one_run, tmp_path):
     assert "# What single neurons do in Small-1 main (r-aaaaaa)" in text
     assert "- Model: Small-1 (`smollm2-135m`)\n- Weights: 4 bits a weight" in text
     assert "- Corpus: old novels (`openings`)" in text
+
+
+def test_one_of_a_thing_is_singular(shelf, one_run, tmp_path):
+    one_run.execute("delete from tokens where token_index > 0")
+    one_run.execute("update runs set skip = 1")
+    text = write_report(one_run, tmp_path / "report.md").path.read_text()
+    assert "each set to its mean at 1 position of 1 document; corpus" in text
+    assert "1 document, 1 position." in text
+    assert "first 1 position left out" in text

@@ -42,7 +42,7 @@ def test_sections_and_files(shelf, one_run, tmp_path):
         "**Caveats.** It is made up.",
         "**Source.** Nobody (2026).",
         "- `rank`: Rank by influence.",
-        "- `estimate`: The estimate. Unit: nats.",
+        "- `estimate`, `low`, `high`: The estimate, unit: nats, and the ends of its 95 % interval, by resampling",
         "- `neuron`: The neuron's index in its layer",
         "where 'target' = 'target'",
         "1. only 1 document holds a rare token",
