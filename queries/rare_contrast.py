@@ -204,9 +204,9 @@ def _run_answer(run: str, group: pl.DataFrame) -> str:
     if leaders:
         first += f" ({boost:,} boost and {selective.height - boost:,} suppress; most of all {leaders})"
     more = plain.filter("is_selective").height
-    effect = (
-        f"rank-biserial {row['rank_biserial']:.3g}, {row['rank_biserial_low']:.3g} to {row['rank_biserial_high']:.3g}"
-    )
+    effect = f"rank-biserial {row['rank_biserial']:.3g}"
+    if not np.isnan(row["rank_biserial_low"]):  # all neurons on one side: an effect of 1 or -1 has no interval
+        effect += f", {row['rank_biserial_low']:.3g} to {row['rank_biserial_high']:.3g}"
     typical = float(np.median(plain["ratio"].drop_nans().to_numpy()))
     return head + (
         f"{first}. {more:,} have more influence on rare than on common tokens in plain nats, the median neuron "

@@ -35,7 +35,9 @@ def table(
         return "\n".join(frame["explain_value"])
     shown = frame if limit is None else frame.head(limit)
     columns: dict[str, Sequence[str]] = {
-        name: [bounded(value, floors) if floors and is_p(name) else _text(value, digits) for value in shown[name]]
+        name: [
+            bounded(value, floors) if floors and is_p(name) else _text(value, digits) for value in shown[name].to_list()
+        ]
         for name in shown.columns
     }
     right = {name for name, kind in shown.schema.items() if kind.is_numeric()}
