@@ -93,8 +93,10 @@ def extract(
         extract_run(settings)
         return
     found = estimate(settings)
-    print(f"run {found.run}: {found.n_windows:,} windows of {found.n_documents:,} documents")
-    print(f"{found.n_positions:,} positions x {found.d_mlp:,} neurons")
+    from queries.stats.words import counted
+
+    print(f"run {found.run}: {counted(found.n_windows, 'window')} of {counted(found.n_documents, 'document')}")
+    print(f"{counted(found.n_positions, 'position')} x {counted(found.d_mlp, 'neuron')}")
     print(f"time: about {found.seconds / 60:,.1f} minutes")
     print(f"disk: about {found.final_bytes / 1e6:,.0f} MB, {found.staged_bytes / 1e6:,.0f} MB while it is made")
 
@@ -125,13 +127,17 @@ def verify(
     """Compare stored deltas with hooked forward passes of the model, at sampled (token, neuron) pairs."""
     need_torch()
     from extract.verify import verify as verify_run
+    from queries.stats.words import counted
 
     found = verify_run(lake, run, pairs, seed)
     mend(lake)
-    within = "all" if not found.n_failed else f"{found.n_pairs - found.n_failed} of them"
+    within = "all" if not found.n_failed else f"{found.n_pairs - found.n_failed:,} of them"
     print(
-        f"{found.run}: {found.n_pairs} pairs, {within} within the tolerance {found.tolerance}; "
+        f"{found.run}: {counted(found.n_pairs, 'pair')}, {within} within the tolerance {found.tolerance}; "
         f"largest error {found.max_error:.2e} nats"
     )
     if found.n_failed:
-        raise LakeError(f"{found.n_failed} of {found.n_pairs} pairs miss the tolerance", hint="extract the run again")
+        raise LakeError(
+            f"{found.n_failed:,} of {counted(found.n_pairs, 'pair')} outside the tolerance",
+            hint="extract the run again",
+        )

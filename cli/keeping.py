@@ -13,6 +13,7 @@ from warehouse.errors import LakeError
 @app.command(epilog=examples("rt ls", "rt ls --lake /data/lake"))
 def ls(lake: LAKE = DEFAULT_LAKE) -> None:
     """List the runs of the lake."""
+    from queries.stats.words import counted
     from warehouse.lake import open_lake, unfinished
 
     found = open_lake(lake)
@@ -25,7 +26,8 @@ def ls(lake: LAKE = DEFAULT_LAKE) -> None:
         print(
             f"{run.name}  {run.manifest['created_at']}  {name}"
             f"{'@' + config['revision'] if config.get('revision') else ''}  "
-            f"{row['tokens']['rows']:,} positions  {row['neuron_tokens']['rows']:,} pairs  {size / 1e6:,.1f} MB"
+            f"{counted(row['tokens']['rows'], 'position')}  {counted(row['neuron_tokens']['rows'], 'pair')}  "
+            f"{size / 1e6:,.1f} MB"
         )
     for name, error in found.unreadable.items():
         print(f"{name}  unreadable: {error.message}; {error.hint}")
