@@ -48,7 +48,8 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
             if not stage.state["shards"]:
                 check_disk(settings.lake, disk_bytes(n_positions, session.last, settings.frozen)[1])
             say(
-                f"{run}: {len(plan.windows):,} windows of {len(plan.documents):,} documents, "
+                f"{run}: {len(plan.windows):,} window{'s' * (len(plan.windows) != 1)} of "
+                f"{len(plan.documents):,} document{'s' * (len(plan.documents) != 1)}, "
                 f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"
             )
             with stage.timed("self_check"):

@@ -202,6 +202,11 @@ def load(slug: str) -> Analysis:
     )
 
 
+def statement(sql: str) -> str:
+    """SQL without its lines of comment: what tells whether two analyses read the same rows."""
+    return "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
 class Session:
     """Tables of analyses on the runs that `con` sees, each computed once, run by run; the same seed, the same tables.
 
@@ -236,11 +241,11 @@ class Session:
             )
 
     def _frame(self, sql: str) -> pl.DataFrame:
-        statement = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()
-        if statement not in self._frames:
-            named = {name: value for name, value in self.parameters.items() if f"${name}" in statement}
-            self._frames[statement] = frame(self.con, statement, named)
-        return self._frames[statement]
+        bare = statement(sql)
+        if bare not in self._frames:
+            named = {name: value for name, value in self.parameters.items() if f"${name}" in bare}
+            self._frames[bare] = frame(self.con, bare, named)
+        return self._frames[bare]
 
 
 def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:

@@ -50,6 +50,7 @@ from queries.stats.coordination import (
 )
 from queries.stats.groups import floor_p
 from queries.stats.nulls import p_text
+from queries.stats.words import counted
 
 BETWEEN = "plateau_x_rest"
 # Where a verdict is given: the plateau's neurons are coupled; they act against the rest
@@ -141,11 +142,11 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head
     signed, negative = rows["plateau", "mean_r"], rows[BETWEEN, "share_negative"]
     return head + (
-        f" Mean |r| within the {within['n_neurons']} neurons is {_with_interval(within)}, {_nulls(within)}, and "
+        f" Mean |r| within the {within['n_neurons']:,} neurons is {_with_interval(within)}, {_nulls(within)}, and "
         f"{within['noise']:.2g} for independent noise; mean r is {_with_interval(signed)}. Mean r with the rest is "
         f"{_with_interval(rest)}, {_nulls(rest)}; {100 * negative['estimate']:.0f} % of those pairs are below -0.1, of "
-        f"turned neurons {100 * negative['null_shift_mean']:.0f} % ({within['n']} documents, {within['n_positions']} "
-        "positions)."
+        f"turned neurons {100 * negative['null_shift_mean']:.0f} % ({counted(within['n'], 'document')}, "
+        f"{counted(within['n_positions'], 'position')})."
     )
 
 

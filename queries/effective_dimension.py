@@ -47,6 +47,7 @@ from queries.stats.dimension import MEASURES, group_dimensions, member_dimension
 from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
 from queries.stats.nulls import p_text
+from queries.stats.words import counted
 
 P_FLOORS = (floor_p(FULL.groups, "two"),)
 COLUMNS = {
@@ -127,8 +128,8 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         f"{name} {rows[name]['estimate']:.2g} (q = {rows[name]['q']:.2g})" for name in ("participation", "entropy")
     )
     return head + (
-        f" d95/m of the {d95['n_neurons']} neurons is {d95['estimate']:.2g}{interval}, q = {d95['q']:.2g}; {against}. "
-        f"Per neuron, {others} ({d95['n']} documents, {d95['n_positions']} positions)."
+        f" d95/m of the {d95['n_neurons']:,} neurons is {d95['estimate']:.2g}{interval}, q = {d95['q']:.2g}; "
+        f"{against}. Per neuron, {others} ({counted(d95['n'], 'document')}, {counted(d95['n_positions'], 'position')})."
     )
 
 

@@ -8,7 +8,8 @@ rare tokens have a higher loss. So the third curve is ln(plateau / rest): flat i
 `trend` is its slope, ln per band, by least squares over the bands that at least 5 documents hold. Intervals and `p`
 leave out one document after the other, with as many degrees of freedom as documents really contribute, less one.
 **Supported** means: the trend is above 0 (p < 0.05), the plateau gains on the rest as tokens get rarer;
-**contradicted**: the interval excludes a doubling from band 1 to band 10.
+**contradicted**: it is not, and the interval excludes a doubling from band 1 to band 10. A trend that is above 0 and
+surely less than a doubling meets both: `supported` takes precedence, and the answer says that it is less.
 
 Caveats: the rare bands hold few positions, often a dozen in a few documents; intervals there are cautious and cover
 more than 95 %. The core is chosen on all tokens, most of which are frequent, so its lead there is a little flattered,
@@ -28,6 +29,7 @@ from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bands import Array, band_log_means, band_slope
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import Studentised, studentise
+from queries.stats.words import counted
 
 KEYS = ("run", "curve", "band")
 CURVES = ("plateau", "plateau_over_rest", "rest")
@@ -106,11 +108,11 @@ def _run_rows(group: pl.DataFrame) -> list[dict[str, Any]]:
 def _reason(held: int, n_neurons: int) -> str:
     """Why a band has no interval: too few neurons, no position, too few documents, or nothing that differs."""
     if n_neurons < MIN_NEURONS:
-        return f"{n_neurons} neurons in the stable core or outside it; at least {MIN_NEURONS} are needed"
+        return f"{counted(n_neurons, 'neuron')} in the stable core or outside it; at least {MIN_NEURONS} are needed"
     if held == 0:
         return "no position of this band"
     if held < MIN_DOCUMENTS:
-        return f"only {held} documents hold this band; at least {MIN_DOCUMENTS} are needed"
+        return f"only {counted(held, 'document')} with this band; at least {MIN_DOCUMENTS} are needed"
     return "no influence, or none that differs between documents"
 
 
@@ -150,9 +152,14 @@ def _run_answer(run: str, group: pl.DataFrame) -> str:
         f"influence in band {one['band']}"
         for one in (first, last)
     )
+    small = (
+        ", less than a doubling from band 1 to band 10"
+        if row["verdict"] == "supported" and row["trend_high"] < DOUBLING
+        else ""
+    )
     return head + (
         f"per tenth of the vocabulary ln(plateau / rest) changes by {row['trend']:.3g} ({row['trend_low']:.3g} to "
-        f"{row['trend_high']:.3g}, p = {row['p']:.2g}). The {row['n_neurons']} core neurons have {ratios}. "
+        f"{row['trend_high']:.3g}, p = {row['p']:.2g}){small}. The {row['n_neurons']:,} core neurons have {ratios}. "
         f"{known.height} of {N_BANDS} bands are in {MIN_DOCUMENTS} documents or more."
     )
 

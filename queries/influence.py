@@ -34,6 +34,7 @@ from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import N_FLIPS, benjamini_hochberg, sign_flip_p
 from queries.stats.ranking import leading_share, ordinal_ranks, ranked_band
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -154,7 +155,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     signs = (
         f"{boost} boost and {beyond.height - boost} suppress the right token beyond chance (q < 0.05)"
         if testable or beyond.height
-        else f"signs cannot be tested with {group['n_documents'][0]} documents (too few sign flips)"
+        else f"signs cannot be tested with {counted(group['n_documents'][0], 'document')} (too few sign flips)"
     )
     top = group.sort("rank")
     row = top.row(0, named=True)
@@ -166,14 +167,14 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         f"of {group.height:,} neurons, {signs}; the most influential are {leaders}; "
         f"the top 1 % of the neurons carry {100 * row['top_share']:.1f} % "
         f"({100 * row['top_share_low']:.1f} to {100 * row['top_share_high']:.1f} %) of the total influence "
-        f"({row['n_documents']} documents, {row['n']} positions)."
+        f"({counted(row['n_documents'], 'document')}, {counted(row['n'], 'position')})."
     )
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The ten most influential neurons of every run and class."""
+    """The six most influential neurons of every run and class."""
     columns = [*KEYS, "estimate", "low", "high", "rank_low", "rank_high", "mean_delta", "q", "sign_group"]
-    return table.filter(pl.col("rank") <= 10).sort("run", "token_class", "rank").select(columns)
+    return table.filter(pl.col("rank") <= 6).sort("run", "token_class", "rank").select(columns)
 
 
 def _top_share(table: pl.DataFrame) -> pl.DataFrame:

@@ -33,6 +33,7 @@ from queries.stats.groups import floor_p, monte_carlo_p
 from queries.stats.moran import Array, Index, morans_i, nearest, permuted, planted_membership
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import unit_rows
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "measure")
 MEASURES = ("influence", "membership")
@@ -114,9 +115,9 @@ def _shortage(part: pl.DataFrame, measure: str, graphs: list[Index], n_members: 
     if part["weight"].null_count():
         return "this run has no output weights"
     if not graphs:
-        return f"only {part.height} neurons; more than {K_NEIGHBOURS} are needed"
+        return f"only {counted(part.height, 'neuron')}; more than {K_NEIGHBOURS} are needed"
     if measure == "membership" and n_members < MIN_MEMBERS:
-        return f"only {n_members} neurons in the plateau's stable core; at least {MIN_MEMBERS} are needed"
+        return f"only {counted(n_members, 'neuron')} in the plateau's stable core; at least {MIN_MEMBERS} are needed"
     if measure == "influence" and part["influence"].is_finite().fill_null(value=False).not_().any():
         return "no influence on this class"
     return "the influence is the same for all neurons" if part["influence"].n_unique() == 1 else ""

@@ -42,6 +42,7 @@ from queries.stats.plateau import denoise
 from queries.stats.power_law import MIN_TAIL, Rival, against_lognormal, bootstrap_p, fit_power_law
 from queries.stats.specialists import EXCEEDED, FULL, MIXTURE, Assessment, Effort, assess, bic_intervals, vuong
 from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "law")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -202,10 +203,10 @@ def _class_answer(key: tuple[Any, ...], group: pl.DataFrame) -> str:
     words += f", in {100 * best['win_share']:.0f} % of the resamples. "
     enough = tail["tail_n"] >= MIN_TAIL
     words += f"A power law in the tail is **{tail['tail_verdict']}**: density exponent {tail['tail_alpha']:.2f} above "
-    words += f"{tail['tail_xmin']:.3g} nats, {tail['tail_n']} neurons"
+    words += f"{tail['tail_xmin']:.3g} nats, {counted(tail['tail_n'], 'neuron')}"
     words += f", {p_text(tail['tail_p'], *P_FLOORS)}" if enough else f" (at least {MIN_TAIL} are needed)"
     words += f", BIC against a lognormal tail {tail['tail_delta_bic']:.2g}" if enough else ""
-    return head + words + f" ({mixture['n']} documents, {mixture['n_neurons']} neurons)."
+    return head + words + f" ({counted(mixture['n'], 'document')}, {counted(mixture['n_neurons'], 'neuron')})."
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

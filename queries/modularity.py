@@ -56,6 +56,7 @@ from queries.stats.modules import (
     noise_floor,
 )
 from queries.stats.nulls import p_text
+from queries.stats.words import counted
 
 CLASSES = ("rare", "common")
 P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FULL.shifts) for side in ("greater", "two"))
@@ -124,7 +125,8 @@ def _run_rows(known: Grouped, rng: np.random.Generator, effort: Effort) -> list[
 def _too_few(n_positions: int) -> str:
     if n_positions >= MIN_POSITIONS:
         return ""
-    return f"{n_positions or 'no'} positions of this class; at least {MIN_POSITIONS} are needed"
+    few = counted(n_positions, "position") if n_positions else "no positions"
+    return f"{few} of this class; at least {MIN_POSITIONS} are needed"
 
 
 def _class_groups(
@@ -194,10 +196,10 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
     interval = "" if np.isnan(q["low"]) else f" ({q['low']:.3g} to {q['high']:.3g})"
     return head + (
-        f" Signed Q of the {q['n_neurons']} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}; {nulls}. "
+        f" Signed Q of the {q['n_neurons']:,} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}; {nulls}. "
         f"Without noise and common mode {mg['estimate']:.3g} (q = {mg['q']:.2g}); on |r|, as the papers do, "
         f"{absolute['estimate']:.3g}, where noise alone gives {absolute['noise_low']:.3g} to "
-        f"{absolute['noise_high']:.3g} ({q['n']} documents, {q['n_positions']} positions of each class)."
+        f"{absolute['noise_high']:.3g} ({counted(q['n'], 'document')}, {q['n_positions']:,} positions of each class)."
     )
 
 

@@ -35,6 +35,7 @@ from queries.stats.plateau import monte_carlo_high, summarise_null
 from queries.stats.regime_cells import EXCESS, sign_members
 from queries.stats.segmentation import MIN_RANKS
 from queries.stats.three_regimes import QUANTITIES, no_place
+from queries.stats.words import counted
 
 N_PERMUTATIONS = 999
 KEYS = ("run", "sign_group", "quantity")
@@ -80,7 +81,7 @@ def _run_rows(group: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, A
         if name in found:
             part = _rows(found[name], q[name], q_high[name], len(both), n_rare)
         else:
-            part = _nothing(reason or f"{member.sum()} neurons; at least {MIN_RANKS} are needed")
+            part = _nothing(reason or f"{counted(int(member.sum()), 'neuron')}; at least {MIN_RANKS} are needed")
         rows += [{**shared, **row} for row in part]
     return rows
 
@@ -164,7 +165,8 @@ def _run_answer(run: str, rows: dict[str, dict[str, Any]]) -> str:
         for name, row in (("excess", excess), ("kappa", rows["kappa"]))
         if not np.isnan(row["low"])
     )
-    size = f"{excess['n_rare']:,} rare and {excess['n_common']:,} common positions in {excess['n']} documents"
+    positions = f"{excess['n_rare']:,} rare and {counted(excess['n_common'], 'common position')}"
+    size = f"{positions} in {counted(excess['n'], 'document')}"
     return f"{head} Rare minus common, {size}: {words}."
 
 

@@ -32,6 +32,7 @@ from queries.stats.groups import floor_p
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.ranking import ordinal_ranks, split_half_reliability
 from queries.stats.stability import FULL, Effort, Stability, plateau_stability
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -136,7 +137,9 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head + f"{row['reason']}."
     core = group.filter("is_core").sort("rank")
     leaders = ", ".join(str(neuron) for neuron in core["neuron"].head(5))
-    members = f"{core.height} of its {row['n_plateau']} neurons are in it in at least 80 % of the resamples"
+    are = "is" if core.height == 1 else "are"
+    size = counted(row["n_plateau"], "neuron")
+    members = f"{core.height:,} of its {size} {are} in it in at least 80 % of the resamples"
     why = {
         "supported": "two halves of the documents share at least half of its neurons",
         "contradicted": "two halves of the documents rank alike but share less than half of its neurons",
@@ -146,16 +149,16 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         f"{why}: {100 * row['jaccard']:.0f} % ({100 * row['jaccard_low']:.0f} to {100 * row['jaccard_high']:.0f} %; "
         f"with neurons permuted {100 * row['jaccard_null']:.0f} %, q = {row['q']:.2g}). {members}"
         + (f", first {leaders}" if leaders else "")
-        + f" ({row['n']} documents; reliability of the ranking {row['reliability']:.3g})."
+        + f" ({counted(row['n'], 'document')}; reliability of the ranking {row['reliability']:.3g})."
     )
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The neurons around the end of the plateau, where membership is open: twenty of every class at most."""
+    """The neurons around the end of the plateau, where membership is open: six of every class."""
     near = (pl.col("rank") - pl.col("n_plateau")).abs().rank("ordinal").over("run", "token_class")
     columns = [*KEYS, "estimate", "low", "high", "influence", "rank", "regime", "is_core", "n_plateau"]
     known = table.filter(pl.col("rank").is_not_null())
-    closest = known.filter(pl.coalesce(near, pl.col("rank")) <= 15)
+    closest = known.filter(pl.coalesce(near, pl.col("rank")) <= 6)
     return closest.sort("run", "token_class", "rank").select(columns)
 
 

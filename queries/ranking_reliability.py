@@ -30,6 +30,7 @@ from queries.stats.document_sums import TOKEN_CLASSES, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import p_text
 from queries.stats.ranking import N_NULL, ranking_reliability
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "measure")
 RELIABLE = 0.5
@@ -90,7 +91,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
     return head + (
         f"the ranking is {word}: reliability {whole['estimate']:.3g} ({whole['low']:.3g} to {whole['high']:.3g}) "
-        f"over {whole['n']} documents, {p_text(whole['p'], *P_FLOORS)} against permuted neurons"
+        f"over {counted(whole['n'], 'document')}, {p_text(whole['p'], *P_FLOORS)} against permuted neurons"
         + (f"; {overlaps}." if overlaps else ".")
     )
 

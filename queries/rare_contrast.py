@@ -16,7 +16,8 @@ more influence on rare tokens. Its interval is by documents. `p_wilcoxon` is the
 
 Caveats: `difference` mixes what the neuron does with how hard rare tokens are; read `relative` for selectivity. With
 few documents the test is cautious: it rejects in 2 % of null cases at 8 documents and in 3 to 5 % at 20 to 60, and what
-is not selective here may be so with more text. `contradicted` is said only if a doubling would have been seen.
+is not selective here may be so with more text. `contradicted` is said only if a doubling would have been seen, and no
+verdict is given on fewer than 10 documents, or 100 positions of either class.
 
 Source: rare against common influence as in Liu et al., arXiv 2509.21163 and 2509.04479, which test neurons as if they
 were independent; Kerby (2014), Comprehensive Psychology 3, for the rank-biserial effect.
@@ -41,6 +42,8 @@ from queries.stats.contrast import (
 )
 from queries.stats.document_sums import DocumentSums, document_sums
 from queries.stats.nulls import benjamini_hochberg
+from queries.stats.verdict import MIN_DOCUMENTS, MIN_POSITIONS
+from queries.stats.words import counted
 
 KEYS = ("run", "contrast", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -50,6 +53,8 @@ DOUBLING = float(np.log(2.0))
 # or two, not a range of plausible values.
 WIDEST = float(np.log(10.0))
 COLUMNS = {
+    "n_rare": "Positions with a rare token.",
+    "n_common": "Positions with a common token.",
     "influence_rare": "Mean size of the change of the loss over rare positions, nats.",
     "influence_common": "The same over common positions, nats.",
     "ratio": "Influence on rare over influence on common tokens.",
@@ -67,6 +72,7 @@ COLUMNS = {
 SCHEMA = {
     "run": pl.String, "contrast": pl.String, "neuron": pl.Int64,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
+    "n_rare": pl.Int64, "n_common": pl.Int64,
     "influence_rare": pl.Float64, "influence_common": pl.Float64, "ratio": pl.Float64,
     "p": pl.Float64, "q": pl.Float64, "is_selective": pl.Boolean, "sign_group": pl.String,
     "rank_biserial": pl.Float64, "rank_biserial_low": pl.Float64, "rank_biserial_high": pl.Float64,
@@ -98,14 +104,15 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
     if not reason:
         by_ratio, by_network = studentise(whole, without), studentise(*relative(whole, without))
         effect = (*rank_biserial_interval(whole, without), _wilcoxon(whole))
-    verdict = _verdict(by_network)
+    n_rare, n_common = (int(each.counts.sum()) for each in (rare, common))
+    verdict = "undecidable" if _too_little(rare.n_documents, n_rare, n_common) else _verdict(by_network)
     carried = by_ratio.high - by_ratio.estimate > WIDEST
     by_ratio, by_network = (_without_intervals(each, carried) for each in (by_ratio, by_network))
     in_nats = Studentised(
         on_rare - on_common, on_common * np.expm1(by_ratio.low), on_common * np.expm1(by_ratio.high), by_ratio.p
     )
     shared = {
-        "n": rare.n_documents, "verdict": verdict,
+        "n": rare.n_documents, "n_rare": n_rare, "n_common": n_common, "verdict": verdict,
         **dict(zip(("rank_biserial", "rank_biserial_low", "rank_biserial_high", "p_wilcoxon"), effect, strict=True)),
     }  # fmt: skip
     boosts = overall.mean(overall.signed) > 0
@@ -165,6 +172,16 @@ def _verdict(found: Studentised) -> str:
     return "contradicted" if np.median(reach) < 0.5 * DOUBLING else "undecidable"
 
 
+def _too_little(n_documents: int, n_rare: int, n_common: int) -> str:
+    """Why no verdict can be given whatever the neurons do; empty where one can."""
+    if n_documents < MIN_DOCUMENTS:
+        return f"rare tokens are in {counted(n_documents, 'document')}; a verdict needs at least {MIN_DOCUMENTS}"
+    for name, positions in (("rare", n_rare), ("common", n_common)):
+        if positions < MIN_POSITIONS:
+            return f"{counted(positions, f'{name} position')}; a verdict needs at least {MIN_POSITIONS}"
+    return ""
+
+
 def answer(table: pl.DataFrame) -> str:
     """One paragraph per run: how many neurons are selective, which, and the effect over all neurons."""
     return "\n".join(_run_answer(run, group) for (run,), group in by_group(table, ("run",)))
@@ -179,39 +196,56 @@ def _run_answer(run: str, group: pl.DataFrame) -> str:
         return head + f"{row['reason']}."
     selective = tested.filter("is_selective").sort("estimate", descending=True)
     less = tested.filter(pl.col("q") < 0.05).height - selective.height
-    leaders = ", ".join(
-        f"{neuron} ({np.exp(estimate):.3g} times, {np.exp(low):.3g} to {np.exp(high):.3g})"
-        for neuron, estimate, low, high in selective.head(3).select("neuron", "estimate", "low", "high").iter_rows()
-    )
+    leaders = ", ".join(map(_leader, selective.head(3).iter_rows(named=True)))
     boost = selective.filter(pl.col("sign_group") == "boost").height
-    first = f"{selective.height} of {tested.height} are more selective and {less} less, q < 0.05"
+    if poor := _too_little(row["n"], row["n_rare"], row["n_common"]):
+        head += f"{poor}. "
+    first = f"{selective.height:,} of {tested.height:,} are more selective and {less:,} less, q < 0.05"
     if leaders:
-        first += f" ({boost} boost and {selective.height - boost} suppress; most of all {leaders})"
+        first += f" ({boost:,} boost and {selective.height - boost:,} suppress; most of all {leaders})"
     more = plain.filter("is_selective").height
-    effect = (
-        f"rank-biserial {row['rank_biserial']:.3g}, {row['rank_biserial_low']:.3g} to {row['rank_biserial_high']:.3g}"
-    )
-    reach = 0.5 * float(np.median((tested["high"] - tested["low"]).to_numpy()))
+    effect = f"rank-biserial {row['rank_biserial']:.3g}"
+    if not np.isnan(row["rank_biserial_low"]):  # all neurons on one side: an effect of 1 or -1 has no interval
+        effect += f", {row['rank_biserial_low']:.3g} to {row['rank_biserial_high']:.3g}"
     typical = float(np.median(plain["ratio"].drop_nans().to_numpy()))
     return head + (
-        f"{first}. {more} have more influence on rare than on common tokens in plain nats, the median neuron "
-        f"{typical:.3g} times ({effect}). The typical interval reaches {np.exp(reach):.3g} "
-        f"times up or down ({row['n']} documents)."
+        f"{first}. {more:,} have more influence on rare than on common tokens in plain nats, the median neuron "
+        f"{typical:.3g} times ({effect}). {_reach(tested)} ({counted(row['n'], 'document')})."
     )
+
+
+def _leader(row: dict[str, Any]) -> str:
+    """A selective neuron in words, with its interval if it has one."""
+    ends = "" if np.isnan(row["low"]) else f", {np.exp(row['low']):.3g} to {np.exp(row['high']):.3g}"
+    return f"{row['neuron']} ({np.exp(row['estimate']):.3g} times{ends})"
+
+
+def _reach(tested: pl.DataFrame) -> str:
+    """How far the typical interval of a tested neuron reaches, and how many have none."""
+    known = tested.filter(pl.col("low").is_not_nan())
+    if known.is_empty():
+        return "No neuron has an interval: one or two documents carry each contrast"
+    reach = 0.5 * float(np.median((known["high"] - known["low"]).to_numpy()))
+    without = tested.height - known.height
+    said = f"The typical interval reaches {np.exp(reach):.3g} times up or down"
+    return said + (f"; {without:,} of {counted(tested.height, 'neuron')} without one" if without else "")
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The neurons with the smallest p, twenty of each contrast."""
+    """The neurons with the smallest p, ten of each contrast."""
     columns = [*KEYS, "estimate", "low", "high", "influence_rare", "influence_common", "ratio", "p", "q", "sign_group"]
     place = pl.col("p").fill_nan(2.0).rank("ordinal").over("run", "contrast")
-    return table.filter(place <= 20).sort("run", "contrast", "p", "neuron").select(columns)
+    return table.filter(place <= 10).sort("run", "contrast", "p", "neuron").select(columns)
 
 
 def _most_selective(table: pl.DataFrame) -> pl.DataFrame:
     """`Claim.findings`: the neuron with the smallest p among those that are more selective than the network."""
     above = pl.col("estimate").is_nan() | (pl.col("estimate") > 0)
     own = table.filter(pl.col("contrast") == "relative").sort("run", ~above, "p", "neuron")
-    return finding("network")(own.with_columns(network=pl.lit(0.0)))
+    sizes = pl.struct("n", "n_rare", "n_common")
+    poor = sizes.map_elements(lambda row: _too_little(*row.values()), return_dtype=pl.String)
+    reason = pl.when(poor != "").then(poor).otherwise("reason")
+    return finding("network")(own.with_columns(network=pl.lit(0.0), reason=reason))
 
 
 ANALYSIS = Analysis(

@@ -40,6 +40,7 @@ from queries.stats.nulls import benjamini_hochberg
 from queries.stats.plateau import N_NOISE, N_SMOOTH, NO_NULL, Null, summarise_null
 from queries.stats.regime_cells import EXCESS, SIGN_GROUPS, Cell, assess_cells, decide_cell
 from queries.stats.three_regimes import QUANTITIES, no_place
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "sign_group", "quantity")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
@@ -198,7 +199,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         return head
     read = (("plateau to rank", rows["plateau_end"]), ("excess", excess), ("kappa", kappa), ("elbow", rows["elbow"]))
     shape = ", ".join(f"{name} {with_interval(row)}" for name, row in read)
-    size = f"{excess['n_positions']:,} positions in {excess['n']} documents"
+    size = f"{counted(excess['n_positions'], 'position')} in {counted(excess['n'], 'document')}"
     return head + f" The segmentation reads, in {size}: {shape}."
 
 

@@ -51,6 +51,7 @@ from queries.stats.spectra import (
 )
 from queries.stats.spectra_verdict import decide_tail
 from queries.stats.verdict import LEVEL, UNDECIDABLE
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -142,14 +143,14 @@ def _side_rows(side: Side, rng: np.random.Generator, effort: Effort) -> list[dic
     m, d = side.size, side.rows.shape[1]
     if not m:
         n = len(side.members["plateau"])
-        why = f"the plateau's core has {n} neurons with weights; at least {MIN_SIZE} are needed"
+        why = f"the plateau's core has {counted(n, 'neuron')} with weights; at least {MIN_SIZE} are needed"
         return [_empty(group, name, side, why) for group in GROUPS for name in MEASURES]
     anyone = random_groups(np.arange(m), len(side.rows), effort.groups, rng)
     null = measure(spectra(side.rows, anyone), d)  # (B, K)
     rows = []
     for group, members in side.members.items():
         if len(members) < m:
-            why = f"the group has {len(members)} neurons with weights; {m} are needed for equal sizes"
+            why = f"the group has {counted(len(members), 'neuron')} with weights; {m} are needed for equal sizes"
             rows += [_empty(group, name, side, why) for name in MEASURES]
             continue
         drawn = (
@@ -243,7 +244,8 @@ def _side_answer(key: tuple[Any, ...], part: pl.DataFrame) -> str:
         for name, row in sorted(rows.items(), key=lambda pair: ("plateau", "power_law", "decay").index(pair[0]))
         if not np.isnan(row["estimate"])
     )
-    return f"{head} Alpha: {read} ({plateau['m']} of {plateau['n_neurons']} plateau neurons, {plateau['n']} columns)."
+    size = f"{plateau['m']:,} of {plateau['n_neurons']:,} plateau neurons, {plateau['n']:,} columns"
+    return f"{head} Alpha: {read} ({size})."
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

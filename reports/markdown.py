@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from queries.stats.nulls import is_floor
+
 MISSING = "\u2013"  # an en dash: there is no number
 _SPECIAL = re.compile(r"([\\`*|<>\[\]&~$])")
 _EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -59,8 +61,7 @@ def block(text: str, language: str = "") -> str:
 
 def bounded(value: float | None, floors: Sequence[float]) -> str:
     """A Monte-Carlo p: `<= 0.001` where it is one of `floors`, the smallest values that the draws allow."""
-    is_bound = value is not None and any(abs(value - each) <= 1e-9 * each for each in floors)
-    return f"<= {value:.2g}" if is_bound else significant(value)
+    return f"<= {value:.2g}" if value is not None and is_floor(value, floors) else significant(value)
 
 
 def cell(value: Any, is_id: bool = False) -> str:
@@ -98,18 +99,19 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[b
 def table(frame: pl.DataFrame, ids: Sequence[str] = (), floors: Sequence[float] = ()) -> str:
     """A frame as a Markdown table: real numbers at 3 significant digits, numbers to the right; `ids` are not counts.
 
-    `floors` are the smallest values that columns of Monte-Carlo p (`p`, `p_...`, `..._p`) can have.
+    `floors` are the smallest values that columns of Monte-Carlo p (see `is_p`) can have.
     """
     right = [dtype.is_numeric() for dtype in frame.dtypes]
     body = [
-        [bounded(value, floors) if _is_p(name) else cell(value, name in ids) for name, value in row.items()]
+        [bounded(value, floors) if is_p(name) else cell(value, name in ids) for name, value in row.items()]
         for row in frame.iter_rows(named=True)
     ]
     return rows([escape(name) for name in frame.columns], body, right)
 
 
-def _is_p(name: str) -> bool:
-    return name == "p" or name.startswith("p_") or name.endswith("_p")
+def is_p(name: str) -> bool:
+    """Whether a column holds p-values, or what they are corrected to: `p`, `p_...`, `..._p`, and likewise q."""
+    return name in ("p", "q") or name.startswith(("p_", "q_")) or name.endswith(("_p", "_q"))
 
 
 def details(summary: str, text: str) -> str:

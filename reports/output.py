@@ -64,11 +64,16 @@ class Destination:
             )
         return cls(form or SUFFIXES[output.suffix.lower()], output)
 
-    def show(self, table: pl.DataFrame, keys: Sequence[str] = (), digits: int = 3) -> None:
-        """Print the table, or write it: a file that is there is replaced when the new one is whole."""
+    def show(
+        self, table: pl.DataFrame, keys: Sequence[str] = (), floors: Sequence[float] = (), digits: int = 3
+    ) -> None:
+        """Print the table, or write it: a file that is there is replaced when the new one is whole.
+
+        `keys` and `floors` are those of an analysis, `digits` those of the terminal.
+        """
         if self.path is None:
             width = shutil.get_terminal_size((_WIDTH, 24)).columns
-            print(self._text(table, keys, digits, width, _LIMIT), end="")
+            print(self._text(table, keys, floors, digits, width, _LIMIT), end="")
             return
         replaced = self.path.is_file() or not self.path.exists()
         target = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial") if replaced else self.path
@@ -77,14 +82,22 @@ class Destination:
                 if self.form is Format.parquet:
                     table.write_parquet(target)
                 else:
-                    target.write_text(self._text(table, keys, digits, 10**9, None), encoding="utf-8")
+                    target.write_text(self._text(table, keys, floors, digits, 10**9, None), encoding="utf-8")
                 if replaced:
                     target.replace(self.path)
             finally:
                 if replaced:
                     target.unlink(missing_ok=True)
 
-    def _text(self, table: pl.DataFrame, keys: Sequence[str], digits: int, width: int, limit: int | None) -> str:
+    def _text(
+        self,
+        table: pl.DataFrame,
+        keys: Sequence[str],
+        floors: Sequence[float],
+        digits: int,
+        width: int,
+        limit: int | None,
+    ) -> str:
         if self.form is Format.csv:
             return _csv(table)
         if self.form is Format.json:
@@ -92,8 +105,10 @@ class Destination:
             return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if self.form is Format.markdown:
             counts = [name for name in table.columns if name == "n" or name.startswith("n_")]
-            return markdown.table(table, ids=[name for name in table.columns if name not in counts]) + "\n"
-        return terminal.table(table, width, keys=keys, digits=digits, limit=limit) + "\n"
+            return (
+                markdown.table(table, ids=[name for name in table.columns if name not in counts], floors=floors) + "\n"
+            )
+        return terminal.table(table, width, keys=keys, floors=floors, digits=digits, limit=limit) + "\n"
 
 
 def _csv(table: pl.DataFrame) -> str:

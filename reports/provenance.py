@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from queries import PARAMETERS
+from queries.stats.words import counted
 from reports.markdown import MISSING, cell, code, escape, rows, significant
 from warehouse.connection import frame
 
@@ -118,8 +119,8 @@ def _window(row: Mapping[str, Any]) -> str:
     if row["context"] is None:
         return MISSING
     bos = {True: ", begins with BOS", False: ", no BOS", None: ""}[row["bos"]]
-    skip = "" if row["skip"] is None else f", first {row['skip']} positions left out"
-    return f"{row['context']} tokens{bos}{skip}"
+    skip = "" if row["skip"] is None else f", first {counted(row['skip'], 'position')} left out"
+    return f"{counted(row['context'], 'token')}{bos}{skip}"
 
 
 def _used(row: Mapping[str, Any], what: str) -> str:
@@ -130,7 +131,7 @@ def _used(row: Mapping[str, Any], what: str) -> str:
 
 def _of_class(row: Mapping[str, Any], token_class: str) -> str:
     positions, documents = (row[f"{token_class}_{what}"] for what in ("positions", "documents"))
-    return MISSING if positions is None else f"{positions:,} in {documents:,} document{'' if documents == 1 else 's'}"
+    return MISSING if positions is None else f"{positions:,} in {counted(documents, 'document')}"
 
 
 def _titled(title: str | None, name: str) -> str:
@@ -142,7 +143,7 @@ def _self_check(manifest: Mapping[str, Any]) -> str:
     """The measured errors of the run, the largest of each kind."""
     errors = manifest.get("self_check") or {}
     found = [f"{words} {significant(errors[name])}{unit}" for words, name, unit in _CHECKS if name in errors]
-    pairs = f" ({errors['pairs']:.0f} pairs of token and neuron)" if "pairs" in errors else ""
+    pairs = f" ({counted(round(errors['pairs']), 'pair')} of token and neuron)" if "pairs" in errors else ""
     return f"{', '.join(found)}{pairs}" if found else MISSING
 
 
@@ -213,9 +214,9 @@ def lead(runs: pl.DataFrame, names: Mapping[str, str]) -> str:
         layer = "" if row["layer"] is None else f" of layer {row['layer']}"
         rare = "" if row["rare_positions"] is None else f", {row['rare_positions']:,} of them of rare tokens"
         lines.append(
-            f"{escape(names[row['run']])}: the {row['d_mlp']:,} neurons{layer}, each set to its mean at "
-            f"{row['used_positions'] or 0:,} positions of {row['used_documents'] or 0:,} documents{rare}; corpus: "
-            f"{escape(row.get('corpus_title') or row['corpus'])}."
+            f"{escape(names[row['run']])}: the {counted(row['d_mlp'], 'neuron')}{layer}, each set to its mean at "
+            f"{counted(row['used_positions'] or 0, 'position')} of {counted(row['used_documents'] or 0, 'document')}"
+            f"{rare}; corpus: {escape(row.get('corpus_title') or row['corpus'])}."
         )
     return "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else "".join(lines)
 
@@ -231,8 +232,8 @@ def sizes(runs: pl.DataFrame, names: Mapping[str, str]) -> str:
         ]
         detail = f" ({' and '.join(classes)})" if classes else ""
         parts.append(
-            f"{escape(names[row['run']])}: {row['used_documents'] or 0:,} documents, {row['used_positions'] or 0:,} "
-            f"positions{detail}"
+            f"{escape(names[row['run']])}: {counted(row['used_documents'] or 0, 'document')}, "
+            f"{counted(row['used_positions'] or 0, 'position')}{detail}"
         )
     return f"Data: {'; '.join(parts)}." if parts else ""
 

@@ -78,6 +78,10 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{hint}"
 
 
+def _has_estimate(table: pl.DataFrame) -> bool:
+    return bool(table["estimate"].cast(pl.Float64).is_finite().any())
+
+
 class _Reporter:
     """The state of one report: connection, parameters, tables so far."""
 
@@ -134,6 +138,9 @@ class _Reporter:
         if lacking := [slug for slug in chart.tables if slug not in self.tables]:
             outcome.figure_note = f"No figure: it also draws {', '.join(lacking)}, which has no table here."
             return ""
+        if not any(_has_estimate(self.tables[slug]) for slug in chart.tables):
+            outcome.figure_note = "No figure: there is no estimate to draw; the table says why."
+            return ""
         self.progress(f"drawing {outcome.slug}")
         try:
             tables = {slug: self.tables[slug] for slug in chart.tables}
@@ -172,9 +179,12 @@ def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str
         provenance.choices(reporter.seed, parameters, source),
         *([f"Command: {code(command)}"] if command else []),
     ]
+    shown: dict[str, str] = {}  # SQL -> the section that has it
     for chapter in dict.fromkeys(outcome.chapter for outcome in outcomes):
         parts.append(f"## {chapter}")
-        parts += [section(outcome, parameters, source.condition) for outcome in outcomes if outcome.chapter == chapter]
+        parts += [
+            section(outcome, parameters, source.condition, shown) for outcome in outcomes if outcome.chapter == chapter
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,11 +7,17 @@ from typing import Any
 
 import polars as pl
 
-from queries import Analysis, extraction
-from reports.markdown import MISSING, block, cell, code, details, escape, fill_in, rows, table
+from queries import Analysis, extraction, statement
+from reports.markdown import MISSING, anchor, block, cell, code, details, escape, fill_in, rows, table
 
 _NOTES = ("reason",)  # sentences that would make a table too wide: they go below it, numbered
 _INTERVAL = ("estimate", "low", "high")
+_LONG = 20  # rows: a longer table opens on a click
+
+
+def title_of(analysis: Analysis) -> str:
+    """The question in one line."""
+    return " ".join(analysis.question.split())
 
 
 @dataclass
@@ -33,7 +39,7 @@ class Outcome:
     @property
     def title(self) -> str:
         """The question, or the slug where the analysis could not even be loaded."""
-        return " ".join(self.analysis.question.split()) if self.analysis else f"The analysis {self.slug}"
+        return title_of(self.analysis) if self.analysis else f"The analysis {self.slug}"
 
     @property
     def chapter(self) -> str:
@@ -111,10 +117,14 @@ def show(analysis: Analysis, whole: pl.DataFrame, names: Mapping[str, str]) -> s
     excerpt = analysis.excerpt(whole)
     keys = [name for name in analysis.keys if name != "run"]
     if len(names) > 1 and "run" in whole.columns and set(keys) <= set(excerpt.columns):
-        return _side_by_side(excerpt, whole, keys, names)
-    if len(names) == 1 and "run" in excerpt.columns:
-        excerpt = excerpt.drop("run")
-    shown = _with_notes(_with_reasons(excerpt, whole, analysis.keys), analysis.keys, analysis.p_floors)
+        n_rows = excerpt.select(keys).n_unique()
+        shown = _side_by_side(excerpt, whole, keys, names)
+    else:
+        n_rows = excerpt.height
+        own = excerpt.drop("run") if len(names) == 1 and "run" in excerpt.columns else excerpt
+        shown = _with_notes(_with_reasons(own, whole, analysis.keys), analysis.keys, analysis.p_floors)
+    if n_rows > _LONG:
+        shown = details(f"The table: {n_rows:,} rows", shown)
     if excerpt.height < whole.height:
         shown += f"\n\n{excerpt.height:,} of {whole.height:,} rows; all of them are in the Parquet file."
     return shown
@@ -124,16 +134,16 @@ def _meanings(analysis: Analysis, whole: pl.DataFrame) -> str:
     """What each column of the table is."""
     left_out = "left out" in analysis.resampled
     how = analysis.resampled if left_out else f"resampling {analysis.resampled}"
+    unit = f"unit: {analysis.unit}" if analysis.unit else "without a unit"
     common = {
-        "estimate": f"The estimate. Unit: {analysis.unit}." if analysis.unit else "The estimate, without a unit.",
-        "low": f"Lower end of its 95 % interval, by {how}.",
-        "high": f"Upper end of its 95 % interval, by {how}.",
         "n": "How many observations the estimate rests on.",
         "reason": "Why there is no estimate, or why the verdict is what it is.",
     }
     meaning = {**common, **analysis.meanings}
-    lines = []
+    lines = [f"- `estimate`, `low`, `high`: The estimate, {unit}, and the ends of its 95 % interval, by {how}."]
     for name in whole.columns:
+        if name in _INTERVAL and name not in analysis.meanings:
+            continue
         text = " ".join(meaning.get(name, "").split())
         lines.append(f"- {code(name)}: {text}" if text else f"- {code(name)}")
     return "\n".join(lines)
@@ -143,7 +153,11 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _sql(analysis: Analysis, parameters: Mapping[str, Any], condition: str) -> str:
+def _sql(analysis: Analysis, parameters: Mapping[str, Any], condition: str, shown: dict[str, str]) -> str:
+    """The SQL, ready to be pasted; of what a section before has word for word, `shown` knows the title."""
+    same = shown.setdefault(statement(analysis.sql), title_of(analysis))
+    if same != title_of(analysis):
+        return f"**SQL.** Made from the same rows as [{escape(same)}](#{anchor(same)}), where the SQL is."
     lead = (
         "Pasted into the DuckDB shell that `rt sql` opens on the lake, this gives the rows from which the table above "
         f"is estimated{', for every run of the lake' if not condition else ''}."
@@ -202,8 +216,13 @@ def named(answer: str, names: Mapping[str, str]) -> str:
     return answer
 
 
-def section(outcome: Outcome, parameters: Mapping[str, Any], condition: str = "") -> str:
-    """The section of one analysis, heading included; `condition` on `tokens` is what chose the positions."""
+def section(
+    outcome: Outcome, parameters: Mapping[str, Any], condition: str = "", shown: dict[str, str] | None = None
+) -> str:
+    """The section of one analysis, heading included; `condition` on `tokens` is what chose the positions.
+
+    `shown`, SQL -> title, is what the sections before have; the SQL of this one is added.
+    """
     parts = [f"### {outcome.title}", *_result(outcome)]
     analysis = outcome.analysis
     if analysis is not None:
@@ -215,5 +234,5 @@ def section(outcome: Outcome, parameters: Mapping[str, Any], condition: str = ""
             parts.append(f"**Caveats.** {_sentence(analysis.caveats)}")
         if analysis.source:
             parts.append(f"**Source.** {_sentence(analysis.source)}")
-        parts.append(_sql(analysis, parameters, condition))
+        parts.append(_sql(analysis, parameters, condition, {} if shown is None else shown))
     return "\n\n".join(parts)

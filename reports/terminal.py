@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from rich.cells import cell_len
 
-from reports.markdown import MISSING, significant, visible
+from reports.markdown import MISSING, bounded, is_p, significant, visible
 
 GUTTER = "  "
 LONG = 40  # characters: a longer text moves below a table that is too wide
@@ -17,18 +17,28 @@ Columns = Mapping[str, Sequence[str]]
 
 
 def table(
-    frame: pl.DataFrame, width: int, *, keys: Sequence[str] = (), digits: int = 3, limit: int | None = None
+    frame: pl.DataFrame,
+    width: int,
+    *,
+    keys: Sequence[str] = (),
+    floors: Sequence[float] = (),
+    digits: int = 3,
+    limit: int | None = None,
 ) -> str:
     """The first `limit` rows of `frame` in lines of at most `width` characters, real numbers at `digits` digits.
 
     A table that is too wide says first what is equal in every row (if it has `keys`), shows its columns in blocks
     that repeat the `keys` (or the row's number), and long texts once each below. Only a single cell can be wider.
+    `floors` are the smallest values that columns of Monte-Carlo p can have: `<= 0.001`.
     """
     if frame.columns == ["explain_key", "explain_value"]:  # a plan is a drawing of many lines, not a cell
         return "\n".join(frame["explain_value"])
     shown = frame if limit is None else frame.head(limit)
     columns: dict[str, Sequence[str]] = {
-        name: [_text(value, digits) for value in shown[name].to_list()] for name in shown.columns
+        name: [
+            bounded(value, floors) if floors and is_p(name) else _text(value, digits) for value in shown[name].to_list()
+        ]
+        for name in shown.columns
     }
     right = {name for name, kind in shown.schema.items() if kind.is_numeric()}
     parts = []

@@ -12,6 +12,7 @@ from queries.shared.tables import Row, schema_of
 from queries.stats.point_sets import Array
 from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, run_tests, weight_space
 from queries.stats.set_verdict import judge
+from queries.stats.words import counted
 
 KEYS = ("run", "space", "token_class", "group", "measure")
 EXCERPT = (*KEYS, "estimate", "low", "high", "n", "null_mean", "gaussian_mean", "p", "q", "power", "verdict")
@@ -109,7 +110,7 @@ def _sentence(row: Row, value: str, how: str) -> str:
     return head + (
         f" {value} {row['estimate']:.3g}{reach}; neurons of like influence {row['null_mean']:.3g} "
         f"({row['null_low']:.3g} to {row['null_high']:.3g}), one Gaussian cloud {row['gaussian_mean']:.3g} "
-        f"({row['n']} neurons)."
+        f"({counted(row['n'], 'neuron')})."
     )
 
 

@@ -10,6 +10,7 @@ from queries.shared.grouped import grouped
 from queries.shared.tables import Row
 from queries.stats.coordination import CLASSES, CONTRAST, Design, Effort, design, n_documents
 from queries.stats.group_evidence import GroupEvidence
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "group", "measure")
 NULL_WORDS = {
@@ -58,7 +59,7 @@ def empty_row(plan: Design, token_class: str, group: str, columns: Iterable[str]
 def interval(row: Row, value: float, reach: float, floor: float) -> Row:
     """The columns of `value` and of its interval, `reach` to either side within `floor` and 1; NaN: there is none."""
     if np.isnan(reach):
-        why = f"no interval: only {row['n']} documents can be compared"
+        why = f"no interval: only {counted(row['n'], 'document')} can be compared"
         return {"estimate": value, "low": reach, "high": reach, "reason": why}
     return {"estimate": value, "low": max(value - reach, floor), "high": min(value + reach, 1.0)}
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from queries.stats.words import counted
+
 Array = NDArray[np.float64]
 
 N_REPLICATES = 2000
@@ -73,7 +75,7 @@ def absence_reason(counts: Array, weights: Array) -> str:
     if present == 0:
         return "no position of this class"
     if present < MIN_DOCUMENTS:
-        return f"only {present} documents hold this class; at least {MIN_DOCUMENTS} are needed"
+        return f"only {counted(present, 'document')} with this class; at least {MIN_DOCUMENTS} are needed"
     absent = float((weights @ counts == 0).mean())
     if absent > MAX_ABSENT_SHARE:
         at_most = f"at most {100 * MAX_ABSENT_SHARE:.0f} % may be"

@@ -12,6 +12,7 @@ from queries.stats.plateau import Null
 from queries.stats.segmentation import fit_values
 from queries.stats.three_regimes import Regimes, stack
 from queries.stats.verdict import MIN_DOCUMENTS, MIN_POSITIONS, ORDINARY, VISIBLE_EXCESS
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -125,7 +126,7 @@ def decide_contrast(
 def _too_little(n_documents: int, n_rare: int, is_unknown: bool) -> str:
     """Why no verdict can be given; empty where one can."""
     if n_documents < MIN_DOCUMENTS:
-        return f"{n_documents} documents hold both classes; a verdict needs at least {MIN_DOCUMENTS}"
+        return f"{counted(n_documents, 'document')} with both classes; a verdict needs at least {MIN_DOCUMENTS}"
     if n_rare < MIN_POSITIONS:
-        return f"{n_rare} rare positions; a verdict needs at least {MIN_POSITIONS}"
+        return f"{counted(n_rare, 'rare position')}; a verdict needs at least {MIN_POSITIONS}"
     return "the curve bends down nowhere, or in too few resamples: no difference" if is_unknown else ""

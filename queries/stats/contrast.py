@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 
@@ -33,14 +34,14 @@ def contrast_reason(rare: Array, common: Array) -> str:
     """Why classes with `rare` and `common` positions per document (D,) cannot be compared; empty where they can.
 
     >>> contrast_reason(np.array([1.0, 0.0]), np.array([9.0, 9.0]))
-    'rare tokens are in 1 documents; at least 5 are needed'
+    'rare tokens are in 1 document; at least 5 are needed'
     """
     for name, counts in (("rare", rare), ("common", common)):
         present = int((counts > 0).sum())
         if present == 0:
             return f"no position of {name} tokens"
         if present < MIN_DOCUMENTS:
-            return f"{name} tokens are in {present} documents; at least {MIN_DOCUMENTS} are needed"
+            return f"{name} tokens are in {counted(present, 'document')}; at least {MIN_DOCUMENTS} are needed"
     return ""
 
 

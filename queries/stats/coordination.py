@@ -15,6 +15,7 @@ from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
@@ -162,7 +163,8 @@ def design(
 def _too_few(n_positions: int) -> str:
     if n_positions >= MIN_POSITIONS:
         return ""
-    return f"{n_positions or 'no'} positions of the class can be compared; at least {MIN_POSITIONS} are needed"
+    few = counted(n_positions, "position") if n_positions else "no positions"
+    return f"{few} of the class can be compared; at least {MIN_POSITIONS} are needed"
 
 
 def _members(regime: NDArray[np.object_], is_core: Flags, influence: Array) -> tuple[dict[str, Index], dict[str, str]]:
@@ -170,14 +172,15 @@ def _members(regime: NDArray[np.object_], is_core: Flags, influence: Array) -> t
     plateau = np.flatnonzero((regime == "plateau") & is_core)
     m = len(plateau)
     if m < MIN_NEURONS:
-        short = f"the stable core of the plateau has {m} neurons that vary; at least {MIN_NEURONS} are needed"
+        few = f"{counted(m, 'neuron')} of changing activation"
+        short = f"the stable core of the plateau has {few}; at least {MIN_NEURONS} are needed"
         return {}, dict.fromkeys(GROUPS, short)
     members, reasons = {"plateau": plateau}, {}
     for name in GROUPS[1:]:
         of_regime = np.flatnonzero(regime == name)
         ranked = of_regime[np.argsort(-influence[of_regime], kind="stable")]
         if len(ranked) < m:
-            reasons[name] = f"the regime has {len(ranked)} neurons, fewer than the {m} of the plateau's core"
+            reasons[name] = f"the regime has {counted(len(ranked), 'neuron')}, fewer than the {m} of the plateau's core"
         else:
             members[name] = ranked[np.linspace(0, len(ranked) - 1, m).round().astype(np.int64)]
     return members, reasons

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from queries.stats.bootstrap import absence_reason, percentile_interval
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 # A neuron acts mainly through a path that carries more than half of its effect.
@@ -115,7 +116,7 @@ def decide_overlap(found: Mediation, n_members: int, n_documents: int, q: float)
     if found.reason:
         return "undecidable", found.reason
     if n_documents < MIN_VERDICT_DOCUMENTS:
-        return "undecidable", f"{n_documents} documents; a verdict needs at least {MIN_VERDICT_DOCUMENTS}"
+        return "undecidable", f"{counted(n_documents, 'document')}; a verdict needs at least {MIN_VERDICT_DOCUMENTS}"
     if n_members < MIN_MEMBERS:
         return "undecidable", f"{n_members} plateau neurons; at least {MIN_MEMBERS} are needed"
     seen = f"{100 * found.overlap:.0f} % of them do ({100 * found.overlap_low:.0f} to {100 * found.overlap_high:.0f} %)"

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from queries.stats.bootstrap import Array
 from queries.stats.groups import Index
+from queries.stats.words import counted
 
 GROUPS = ("plateau", "power_law", "decay")
 MIN_NEURONS = 5
@@ -43,7 +44,7 @@ def module_groups(
     members["plateau"] = members["plateau"][is_core[members["plateau"]]]
     m = len(members["plateau"])
     if m < MIN_NEURONS:
-        return {}, f"the stable core of the plateau has {m} neurons; at least {MIN_NEURONS} are needed"
+        return {}, f"the stable core of the plateau has {counted(m, 'neuron')}; at least {MIN_NEURONS} are needed"
     groups = {"plateau": members["plateau"]}
     for name in GROUPS[1:]:
         by_influence = members[name][np.argsort(-influence[members[name]], kind="stable")]

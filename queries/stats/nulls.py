@@ -1,6 +1,6 @@
 """Nulls by rearranging what the documents say: flipped signs, permuted neuron labels, positions turned within them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,12 @@ def p_text(p: float, *floors: float) -> str:
     >>> p_text(0.04, 0.001), p_text(0.001, 0.001)
     ('p = 0.04', 'p <= 0.001')
     """
-    bound = any(abs(p - floor) <= 1e-9 * floor for floor in floors)
-    return f"p {'<=' if bound else '='} {p:.2g}"
+    return f"p {'<=' if is_floor(p, floors) else '='} {p:.2g}"
+
+
+def is_floor(p: float, floors: Sequence[float]) -> bool:
+    """Whether a Monte-Carlo p is one of the smallest values that the draws allow, so that it is only an upper bound."""
+    return any(abs(p - floor) <= 1e-9 * floor for floor in floors)
 
 
 def benjamini_hochberg(p: Array) -> Array:

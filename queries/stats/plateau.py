@@ -18,6 +18,7 @@ from queries.stats.nulls import permute_within_documents
 from queries.stats.segmentation import MIN_RANKS, fit_values
 from queries.stats.smooth_laws import MIN_SPREAD, SmoothLaw, fit_smooth_laws
 from queries.stats.three_regimes import Regimes, stack
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 
@@ -131,7 +132,7 @@ def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator)
     reason = absence_reason(counts, weights)
     positive = int((values > 0).sum())
     if not reason and positive < MIN_RANKS:
-        reason = f"{positive} neurons with a nonzero influence; at least {MIN_RANKS} are needed"
+        reason = f"{counted(positive, 'neuron')} with a nonzero influence; at least {MIN_RANKS} are needed"
     if not reason and np.log(values[values > 0]).std() < MIN_SPREAD / MIN_SIGNAL:
         reason = "the neurons do not differ in influence"
     if not reason and np.isnan(observed.quantity).all():

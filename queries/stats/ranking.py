@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS, percentile_interval, replicate_blocks
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 
@@ -136,7 +137,8 @@ def ranking_reliability(sums: Array, counts: Array, rng: np.random.Generator) ->
     tops = top_sizes(n)
     names = ("spearman", *(f"top_{k}" for k in tops))
     if n_documents < MIN_DOCUMENTS or n < 3:
-        reason = f"{n_documents} documents and {n} neurons; at least {MIN_DOCUMENTS} documents and 3 neurons are needed"
+        few = f"{counted(n_documents, 'document')} and {counted(n, 'neuron')}"
+        reason = f"{few}; at least {MIN_DOCUMENTS} documents and 3 neurons are needed"
         nan = float("nan")
         return [Reliability(name, nan, nan, nan, nan, nan, nan) for name in names], reason
     everyone = np.ones(n_documents, dtype=bool)

@@ -25,6 +25,7 @@ from queries.stats.point_sets import (
     unit_rows,
 )
 from queries.stats.verdict import LEVEL
+from queries.stats.words import counted
 
 Row = dict[str, Any]
 Statistic = Callable[[Array, np.random.Generator], Array]
@@ -144,9 +145,9 @@ def shortage(space: Space, members: Index) -> str:
     if space.name == "weight" and not space.rows.shape[1]:
         return "this run has no output weights"
     if space.name == "activation" and space.rows.shape[1] < MIN_POSITIONS:
-        return f"only {space.rows.shape[1]} positions of this class; at least {MIN_POSITIONS} are needed"
+        return f"only {counted(space.rows.shape[1], 'position')} of this class; at least {MIN_POSITIONS} are needed"
     if len(members) < MIN_NEURONS:
-        return f"only {len(members)} neurons in this group; at least {MIN_NEURONS} are needed"
+        return f"only {counted(len(members), 'neuron')} in this group; at least {MIN_NEURONS} are needed"
     return ""
 
 
@@ -204,7 +205,8 @@ def jackknife(
     nothing = np.full(len(observed), np.nan)
     n_blocks = len(np.unique(space.block))
     if n_blocks < MIN_DOCUMENTS:
-        return nothing, nothing, f"only {n_blocks} documents hold this class; at least {MIN_DOCUMENTS} are needed"
+        few = counted(n_blocks, "document")
+        return nothing, nothing, f"only {few} with this class; at least {MIN_DOCUMENTS} are needed"
     left = statistic(space.leave_out(members), rng)  # (G, S)
     n = len(left)
     half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean(axis=0)) ** 2).sum(axis=0))

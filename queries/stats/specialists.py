@@ -31,6 +31,7 @@ from queries.stats.noisy_laws import (
 from queries.stats.ratio_noise import RatioNoise
 from queries.stats.smooth_laws import MIN_SPREAD
 from queries.stats.verdict import LEVEL
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 
@@ -130,7 +131,9 @@ def assess(sums: Array, counts: Array, weights: Array, rng: np.random.Generator,
     values = sums.sum(axis=0) / counts.sum()
     kept = values > 0
     if kept.sum() < MIN_VALUES:
-        return _nothing(f"{int(kept.sum())} neurons with a nonzero influence; at least {MIN_VALUES} are needed")
+        return _nothing(
+            f"{counted(int(kept.sum()), 'neuron')} with a nonzero influence; at least {MIN_VALUES} are needed"
+        )
     logs = np.log(values[kept])
     if logs.std() < MIN_SPREAD:
         return _nothing("the neurons do not differ in influence")

@@ -19,6 +19,7 @@ from queries.stats.bootstrap import N_REPLICATES, absence_reason, replicate_bloc
 from queries.stats.ranking import halves_of, ordinal_ranks
 from queries.stats.segmentation import MIN_RANKS, fit_values
 from queries.stats.three_regimes import QUANTITIES
+from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 Members = NDArray[np.bool_]
@@ -119,7 +120,7 @@ def plateau_stability(
     positive = values[values > 0]
     fit = fit_values(values[None]).quantity[0]
     if not reason and len(positive) < MIN_RANKS:
-        reason = f"{len(positive)} neurons with a nonzero influence; at least {MIN_RANKS} are needed"
+        reason = f"{counted(len(positive), 'neuron')} with a nonzero influence; at least {MIN_RANKS} are needed"
     if not reason and np.log(positive).std() < _MIN_SPREAD:
         reason = "the neurons do not differ in influence"
     if not reason and np.isnan(fit[0]):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from queries.stats.words import counted
+
 SUPPORTED, CONTRADICTED, UNDECIDABLE = "supported", "contradicted", "undecidable"
 MIN_DOCUMENTS = 10
 MIN_POSITIONS = 100
@@ -79,9 +81,9 @@ def decide(evidence: Evidence) -> tuple[str, str]:
 def _too_little(e: Evidence) -> str:
     """Why no verdict can be given whatever the curve; empty where one can."""
     if e.n_documents < MIN_DOCUMENTS:
-        return f"{e.n_documents} documents; a verdict needs at least {MIN_DOCUMENTS}"
+        return f"{counted(e.n_documents, 'document')}; a verdict needs at least {MIN_DOCUMENTS}"
     if e.n_positions < MIN_POSITIONS:
-        return f"{e.n_positions:,} positions; a verdict needs at least {MIN_POSITIONS}"
+        return f"{counted(e.n_positions, 'position')}; a verdict needs at least {MIN_POSITIONS}"
     if not e.reliability >= MIN_RELIABILITY:
         return f"the ranking is unreliable (split-half {e.reliability:.2f}, at least {MIN_RELIABILITY} is needed)"
     if np.isnan(e.excess_low):

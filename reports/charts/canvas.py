@@ -112,12 +112,12 @@ def one(table: pl.DataFrame, **where: Any) -> dict[str, float]:
     return {name: float(floats(rows, name)[0]) for name in rows.columns if rows.schema[name].is_numeric()}
 
 
-def interval(axes: Axes, y: float, row: Mapping[str, float], colour: str) -> None:
-    """A dot with its interval at height `y`; an interval without ends is left out, an estimate of NaN says so."""
+def interval(axes: Axes, y: float, row: Mapping[str, float], colour: str, nothing: str = "no estimate") -> None:
+    """A dot with its interval at height `y`; an interval without ends is left out, a NaN says `nothing`."""
     estimate, low, high = (row.get(name, float("nan")) for name in ("estimate", "low", "high"))
     if not np.isfinite(estimate):
         place = axes.get_yaxis_transform()
-        axes.text(0.99, y, "no estimate", transform=place, color=colour, fontsize=9, ha="right", va="center")
+        axes.text(0.99, y, nothing, transform=place, color=colour, fontsize=9, ha="right", va="center")
         return
     if np.isfinite(low) and np.isfinite(high):
         axes.plot([low, high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=3)

@@ -13,9 +13,10 @@ from matplotlib.patches import Patch
 from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style
 
 CAPTION = """Rare minus common tokens, for four numbers of the segmented curve, on all neurons and on those that boost
-or suppress. Dots: estimates with the bias of ranking taken out, and their 95 % intervals over documents. Diamonds: the
-difference as segmented. Grey bars: the middle 95 % of that difference with labels permuted within documents, the tick
-their mean; it is not at zero, because few positions make a noisier curve."""
+or suppress. Dots: estimates with the bias of ranking taken out, and their 95 % intervals over documents; where a
+breakpoint has no place in too many resamples the bias is not known, and there is no dot. Diamonds: the difference as
+segmented. Grey bars: the middle 95 % of that difference with labels permuted within documents, the tick their mean; it
+is not at zero, because few positions make a noisier curve."""
 _GROUPS = {"all": "all neurons", "boost": "boosting", "suppress": "suppressing"}
 _MEASURES = {
     "plateau_excess": "excess of the plateau (ln)",
@@ -34,7 +35,7 @@ def _panel(axes: Axes, table: pl.DataFrame, quantity: str) -> None:
         if np.isfinite(low) and np.isfinite(high):
             axes.barh(y, high - low, left=low, height=0.62, color=_NULL, zorder=1)
         axes.plot([mean, mean], [y - 0.31, y + 0.31], color="#6F6F6F", linewidth=1.4, zorder=2)
-        interval(axes, y, row, _COLOUR)
+        interval(axes, y, row, _COLOUR, "no estimate" if np.isnan(raw) else "bias not known")
         axes.plot([raw], [y], linestyle="", marker="D", markersize=5, **_HOLLOW)
     axes.axvline(0.0, color="black", linewidth=0.9, zorder=1.5)
     axes.set_yticks(range(len(_GROUPS)), list(_GROUPS.values()))

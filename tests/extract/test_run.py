@@ -1,8 +1,3 @@
-import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,51 +11,11 @@ from extract.families import describe
 from extract.models import load_model, resolve
 from extract.reference import reference_delta
 from extract.run import extract
-from extract.settings import Settings
 from extract.verify import verify
-from tests.extract.tiny_folder import write_corpus, write_model
+from tests.extract.tiny_runs import assert_same, quiet
 from warehouse.connection import connect, frame
-from warehouse.errors import CorpusError, LakeError, ModelError, RtError
-from warehouse.lake import find_run, locked, open_lake, unfinished
-
-ROOT = Path(__file__).parents[2]
-TABLES = ("tokens", "neurons", "neuron_tokens", "residuals", "weights", "documents", "windows", "vocabulary")
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    return Settings(
-        lake=folder / "lake",
-        model=str(write_model(folder / "model")),
-        corpus=str(write_corpus(folder / "corpus")),
-        context=32,
-        tokens=200,
-    )
-
-
-def quiet(line):
-    """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def run(settings):
-    return extract(settings, quiet)
-
-
-def rows(lake, table):
-    return frame(connect(lake), f"select * exclude (run) from {table} order by all")
-
-
-def assert_same(one, other, rtol=0.0):
-    for table in TABLES:
-        left, right = rows(one, table), rows(other, table)
-        assert left.columns == right.columns
-        for name in left.columns:
-            if rtol and left[name].dtype in (pl.Float32, pl.Float64):
-                np.testing.assert_allclose(left[name], right[name], rtol=rtol, atol=1e-6)
-            else:
-                assert left[name].to_list() == right[name].to_list() or left[name].equals(right[name]), (table, name)
+from warehouse.errors import CorpusError, LakeError
+from warehouse.lake import find_run, open_lake
 
 
 def test_rows_are_those_of_a_plain_forward_pass(settings, run):
@@ -199,119 +154,12 @@ def test_the_manifest_holds_what_a_paper_needs(settings, run):
     assert find_run(settings.lake, run).faults() == []
 
 
-# A process that is killed just before its n-th file is noted: the file is there, but nobody knows of it.
-KILLED = """
-import os, signal, sys
-import extract.passes as passes, extract.staging as staging
-passes.PAIRS = 1_000
-record, seen = staging.Stage.record, []
-def dying(self, shard):
-    seen.append(shard.file)
-    if shard.file.startswith({file!r}) and not {after}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    record(self, shard)
-    if shard.file.startswith({file!r}):
-        os.kill(os.getpid(), signal.SIGKILL)
-if {file!r}:
-    staging.Stage.record = dying
-from cli import main
-main()
-"""
-
-
-def command(settings, lake):
-    return [
-        *("extract", "--lake", str(lake), "--model", settings.model, "--corpus", settings.corpus),
-        *("--context", "32", "--tokens", "200"),
-    ]
-
-
-def start(settings, lake, file="", after=False):
-    script = KILLED.format(file=file, after=after)
-    return subprocess.run(
-        [sys.executable, "-c", script, *command(settings, lake)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_killed_run_goes_on_and_ends_with_the_same_rows(settings, run, tmp_path):
-    lake = tmp_path / "lake"
-    moments = [
-        ("run/windows", False),
-        ("work/forward/shard-00002", False),
-        ("work/ablation/shard-00000", False),
-        ("work/ablation/shard-00002", True),
-        ("run/neuron_tokens", False),
-        ("run/tokens", True),
-    ]
-    for file, after in moments:
-        died = start(settings, lake, file, after)
-        assert died.returncode == -signal.SIGKILL, died.stderr
-        assert not list(lake.glob("runs/*"))
-        assert unfinished(lake) == [run]
-    ended = start(settings, lake)
-    assert ended.returncode == 0, ended.stderr
-    assert open_lake(lake).runs[0].faults() == []
-    assert unfinished(lake) == []
-    assert start(settings, tmp_path / "undisturbed").returncode == 0
-    assert_same(tmp_path / "undisturbed", lake)
-    assert_same(settings.lake, lake, rtol=1e-4)  # one shard instead of five
-
-
-def test_what_was_finished_is_not_done_again(settings, tmp_path):
-    lake = tmp_path / "lake"
-    start(settings, lake, "work/forward/shard-00003", True)
-    (staged,) = (lake / "staging").glob("r-*")
-    stage = staged / "work" / "forward"
-    before = {path.name: path.stat().st_mtime_ns for path in stage.glob("*.parquet")}
-    assert before
-    start(settings, lake, "work/ablation/shard-00000", True)
-    after = {path.name: path.stat().st_mtime_ns for path in stage.glob("*.parquet")}
-    assert before.items() <= after.items()
-
-
-def test_a_second_process_on_the_run_is_refused(settings, run, tmp_path):
-    lake = tmp_path / "lake"
-    with locked(lake, run):
-        refused = start(settings, lake)
-    assert refused.returncode == 1
-    assert f"error: another process is writing the run {run}" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
 def test_a_dry_run_writes_nothing(settings, tmp_path):
     found = estimate(replace(settings, lake=tmp_path / "lake"))
     assert not (tmp_path / "lake").exists()
     assert (found.n_positions, found.d_mlp, found.n_windows) == (224, 24, 8)
     assert found.seconds > 0
     assert found.staged_bytes > found.final_bytes > 0
-
-
-def test_a_self_check_that_fails_leaves_nothing(settings, tmp_path, monkeypatch):
-    def fail(*_):
-        raise ModelError("the closed form is wrong", hint="report it")
-
-    monkeypatch.setattr("extract.session.Session.prove", fail)
-    with pytest.raises(ModelError, match="the closed form is wrong"):
-        extract(replace(settings, lake=tmp_path / "lake"), quiet)
-    assert unfinished(tmp_path / "lake") == []
-    assert list((tmp_path / "lake/staging").iterdir()) == []
-
-
-def test_a_run_that_cannot_be_read_is_not_taken_for_done(settings, tmp_path):
-    there = replace(settings, lake=tmp_path / "lake", tokens=30)
-    name = extract(there, quiet)
-    (path,) = there.lake.glob("runs/*/tokens/*.parquet")
-    path.unlink()
-    with pytest.raises(LakeError, match="is missing"):
-        extract(there, quiet)
-    (there.lake / f"runs/run={name}/manifest.json").write_text("{")
-    with pytest.raises(LakeError, match="cannot read the manifest"):
-        extract(there, quiet)
 
 
 def test_the_frequencies_that_were_chosen_are_recorded(settings, tmp_path):
@@ -339,72 +187,3 @@ def test_counts_by_the_text_of_tokens(settings, tmp_path):
     for option, message in (("none.npy", "no file none.npy"), ("zipf", "--unigrams zipf")):
         with pytest.raises(CorpusError, match=message):
             extract(replace(counted, unigrams=option), quiet)
-
-
-def test_a_disk_that_would_fill_is_refused_before_anything_is_written(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr("extract.estimate.BYTES_PER_PAIR", 1e15)
-    with pytest.raises(LakeError, match="GB free"):
-        extract(replace(settings, lake=tmp_path / "lake"), quiet)
-    assert not list((tmp_path / "lake").glob("runs/*"))
-
-
-def test_a_disk_that_fills_on_the_way_is_named_and_the_run_goes_on_later(settings, run, tmp_path):
-    lake = tmp_path / "lake"
-    limited = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)); from cli import main; main()"
-    )
-    failed = subprocess.run(
-        [sys.executable, "-c", limited, *command(settings, lake)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert failed.returncode == 1, failed.stderr
-    assert failed.stderr.splitlines()[-2].startswith("error: cannot write ")
-    assert not list(lake.glob("staging/**/*.partial"))
-    assert not list(lake.glob("runs/*"))
-    assert extract(replace(settings, lake=lake), quiet) == run
-    assert_same(settings.lake, lake)
-
-
-@pytest.mark.parametrize(
-    ("change", "kind", "message"),
-    [
-        ({"context": 128}, ModelError, "--context 128 is beyond the model's 64 positions"),
-        ({"context": 4}, CorpusError, "leaves no position to analyse"),
-        ({"dtype": "int8"}, RtError, "--dtype int8"),
-        ({"tokens": -1}, RtError, "--tokens -1"),
-        ({"memory": 0.0}, RtError, "--memory 0"),
-        ({"memory": float("nan")}, RtError, "--memory nan"),
-        ({"model": "no/such/folder/at/all"}, ModelError, "no/such/folder"),
-        ({"revision": "step9"}, ModelError, "step9"),
-        ({"device": "cuda"}, ModelError, "no CUDA device"),
-    ],
-)
-def test_settings_that_cannot_work(settings, tmp_path, change, kind, message):
-    with pytest.raises(kind, match=message):
-        extract(replace(settings, lake=tmp_path / "lake", **change), quiet)
-    assert not (tmp_path / "lake").exists()
-
-
-def test_documents_shorter_than_the_context(settings, tmp_path):
-    (tmp_path / "short").mkdir()
-    (tmp_path / "short/a.txt").write_text("the whale")
-    with pytest.raises(CorpusError, match="no document has 32 tokens"):
-        extract(replace(settings, lake=tmp_path / "lake", corpus=str(tmp_path / "short")), quiet)
-    assert not (tmp_path / "lake").exists()
-
-
-def test_the_lake_is_a_file(settings, tmp_path):
-    (tmp_path / "lake").write_text("")
-    with pytest.raises(LakeError, match="is a file, not a lake"):
-        extract(replace(settings, lake=tmp_path / "lake"), quiet)
-
-
-def test_the_state_of_another_run_is_not_taken_over(settings, run, tmp_path):
-    lake = tmp_path / "lake"
-    start(settings, lake, "work/forward/shard-00000", True)
-    state = lake / "staging" / run / "state.json"
-    content = json.loads(state.read_text())
-    content["identity"]["seed"] = 7
-    state.write_text(json.dumps(content))
-    with pytest.raises(LakeError, match="belongs to another run"):
-        extract(replace(settings, lake=lake), quiet)

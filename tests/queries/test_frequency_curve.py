@@ -101,3 +101,11 @@ def test_the_sql_counts_every_position_once_and_says_what_is_allowed(tmp_path):
     assert whole == pytest.approx(influence["estimate"].sum() * 90)
     with pytest.raises(RtError):
         Session(con, parameters={"rare_by": "loss"}).table(CURVE)
+
+
+def test_a_gain_that_is_surely_small_is_supported_and_said_to_be_small(table):
+    small = CURVE.estimate(sums(40, np.random.default_rng(1), trend=0.04), np.random.default_rng(0))
+    assert 0 < small["trend_low"][0] < small["trend_high"][0] < np.log(2) / 9
+    assert (small["verdict"] == "supported").all()
+    assert "), less than a doubling from band 1 to band 10. The" in CURVE.answer(small)
+    assert "less than a doubling" not in CURVE.answer(table)

@@ -90,6 +90,37 @@ def test_few_documents_an_absent_class_and_a_silent_neuron():
     draw("class_scatter", {"rare_contrast": absent}, {})
 
 
+def test_the_typical_interval_is_that_of_the_neurons_that_have_one(table):
+    """Where one or two documents carry a neuron's contrast it has no interval, and no part in the median."""
+    carried = pl.col("neuron") % 3 == 0
+    some = table.with_columns(
+        pl.when(carried).then(float("nan")).otherwise(pl.col(end)).alias(end) for end in ("low", "high")
+    )
+    said = CONTRAST.answer(some)
+    assert "nan" not in said
+    assert "times up or down; 40 of 120 neurons without one (40 documents)." in said
+    none = table.with_columns(low=pl.lit(float("nan")), high=pl.lit(float("nan")))
+    assert "No neuron has an interval" in CONTRAST.answer(none)
+    assert "nan" not in CONTRAST.answer(none)
+
+
+@pytest.mark.parametrize(
+    ("n_documents", "share", "why"),
+    [
+        (9, 0.1, "rare tokens are in 9 documents; a verdict needs at least 10"),
+        (20, 0.002, " rare positions; a verdict needs"),
+    ],
+)
+def test_a_verdict_needs_documents_and_positions(n_documents, share, why):
+    sums, _ = planted(1.5 * TRUE * SELECTIVE, n_documents=n_documents, rare_share=share)
+    small = CONTRAST.estimate(sums, np.random.default_rng(0))
+    assert small["p"].is_not_nan().any()
+    assert (small["verdict"] == "undecidable").all()
+    assert why in CONTRAST.answer(small)
+    (claim,) = CONTRAST.claims
+    assert why in claim.findings(small)["reason"][0]
+
+
 def test_no_rows_no_answer(table):
     empty = CONTRAST.estimate(planted(TRUE)[0].head(0), np.random.default_rng(0))
     assert empty.schema == table.schema

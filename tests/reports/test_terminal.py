@@ -76,3 +76,12 @@ def test_a_long_list_is_cut_with_its_length():
 
 def test_a_plan_is_printed_as_it_is_drawn():
     assert table(pl.DataFrame({"explain_key": ["a"], "explain_value": ["x\ny"]}), 3) == "x\ny"
+
+
+def test_a_p_that_the_draws_bound_is_shown_as_in_a_report():
+    frame = pl.DataFrame({"estimate": [0.002, 1.0], "p": [0.002, 0.04], "p_noise": [0.5, 0.002]})
+    assert table(frame, 80, floors=(0.002,)).splitlines()[2:] == [
+        " 0.00200  <= 0.002     0.500",
+        "       1    0.0400  <= 0.002",
+    ]
+    assert "<=" not in table(frame, 80)

@@ -38,7 +38,7 @@ def test_a_row_says_why_it_is_empty():
         frame, np.random.default_rng(3), Effort(groups=7),
         lambda plan, rng, effort: rows.append(empty_row(plan, "rare", "decay", ["p"])) or [], SCHEMA,
     )  # fmt: skip
-    assert "has 3 neurons that vary; at least 5" in rows[0]["reason"]
+    assert "has 3 neurons of changing activation; at least 5" in rows[0]["reason"]
     assert (rows[0]["n_neurons"], rows[0]["verdict"]) == (0, None)
 
 

@@ -1,0 +1,5 @@
+"""`python -m cli` is `rt`."""
+
+from cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""Commands that look after a lake: ls, check, rm."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from cli.options import DEFAULT_LAKE, LAKE, app, examples, mend
+from warehouse.errors import LakeError
+
+
+@app.command(epilog=examples("rt ls", "rt ls --lake /data/lake"))
+def ls(lake: LAKE = DEFAULT_LAKE) -> None:
+    """List the runs of the lake."""
+    from queries.stats.words import counted
+    from warehouse.lake import open_lake, unfinished
+
+    found = open_lake(lake)
+    mend(lake)
+    for run in found.runs:
+        row = run.manifest["tables"]
+        size = sum(record["bytes"] for _, record in run.files())
+        config = run.manifest["config"]
+        name = f"{run.manifest['origin']} {run.manifest['model'].get('model', 'unknown')}"
+        print(
+            f"{run.name}  {run.manifest['created_at']}  {name}"
+            f"{'@' + config['revision'] if config.get('revision') else ''}  "
+            f"{counted(row['tokens']['rows'], 'position')}  {counted(row['neuron_tokens']['rows'], 'pair')}  "
+            f"{size / 1e6:,.1f} MB"
+        )
+    for name, error in found.unreadable.items():
+        print(f"{name}  unreadable: {error.message}; {error.hint}")
+    for name in unfinished(lake):
+        print(f"{name}  unfinished: run the same command again, or `rt rm {name}`")
+    if not found.runs and not found.unreadable:
+        print(f"no runs in {lake}", file=sys.stderr)
+
+
+@app.command(epilog=examples("rt check", "rt check r-0123456789"))
+def check(
+    run: Annotated[str | None, typer.Argument(help="A run, or the beginning of its id. Default: all.")] = None,
+    lake: LAKE = DEFAULT_LAKE,
+) -> None:
+    """Hold every file against its manifest: missing, truncated and altered files are named."""
+    from warehouse.lake import find_run, open_lake
+
+    opened = open_lake(lake)
+    runs = [find_run(lake, run)] if run is not None else opened.runs
+    unreadable = opened.unreadable if run is None else {}
+    faults = 0
+    for each in runs:
+        found = each.faults()
+        faults += len(found)
+        whole = f"{sum(1 for _ in each.files())} files as the manifest says"
+        print(f"{each.name}: {'; '.join(found) or whole}")
+    for name, error in unreadable.items():
+        print(f"{name}: {error.message}")
+    mend(lake)
+    if faults or unreadable:
+        raise _not_whole(faults, unreadable)
+
+
+def _not_whole(faults: int, unreadable: Mapping[str, LakeError]) -> LakeError:
+    """What `rt check` ends with; a run of a newer rt is not damaged, so the hint is that of its own error."""
+    said = [f"{faults:,} file{' is' if faults == 1 else 's are'} not as the manifest says"] if faults else []
+    if unreadable:
+        said.append(f"{len(unreadable):,} run{' has' if len(unreadable) == 1 else 's have'} no readable manifest")
+    hints = ["restore the files, or `rt rm` the run"] if faults else []
+    hints += dict.fromkeys(error.hint for error in unreadable.values())
+    return LakeError(", ".join(said), hint="; ".join(hints))
+
+
+@app.command(epilog=examples("rt rm r-0123456789"))
+def rm(
+    run: Annotated[str, typer.Argument(help="The whole id of a run; also of one that is unfinished or unreadable.")],
+    lake: LAKE = DEFAULT_LAKE,
+) -> None:
+    """Remove a run from the lake."""
+    from warehouse.lake import removable, remove_run
+
+    remove_run(lake, removable(lake, run))
+    mend(lake)
+    print(f"removed {run}")

@@ -1,0 +1,191 @@
+"""Commands that ask the lake: sql, run, report."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import (
+    DEFAULT_LAKE,
+    FORMAT,
+    LAKE,
+    OUTPUT,
+    QUANTILE,
+    RARE_BY,
+    RUNS,
+    SEED,
+    WHERE,
+    app,
+    connect_lake,
+    examples,
+    full_names,
+    token_classes,
+    warn_of_unreadable,
+)
+from warehouse.errors import LakeError, QueryError, RtError
+
+
+@app.command(
+    epilog=examples(
+        "rt sql",
+        'rt sql "select neuron, avg(abs(delta_loss)) from ablations group by neuron order by 2 desc limit 5"',
+        'rt sql "from tokens" --format csv --output tokens.csv',
+    )
+)
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="What to ask; several statements with `;`. Without it the DuckDB shell opens.")
+    ] = None,
+    lake: LAKE = DEFAULT_LAKE,
+    form: FORMAT = None,
+    output: OUTPUT = None,
+) -> None:
+    """Open the DuckDB shell on the lake, read-only, or print the rows of a query.
+
+    A query only reads; what would write (create, copy, insert, attach, ...) is refused.
+    """
+    from warehouse.connection import frame, refresh_catalog
+
+    if query is None:
+        if form is not None or output is not None:
+            raise QueryError("--format and --output need a query", hint='for example: rt sql "from tokens"')
+        warn_of_unreadable(lake)
+        catalog = refresh_catalog(lake)
+        beside = Path(sys.executable).with_name("duckdb")
+        shell = str(beside) if beside.exists() else shutil.which("duckdb")
+        if shell is None:
+            raise RtError("no DuckDB shell found", hint="pip install duckdb-cli, or put `duckdb` on the PATH")
+        sys.exit(subprocess.run([shell, "-readonly", str(catalog)], check=False).returncode)
+    from reports.output import Destination
+    from warehouse.statements import reading_statements
+
+    destination = Destination.of(form, output, lake)
+    statements = reading_statements(query)
+    if output is not None and len(statements) > 1:
+        raise QueryError(f"--output takes one statement, not {len(statements)}", hint="run them one by one")
+    con = connect_lake(lake)
+    con.execute("set lock_configuration = true")  # some functions, called in a select, would open files to write
+    for statement in statements:
+        # 6 digits: unlike an analysis, a query may be about small differences of large numbers
+        destination.show(frame(con, statement), digits=6)
+
+
+@app.command(
+    epilog=examples(
+        "rt run --list",
+        "rt run influence",
+        'rt run regimes --run r-0123456789 --where "position >= 32" --format markdown',
+        "rt run influence --rare-quantile 0.2 --format parquet --output influence.parquet",
+    )
+)
+def run(
+    slug: Annotated[str | None, typer.Argument(help="The analysis; see --list.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the analyses with their questions.")] = False,
+    lake: LAKE = DEFAULT_LAKE,
+    runs: RUNS = None,
+    where: WHERE = "",
+    seed: SEED = 0,
+    rare_quantile: QUANTILE = 0.5,
+    rare_by: RARE_BY = "target",
+    form: FORMAT = None,
+    output: OUTPUT = None,
+) -> None:
+    """Run one analysis and print its table."""
+    import queries
+
+    if list_ or slug is None:
+        width = max(map(len, queries.slugs()))
+        for name in queries.slugs():
+            print(f"{name:{width}}  {queries.load(name).question}")
+        return
+    from reports.output import Destination
+
+    analysis = queries.load(slug)
+    destination = Destination.of(form, output, lake)
+    parameters = token_classes(rare_quantile, rare_by)
+    con = connect_lake(lake, runs, where)
+    if lacking := queries.missing(con, analysis):
+        raise QueryError(
+            f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
+            hint=f"`{queries.extraction(lacking)}` measures them, `rt import` brings them in",
+        )
+    table = queries.run(con, analysis, seed, parameters)
+    if table.is_empty():
+        raise QueryError(
+            f"nothing to compute {slug} from: no position is left that has a token class",
+            hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
+        )
+    destination.show(table, analysis.keys, analysis.p_floors)
+    print(analysis.answer(table), file=sys.stderr)
+
+
+@app.command(
+    epilog=examples("rt report", "rt report --html", "rt report --run r-0123456789 --output out/report.md --strict")
+)
+def report(
+    lake: LAKE = DEFAULT_LAKE,
+    output: Annotated[Path, typer.Option(help="The Markdown file; figures and tables go beside it.")] = Path(
+        "report/report.md"
+    ),
+    runs: RUNS = None,
+    where: WHERE = "",
+    only: Annotated[list[str] | None, typer.Option(help="Only this analysis; may be repeated.")] = None,
+    seed: SEED = 0,
+    rare_quantile: QUANTILE = 0.5,
+    rare_by: RARE_BY = "target",
+    html: Annotated[bool, typer.Option("--html", help="Write one self-contained page as well.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first analysis that fails.")] = False,
+) -> None:
+    """Run every analysis and write a Markdown report with figures and tables."""
+    from reports.output import check_outside
+    from reports.provenance import Source
+    from reports.report import check_report, write_report
+    from warehouse.lake import open_lake
+
+    check_report(output, only or (), html)
+    check_outside(output, lake)
+    parameters = token_classes(rare_quantile, rare_by)
+    opened = open_lake(lake)
+    if not opened.runs:
+        raise _no_run(lake, opened.unreadable)
+    con = connect_lake(lake, runs, where)
+    manifests = {run.name: run.manifest for run in opened.runs}
+    written = write_report(
+        con,
+        output,
+        seed=seed,
+        parameters=parameters,
+        source=Source(where, tuple(full_names(lake, runs)), manifests),
+        only=only or (),
+        html=html,
+        strict=strict,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        command=shlex.join(["rt", *sys.argv[1:]]),
+    )
+    print(f"report: {written.path}")
+    if written.html_path:
+        print(f"page: {written.html_path}")
+    if written.failed:
+        raise QueryError(
+            f"failed: {', '.join(written.failed)}", hint="their sections say why; --strict shows the first"
+        )
+
+
+def _no_run(lake: Path, unreadable: Mapping[str, LakeError]) -> LakeError:
+    """Why there is nothing to report on: no run at all, or none that is finished and can be read."""
+    from warehouse.lake import unfinished
+
+    begun = unfinished(lake)
+    there = [f"{name} cannot be read: {error.message}" for name, error in unreadable.items()]
+    there += [f"{name} is unfinished" for name in begun]
+    hints = [*dict.fromkeys(error.hint for error in unreadable.values())]
+    hints += ["run the command that began it again to finish it"] if begun else []
+    return LakeError(
+        f"no run to report on in {lake}{': ' if there else ''}{'; '.join(there)}",
+        hint="; ".join(hints) or "run `rt extract` to measure a model",
+    )
