@@ -189,10 +189,12 @@ def verify(
 @app.command(epilog=_examples("rt ls", "rt ls --lake /data/lake"))
 def ls(lake: LAKE = DEFAULT_LAKE) -> None:
     """List the runs of the lake."""
+    from warehouse.catalog import looks_fresh
     from warehouse.lake import open_lake, unfinished
 
     found = open_lake(lake)
-    _mend(lake)
+    if not looks_fresh(lake):  # else DuckDB need not be imported, which takes longer than all the rest
+        _mend(lake)
     for run in found.runs:
         row = run.manifest["tables"]
         size = sum(record["bytes"] for _, record in run.files())
@@ -269,7 +271,8 @@ def sql(
 
     A query only reads; what would write (create, copy, insert, attach, ...) is refused.
     """
-    from warehouse.connection import frame, refresh_catalog
+    from warehouse.catalog import refresh_catalog
+    from warehouse.connection import frame
 
     if query is None:
         if form is not None or output is not None:
@@ -393,7 +396,7 @@ def report(
 
 
 def _mend(lake: Path) -> None:
-    from warehouse.connection import refresh_catalog
+    from warehouse.catalog import refresh_catalog
 
     refresh_catalog(lake)
 

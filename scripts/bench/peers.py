@@ -207,7 +207,9 @@ def _forward(task: Task) -> None:
 
 def _table(task: Task, turns: dict[str, Any], errors: dict[str, tuple[float, float]], some: int) -> Table:
     n = task.session.last.d_mlp
-    caption = f"{task.ids.numel():,} tokens, all {n:,} neurons; the peers' times are {2 * some} neurons' times {n}/{2 * some}"
+    caption = (
+        f"{task.ids.numel():,} tokens, all {n:,} neurons; the peers' times are {2 * some} neurons' times {n}/{2 * some}"
+    )
     columns = ["", "s, median", "least", "most", "in forward passes", "times rt", "2n neurons / n", "worst error, nats"]
     table = Table(caption, columns)
     table.rows.append(["plain forward pass with logits", *spread([t.wall for t in turns["forward"]]), 1.0])

@@ -109,7 +109,10 @@ def _answers(
     def with_sql() -> np.ndarray:
         return frame(con, QUESTION)["influence"].to_numpy().reshape(2, -1)
 
-    return {"rt, the question in SQL": with_sql}, {"pandas, the question": with_pandas, "torch, the question": with_torch}
+    return {"rt, the question in SQL": with_sql}, {
+        "pandas, the question": with_pandas,
+        "torch, the question": with_torch,
+    }
 
 
 def _compare(ours: dict[str, Callable[[], Any]], theirs: dict[str, Callable[[], Any]]) -> float:

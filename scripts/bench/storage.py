@@ -169,7 +169,7 @@ def _wall(turns: list[Turn]) -> tuple[float, float, float]:
 
 
 def _writing(values: np.ndarray, copies: int, folder: Path, repeats: int) -> tuple[Table, str]:
-    """rt's writer and the merge of an extraction beside pyarrow alone, on the same rows."""
+    """Rt's writer and the merge of an extraction beside pyarrow alone, on the same rows."""
     values = np.tile(values, (copies, 1))
     delta = (values * np.random.default_rng(0).lognormal(-6, 2, values.shape)).astype(np.float32)
     table = pairs(values, delta)
