@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 import typer
@@ -70,11 +71,38 @@ def test_every_example_is_accepted_by_the_parser(name):
         GROUP.commands[name].make_context(name, words[1:])
 
 
-def test_light_commands_do_not_import_heavy_packages():
-    heavy = ("torch", "polars", "duckdb", "matplotlib")
-    light = f"import sys, cli, warehouse.lake; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", light], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+HEAVY = ("torch", "transformers", "polars", "duckdb", "pyarrow", "numpy", "matplotlib", "scipy")
+LIGHT = f"""
+import sys
+import cli
+try:
+    cli.main()
+except SystemExit:
+    pass
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("command", ["--help", "run --help", "ls --lake {lake}"])
+def test_light_commands_do_not_import_heavy_packages(command, lake):
+    rt("sql", "select 1", "--lake", str(lake))  # the catalog is there
+    words = [sys.executable, "-c", LIGHT, *command.format(lake=lake).split()]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stderr.splitlines()[-1] == "[]"
+
+
+def test_ls_brings_the_catalog_up_to_date(tmp_path):
+    own = make_lake(tmp_path, planted_influence(30, elbow=15), documents=8, positions=6)
+    catalog = own / "warehouse.duckdb"
+    for damage in (catalog.unlink, lambda: catalog.write_bytes(b"not a database")):
+        damage()
+        assert "pairs" in rt("ls", "--lake", str(own)).stdout
+        with duckdb.connect(catalog, read_only=True) as con:
+            assert con.execute("select count(*) from tokens").fetchone() == (48,)
+    moved = own.rename(tmp_path / "moved")
+    rt("ls", "--lake", str(moved))
+    with duckdb.connect(moved / "warehouse.duckdb", read_only=True) as con:
+        assert con.execute("select count(*) from tokens").fetchone() == (48,)
 
 
 def test_sql_formats(lake, tmp_path):

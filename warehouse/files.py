@@ -1,4 +1,4 @@
-"""What every writer of files needs: hashes, renames that last, and errors of the disk in words. Imports nothing heavy."""
+"""What writers of files need: hashes, renames that last, errors of the disk in words. Imports nothing heavy."""
 
 import contextlib
 import errno

@@ -48,6 +48,7 @@ def main() -> int:
         if subprocess.run(again, check=False).returncode:
             failed.append(part)
             print(f"{part}: failed", flush=True)
+        write_page(folder)
     print(f"page: {write_page(folder)}")
     return 1 if failed else 0
 

@@ -1,9 +1,10 @@
-"""The bootstrap beside scipy and arch
+"""The bootstrap beside scipy and arch.
 
 Intervals of the mean of every neuron over resampled documents: a ratio of sums, as documents differ in length; B
-replicates, percentiles 2.5 and 97.5. rt draws how often each document is in each resample and makes one product with the
-documents' sums; arch draws documents and calls a function, for all neurons at once; scipy.stats.bootstrap draws for every
-neuron anew, so it is timed on a few and scaled (it is linear in neurons: the column for twice as many shows it).
+replicates, percentiles 2.5 and 97.5. rt draws how often each document is in each resample and makes one product with
+the documents' sums; arch draws documents and calls a function, for all neurons at once; scipy.stats.bootstrap copies
+the resampled documents of all neurons, so it is timed on a few and scaled (the column for twice as many neurons shows
+how far it is linear in them).
 """
 
 from collections.abc import Callable

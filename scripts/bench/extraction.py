@@ -1,9 +1,9 @@
-"""All of `rt extract` beside the plain forward pass
+"""All of `rt extract` beside the plain forward pass.
 
-A forward pass is the default model (SmolLM2-135M, d 576, 1,536 neurons, 49,152 tokens) in float32 with logits, windows of
-256, 4 at a time. Forward passes and extractions take turns; a ratio is that of an extraction to the mean of the forward
-passes before and after it. The forward pass starts with the model loaded, and so does what the ratio compares it with:
-both passes of the extraction, and the Parquet files. The target is a ratio of 2.5.
+A forward pass is the default model (SmolLM2-135M, d 576, 1,536 neurons, 49,152 tokens) in float32 with logits, windows
+of 256, 4 at a time. Forward passes and extractions take turns; a ratio is that of an extraction to the mean of the
+forward passes before and after it. The forward pass starts with the model loaded, and so does what the ratio compares
+it with: both passes of the extraction, and the Parquet files. The target is a ratio of 2.5.
 """
 
 import json

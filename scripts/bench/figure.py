@@ -11,7 +11,7 @@ Points = dict[str, dict[str, list[list[float]]]]
 def draw(points: Points, folder: Path) -> Path:
     """Write `benchmarks.svg` into `folder`; the same points, the same file."""
     mpl.use("Agg")
-    mpl.rcParams.update({"svg.hashsalt": "rt", "font.size": 9})
+    mpl.rcParams.update({"svg.hashsalt": "rt", "svg.fonttype": "none", "font.size": 9})
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, len(points), figsize=(3 * len(points), 2.8), squeeze=False, layout="constrained")

@@ -30,6 +30,7 @@ def write_page(folder: Path) -> Path:
     """Write the page and its figure from what was measured; the page's path."""
     found = results.read(folder)
     path = folder / "benchmarks.md"
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text(page(found), encoding="utf-8")
     if any(part.get("points") for part in found.values()):
         from scripts.bench.figure import draw
@@ -41,7 +42,16 @@ def write_page(folder: Path) -> Path:
 def page(found: Mapping[str, Any]) -> str:
     """The page as Markdown; parts that were not measured are left out."""
     sections = [_section(part, found[part]) for part in PARTS if part in found]
-    return "\n".join([HEAD, *sections]).rstrip() + "\n"
+    return "\n".join([HEAD, *sections, *_versions(found)]).rstrip() + "\n"
+
+
+def _versions(found: Mapping[str, Any]) -> list[str]:
+    """The versions that took part, once for all parts that had the same."""
+    parts: dict[str, list[str]] = {}
+    for part in (each for each in PARTS if each in found):
+        said = ", ".join(f"{name} {version}" for name, version in found[part]["versions"].items())
+        parts.setdefault(said, []).append(part)
+    return ["## Versions", ""] + [f"{', '.join(names)}: {said}.\n" for said, names in parts.items()]
 
 
 def _section(part: str, result: Mapping[str, Any]) -> str:
@@ -53,11 +63,10 @@ def _section(part: str, result: Mapping[str, Any]) -> str:
         lines += [f"{table['caption']}:", "", _row(table["columns"]), "|---" * len(table["columns"]) + "|"]
         lines += [*map(_row, table["rows"]), ""]
     lines += [note + "\n" for note in result["notes"]]
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     full = " --full" if result["sizes"] == "full" else ""
     lines += [
         f"`python -m scripts.bench{full} {part}`, {result['date']}, {result['seconds']} s, {result['machine']}, load "
-        f"{result['load']} (processes that wanted a core in the last five minutes). {versions}.",
+        f"{result['load']} (processes that wanted a core in the last five minutes).",
         "",
     ]
     return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""The ablation of neurons beside the ways that people use
+"""The ablation of neurons beside the ways that people use.
 
 The same model, tokens, neurons and means for all. TransformerLens runs its last layer and the unembedding once per
-neuron, with a hook that sets the neuron to its mean; nnsight traces the whole model once per neuron; the residual way is
-the algorithm of published research code in our own words: take the neuron's share out of the cached residual, then final
-norm, unembedding and loss, once per neuron. Each is timed on a few neurons; all neurons are that many times as much, as
-nothing is shared between neurons (the column for twice as many neurons shows it). rt does all neurons at once, and its
-time holds its own forward pass. The error is against recomputation in float64 at some of the positions.
+neuron, with a hook that sets the neuron to its mean; nnsight traces the whole model once per neuron; the residual way
+is the algorithm of published research code in our own words: take the neuron's share out of the cached residual, then
+final norm, unembedding and loss, once per neuron. Each is timed on a few neurons; all neurons are that many times as
+much, as nothing is shared between neurons (the column for twice as many neurons shows it). rt does all neurons at once,
+and its time holds its own forward pass. The error is against recomputation in float64 at some of the positions.
 """
 
 from collections.abc import Callable, Sequence
@@ -116,7 +116,7 @@ def transformer_lens_way(task: Task) -> Deltas:
 
 
 def _hooked_transformer(model: Any) -> Any:
-    """The Llama model as TransformerLens runs it: its loader takes names of a list only, so it is told what it needs."""
+    """The Llama model as TransformerLens runs it; its loader takes only names that it knows, so it is told the rest."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained.weight_conversions import convert_llama_weights
 
@@ -227,7 +227,7 @@ def _table(task: Task, turns: dict[str, Any], errors: dict[str, tuple[float, flo
 def _notes(task: Task, errors: dict[str, tuple[float, float]]) -> list[str]:
     gap = max(difference for difference, _ in errors.values())
     return [
-        f"Answers were compared at all {len(task.target):,} positions of the sampled neurons: the largest difference of a "
-        f"peer from rt is {gap:.2g} nats (allowed: {ABSOLUTE:g} + {RELATIVE:g} |delta|, as peers subtract two float32 "
-        f"losses; rt's own error is at most {errors['rt'][1]:.2g} nats where it was recomputed in float64)."
+        f"Answers were compared at all {len(task.target):,} positions of the sampled neurons: the largest difference "
+        f"of a peer from rt is {gap:.2g} nats (allowed: {ABSOLUTE:g} + {RELATIVE:g} |delta|, as peers subtract two "
+        f"float32 losses; rt's own error is at most {errors['rt'][1]:.2g} nats where it was recomputed in float64)."
     ]

@@ -1,10 +1,11 @@
-"""`influence` beside a bare scan, pandas and torch
+"""`influence` beside a bare scan, pandas and torch.
 
-A simulated run: 25,000 positions x 1,536 neurons in 100 documents (5,000 positions for `make bench`). The bare scan reads
-the two columns that the question is about, neuron and delta_loss, in DuckDB, and adds them up. The question that all can
-answer is the mean size of the delta by neuron and token class: rt in SQL from the lake, pandas from the same Parquet
-file, torch from a `.pt` file with the same matrix, each from the disk to the answer. `influence` also gives intervals and
-ranks of every neuron and class from B resamples of the documents, and sign tests: its target was twice the bare scan.
+A simulated run: 25,000 positions x 1,536 neurons in 100 documents (5,000 positions for `make bench`). The bare scan
+reads the two columns that the question is about, neuron and delta_loss, in DuckDB, and adds them up. The question that
+all can answer is the mean size of the delta by neuron and token class: rt in SQL from the lake, pandas from the same
+Parquet file, torch from a `.pt` file with the same matrix, each from the disk to the answer. `influence` also gives
+intervals and ranks of every neuron and class from B resamples of the documents, and sign tests: its target was twice
+the bare scan.
 """
 
 import sys
@@ -140,9 +141,9 @@ def _target(table: Table) -> str:
     means = found["rt, B = 10,000 resampled means of every neuron"]
     verdict = "reached" if whole <= 2 else "missed"
     return (
-        f"The target of 2 is {verdict}: `influence` with B = 10,000 takes {whole:.0f} times the bare scan. The sums per "
-        f"document take {sums:.1f} of it, as they join every pair with its position's class; the resampled means of one "
-        f"class {means:.1f}; the rest is what `influence` gives beyond means: for three classes the ends of BCa "
+        f"The target of 2 is {verdict}: `influence` with B = 10,000 takes {whole:.0f} times the bare scan. The sums "
+        f"per document take {sums:.1f} of it, as they join every pair with its position's class; the resampled means "
+        f"of one class {means:.1f}; the rest is what `influence` gives beyond means: for three classes the ends of BCa "
         "intervals of two statistics, ranks and the ranked curve, each of which sorts all replicates."
     )
 

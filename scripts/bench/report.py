@@ -1,4 +1,4 @@
-"""The whole default report
+"""The whole default report.
 
 `rt report` on a run of the default extraction (16,128 positions of the default model; 2,024 for `make bench`): every
 analysis, its intervals and nulls, figures and tables. The target was 60 s. The second row holds DuckDB to 1 GB.

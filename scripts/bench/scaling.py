@@ -1,10 +1,13 @@
-"""How the cost grows with tokens, neurons and vocabulary
+"""How the cost grows with tokens, neurons and vocabulary.
 
-Processor time of the ablation engine, its preparation included, without the forward pass. Tokens: the default model.
-Neurons and vocabulary: Llama models of width 256 with random weights, 512 positions, where one of both varies. The slope
-is that of a straight line through the logarithms: 1 is linear, less says that part of the work is done once.
+Processor time of the ablation engine, without the forward pass. Tokens: the default model, the engine prepared, as it
+is for all but the first of a run's shards. Neurons and vocabulary: Llama models of width 256 with random weights, 512
+positions, where one of both varies, preparation included. The slope is that of a straight line through the logarithms:
+1 is linear, less says that part of the work is done once.
 """
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,12 +37,15 @@ def slope(points: list[list[float]]) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
+def engine(work: Work) -> Ablation:
+    """The engine for a piece of work."""
+    last, residual, activation, _ = work
+    return Ablation(last, activation.double().mean(0), sample=residual[:: max(1, len(residual) // 256)])
+
+
 def run(work: Work) -> None:
     """The engine, made and run."""
-    last, residual, activation, target = work
-    Ablation(last, activation.double().mean(0), sample=residual[:: max(1, len(residual) // 256)]).delta(
-        residual, activation, target
-    )
+    engine(work).delta(*work[1:])
 
 
 def _captured(model: object, last: LastLayer, ids: Tensor) -> Work:
@@ -49,7 +55,7 @@ def _captured(model: object, last: LastLayer, ids: Tensor) -> Work:
 
 
 def random_model(n_neurons: int, n_vocabulary: int) -> Work:
-    """A Llama model with random weights, unembedding as large as makes the predictions as sharp as a language model's."""
+    """A Llama model with random weights, its unembedding large enough to make predictions that are not uniform."""
     config = transformers.LlamaConfig(
         hidden_size=WIDTH, intermediate_size=n_neurons, vocab_size=n_vocabulary, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=CONTEXT,
@@ -71,15 +77,17 @@ def measure(full: bool) -> Result:
     last, *arrays = _captured(session.model, session.last, stack(session.plan().windows)[: -(-counts[-1] // 255)])
     neurons = [512, 1024, 2048, 4096, 8192] if full else [512, 1024, 2048]
     vocabularies = [16_384, 32_768, 65_536, 131_072] if full else [8_192, 16_384, 32_768]
-    series = {
-        "tokens": {n: (last, *(each[:n] for each in arrays)) for n in counts},
-        "neurons": {n: random_model(n, 16_384) for n in neurons},
-        "vocabulary": {n: random_model(1_024, n) for n in vocabularies},
+    prepared = engine((last, *arrays))
+    prepared.delta(*(each[:8] for each in arrays))
+    series: dict[str, dict[int, Callable[[], object]]] = {
+        "tokens": {n: partial(prepared.delta, *(each[:n] for each in arrays)) for n in counts},
+        "neurons": {n: partial(run, random_model(n, 16_384)) for n in neurons},
+        "vocabulary": {n: partial(run, random_model(1_024, n)) for n in vocabularies},
     }
     table = Table("Processor seconds of the engine", ["", "size", "median", "least", "most", "times the size before"])
     result = Result([table])
     for name, works in series.items():
-        turns = in_turns({str(n): lambda work=work: run(work) for n, work in works.items()}, repeats)
+        turns = in_turns({str(n): work for n, work in works.items()}, repeats)
         times = {n: spread([turn.processor for turn in turns[str(n)]]) for n in works}
         steps = [None, *(times[big][0] / times[small][0] for small, big in pairwise(works))]
         table.rows += [[name, n, *times[n], step] for n, step in zip(works, steps, strict=True)]

@@ -1,4 +1,4 @@
-"""How long `rt` takes to start
+"""How long `rt` takes to start.
 
 Whole processes, in turns with a Python that does nothing; the lake of `rt ls` has one run. The target is 0.5 s.
 """

@@ -1,10 +1,10 @@
-"""Writing and reading one table of activations
+"""Writing and reading one table of activations.
 
 The activations of all neurons of the default model's last MLP, written as rt writes them (neuron-major Parquet), as a
-`.pt` file of torch, as a float16 `.npy` file, and as SAELens caches activations (Arrow files of the datasets library; its
-own code that writes and joins shards, on the same activations, without its forward pass). Then what is usually asked:
-all positions of one neuron, and everything. All were read back and compared before any time was taken. The cache of the
-operating system is warm.
+`.pt` file of torch, as a float16 `.npy` file, and as SAELens caches activations (Arrow files of the datasets library;
+its own code that writes and joins shards, on the same activations, without its forward pass). Then what is usually
+asked: all positions of one neuron, and everything. All were read back and compared before any time was taken. The cache
+of the operating system is warm.
 """
 
 import tempfile
