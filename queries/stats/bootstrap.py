@@ -87,8 +87,9 @@ def percentile_interval(values: Array, level: float = 0.95) -> tuple[Array, Arra
     ends = [tail, 100.0 - tail]
     if np.isnan(values).any():
         low, high = np.nanpercentile(values, ends, axis=0)
-    else:  # the same numbers, several times faster: each column in one piece of memory
-        low, high = np.percentile(np.ascontiguousarray(np.moveaxis(values, 0, -1)), ends, axis=-1, overwrite_input=True)
+    else:  # the same numbers, several times faster: each column in one piece of memory, a copy that may be overwritten
+        columns = np.moveaxis(values, 0, -1).copy(order="C")
+        low, high = np.percentile(columns, ends, axis=-1, overwrite_input=True)
     return low, high
 
 

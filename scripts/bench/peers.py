@@ -22,7 +22,7 @@ from extract.reference import reference_delta
 from extract.session import Session, gather, stack
 from extract.settings import Settings
 from scripts.bench.results import Result, Table
-from scripts.bench.timing import in_turns, ratio, spread
+from scripts.bench.timing import Turn, in_turns, ratio, spread
 
 BATCH = 4  # windows at a time
 # Peers subtract two float32 losses, so they cannot be held to rt's own tolerance.
@@ -205,23 +205,21 @@ def _forward(task: Task) -> None:
             task.session.model(input_ids=batch, use_cache=False)
 
 
-def _table(task: Task, turns: dict[str, Any], errors: dict[str, tuple[float, float]], some: int) -> Table:
+def _table(task: Task, turns: dict[str, list[Turn]], errors: dict[str, tuple[float, float]], some: int) -> Table:
     n = task.session.last.d_mlp
-    caption = (
-        f"{task.ids.numel():,} tokens, all {n:,} neurons; the peers' times are {2 * some} neurons' times {n}/{2 * some}"
-    )
+    scaled = f"the peers' times are those of {2 * some} neurons, times {n} / {2 * some}"
     columns = ["", "s, median", "least", "most", "in forward passes", "times rt", "2n neurons / n", "worst error, nats"]
-    table = Table(caption, columns)
-    table.rows.append(["plain forward pass with logits", *spread([t.wall for t in turns["forward"]]), 1.0])
+    table = Table(f"{task.ids.numel():,} tokens, all {n:,} neurons; {scaled}", columns)
+    plain, rt = turns["forward"], turns["rt"]
+    table.rows.append(["plain forward pass with logits", *spread([turn.wall for turn in plain]), 1.0, None, None, None])
     for name, (_, error) in errors.items():
-        mine, scale = (turns["rt"], 1.0) if name == "rt" else (turns[f"{name}/2"], n / (2 * some))
+        label, mine, scale, twice = "**rt, forward pass and all deltas**", rt, 1.0, None
+        if name != "rt":
+            label, mine, scale = name, turns[f"{name}/2"], n / (2 * some)
+            twice = ratio(mine, turns[f"{name}/1"])
         times = spread([scale * turn.wall for turn in mine])
-        passes, times_rt = scale * ratio(mine, turns["forward"]), scale * ratio(mine, turns["rt"])
-        twice = None if name == "rt" else ratio(mine, turns[f"{name}/1"])
-        label = "**rt, forward pass and all deltas**" if name == "rt" else name
-        table.rows.append([label, *times, passes, times_rt, twice, error])
-    rows = [row + [None] * (len(columns) - len(row)) for row in table.rows]
-    return Table(caption, columns, rows)
+        table.rows.append([label, *times, scale * ratio(mine, plain), scale * ratio(mine, rt), twice, error])
+    return table
 
 
 def _notes(task: Task, errors: dict[str, tuple[float, float]]) -> list[str]:

@@ -106,19 +106,18 @@ def _sae_lens(tensor: torch.Tensor, context: int) -> Way:
     runner.cfg = CacheActivationsRunnerConfig(
         dataset_path="none", model_name="none", model_batch_size=T // context, hook_name=HOOK, d_in=N,
         training_tokens=T, context_size=context, new_cached_activations_path="none", shuffle=False, device="cpu",
+        buffer_size_gb=(T + 0.5) * N * 4 / 1e9,  # all in one buffer; the half is for rounding
     )  # fmt: skip
     runner.context_size = context
     shape = datasets.Array2D(shape=(context, N), dtype="float32")
     ids = datasets.Sequence(datasets.Value(dtype="int32"), length=context)
     runner.features = datasets.Features({HOOK: shape, "token_ids": ids})
-    per_shard = runner.cfg.n_seq_in_buffer * context
 
     def write(path: Path) -> None:
         staged = path / ".tmp_shards"
         staged.mkdir(parents=True)
-        for index, part in enumerate(tensor.split(per_shard)):
-            shard = runner._create_shard((part, torch.zeros(len(part), dtype=torch.int32)))
-            shard.save_to_disk(f"{staged}/shard_{index:05d}", num_shards=1)
+        shard = runner._create_shard((tensor, torch.zeros(T, dtype=torch.int32)))
+        shard.save_to_disk(f"{staged}/shard_00000", num_shards=1)
         runner._consolidate_shards(staged, path, copy_files=False)
 
     def everything(path: Path) -> np.ndarray:
