@@ -16,9 +16,10 @@ NEURONS = 64  # written at a time
 
 
 def default_lake(tokens: int) -> Path:
-    """The default model and corpus, `tokens` positions."""
+    """The default model and corpus, `tokens` positions; another run that lies there is taken as it is."""
     lake = FOLDER / f"lake-{tokens}"
-    extract(Settings(lake=lake, tokens=tokens), print)
+    if not (lake / "runs").is_dir():
+        extract(Settings(lake=lake, tokens=tokens), print)
     return lake
 
 
