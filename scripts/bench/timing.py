@@ -1,6 +1,6 @@
 """Taking turns, and what a measurement of it says: a busy machine slows all that take turns, and ratios stay."""
 
-import os
+import json
 import statistics
 import subprocess
 import sys
@@ -61,14 +61,22 @@ class Child:
     peak: int
 
 
+# Runs in a small process of its own: the most memory of a child counts what its parent had when it was forked.
+_WATCH = """
+import json, os, subprocess, sys, time
+begun = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+wall = time.perf_counter() - begun
+process.returncode = os.waitstatus_to_exitcode(status)
+print(json.dumps([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(process.returncode != 0)
+"""
+
+
 def child(arguments: Sequence[str]) -> Child:
     """Run a command to its end, its output thrown away. Raises `CalledProcessError` if it fails."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(arguments))
+    found = subprocess.run([sys.executable, "-c", _WATCH, *arguments], stdout=subprocess.PIPE, check=True)
+    wall, processor, peak = json.loads(found.stdout)
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return Child(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    return Child(wall, processor, peak * unit)
