@@ -6,6 +6,10 @@ is the algorithm of published research code in our own words: take the neuron's 
 final norm, unembedding and loss, once per neuron. Each is timed on a few neurons; all neurons are that many times as
 much, as nothing is shared between neurons (the column for twice as many neurons shows it). rt does all neurons at once,
 and its time holds its own forward pass. The error is against recomputation in float64 at some of the positions.
+
+TransformerLens's loader knows its own list of models only, so its `HookedTransformer` is made from the Llama model's
+configuration and its own conversion of the weights; its newer `TransformerBridge` takes the model as it is, but cannot
+begin at a layer, so each neuron would cost a whole forward pass, as with nnsight.
 """
 
 from collections.abc import Callable, Sequence
