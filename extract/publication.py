@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse.connection import refresh_catalog
+from warehouse.catalog import refresh_catalog
 from warehouse.lake import find_run, publish
 from warehouse.manifest import FORMAT, NAME, rt_version, versions, write_json
 from warehouse.schema import TABLES

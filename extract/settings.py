@@ -6,7 +6,7 @@ from typing import Any
 
 from extract.unigrams import unigram_file
 from warehouse.errors import CorpusError, RtError
-from warehouse.shards import sha256
+from warehouse.files import sha256
 
 DEFAULT_MODEL = "smollm2-135m"
 DTYPES = ("float32", "bfloat16", "float16")

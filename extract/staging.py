@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from warehouse.errors import LakeError
+from warehouse.files import disk_errors
 from warehouse.lake import staging_folder
 from warehouse.manifest import write_json
-from warehouse.shards import Shard, disk_errors
+from warehouse.shards import Shard
 
 
 @dataclass

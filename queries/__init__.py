@@ -162,7 +162,7 @@ class Analysis:
         return {**{name: text for name, text in KEYS.items() if name in self.keys}, **self.key_columns, **self.columns}
 
     def with_effort(self, effort: Any) -> "Analysis":
-        """The same with other numbers of draws inside, an `Effort` of the analysis; calibration makes do with fewer."""
+        """The same with other numbers of draws inside, as `estimate` takes them; calibration makes do with fewer."""
         estimate: Callable[..., pl.DataFrame] = self.estimate
         return replace(self, estimate=partial(estimate, effort=effort))
 

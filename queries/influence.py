@@ -67,12 +67,12 @@ SCHEMA = {
 }  # fmt: skip
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """One row per run, class and neuron; the same resamples of documents for every class of a run."""
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: int = N_REPLICATES) -> pl.DataFrame:
+    """One row per run, class and neuron; the same `effort` resamples of documents for every class of a run."""
     parts = [pl.DataFrame(schema=SCHEMA)]
     for (run,), group in by_group(frame, ("run",)):
         sums = document_sums(*(group[name].to_numpy() for name in INPUT))
-        weights = document_weights(len(sums.documents), N_REPLICATES, rng)
+        weights = document_weights(len(sums.documents), effort, rng)
         for token_class in TOKEN_CLASSES:
             part = _class_columns(sums.classes[token_class], weights, rng)
             parts.append(

@@ -14,7 +14,7 @@ import polars as pl
 from reports import markdown, terminal
 from reports.formats import SUFFIXES, Format
 from warehouse.errors import RtError
-from warehouse.shards import disk_errors
+from warehouse.files import disk_errors
 
 _LIMIT = 60  # rows that are printed
 _WIDTH = 160  # characters, where there is no terminal to ask

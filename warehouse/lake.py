@@ -18,12 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from warehouse.errors import LakeError
+from warehouse.files import disk_errors, sha256, sync_folder
 from warehouse.manifest import NAME, RUN_PATTERN, read_manifest
-from warehouse.shards import disk_errors, sha256, sync_folder
 
 _REMOVED = "removed-"
 
@@ -80,6 +77,9 @@ class RunFolder:
 
 
 def _rows(path: Path) -> int | str:
+    import pyarrow as pa  # here: to list the runs of a lake must not wait for it
+    import pyarrow.parquet as pq
+
     try:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowInvalid, OSError) as error:

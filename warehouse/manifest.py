@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from warehouse.errors import LakeError
-from warehouse.shards import disk_errors, sync_folder
+from warehouse.files import disk_errors, sync_folder
 
 FORMAT = 1
 NAME = "manifest.json"

@@ -5,10 +5,7 @@ dictionaries are off and pages are big; see `docs/lake.md` for what was measured
 """
 
 import contextlib
-import errno
-import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import LakeError
+from warehouse.files import disk_errors, sha256, sync_folder
 from warehouse.schema import TABLES, Table
 
 ROW_GROUP = 1_000_000
@@ -64,32 +62,6 @@ def _encodings(schema: pa.Schema) -> dict[str, str]:
         elif pa.types.is_floating(kind):
             chosen[path] = "BYTE_STREAM_SPLIT"
     return chosen
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that names the place and the way out."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        hint = "free some space and run the same command again: it goes on where it stopped" if full else ""
-        raise LakeError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 
 
 class ShardWriter:

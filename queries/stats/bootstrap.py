@@ -86,7 +86,12 @@ def absence_reason(counts: Array, weights: Array) -> str:
 def percentile_interval(values: Array, level: float = 0.95) -> tuple[Array, Array]:
     """Percentile interval over the first axis of `values` (B, ...), NaN replicates left out."""
     tail = 50.0 * (1.0 - level)
-    low, high = np.nanpercentile(values, [tail, 100.0 - tail], axis=0)
+    ends = [tail, 100.0 - tail]
+    if np.isnan(values).any():
+        low, high = np.nanpercentile(values, ends, axis=0)
+    else:  # the same numbers, several times faster: each column in one piece of memory, a copy that may be overwritten
+        columns = np.moveaxis(values, 0, -1).copy(order="C")
+        low, high = np.percentile(columns, ends, axis=-1, overwrite_input=True)
     return low, high
 
 
@@ -110,9 +115,11 @@ def ratio_intervals(sums: Array, counts: Array, weights: Array, level: float = 0
 def _bca(sums: Array, counts: Array, weights: Array, level: float) -> tuple[Array, Array]:
     """BCa ends (N,) and (N,); `weights` hold no resample without the class."""
     estimate = sums.sum(axis=0) / counts.sum()
-    drawn = np.sort(replicates(sums, counts, weights), axis=0)  # (B, N)
-    n_replicates = len(drawn)
-    below = ((drawn < estimate).sum(axis=0) + 0.5 * (drawn == estimate).sum(axis=0)) / n_replicates
+    n_replicates = len(weights)
+    drawn = np.ascontiguousarray(replicates(sums, counts, weights).T)  # (N, B): each neuron's lie together
+    drawn.sort(axis=1)
+    centre = estimate[:, None]
+    below = ((drawn < centre).sum(axis=1) + 0.5 * (drawn == centre).sum(axis=1)) / n_replicates
     inside = (below > 0) & (below < 1)
     bias = np.where(inside, special.ndtri(np.where(inside, below, 0.5)), 0.0)
     spread = _left_out(sums, counts)
@@ -123,7 +130,7 @@ def _bca(sums: Array, counts: Array, weights: Array, level: float) -> tuple[Arra
         # beyond this point the BCa map folds back on itself: hold it there
         share = special.ndtr(bias + z / np.maximum(1.0 - acceleration * z, 0.1))
         index = np.clip(np.round(share * (n_replicates - 1)).astype(int), 0, n_replicates - 1)
-        ends.append(np.take_along_axis(drawn, index[None], axis=0)[0])
+        ends.append(np.take_along_axis(drawn, index[:, None], axis=1)[:, 0])
     # the estimate itself is always inside: only rounding of the index could leave it out
     return np.minimum(ends[0], estimate), np.maximum(ends[1], estimate)
 

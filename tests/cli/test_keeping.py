@@ -3,7 +3,10 @@
 import re
 import shutil
 
+import duckdb
+
 from tests.cli.shell import failed, rt, write_format
+from tests.lake import make_lake, planted_influence
 
 
 def test_a_damaged_manifest_blocks_only_its_own_run(lake, tmp_path):
@@ -31,6 +34,20 @@ def test_a_damaged_manifest_blocks_only_its_own_run(lake, tmp_path):
     failed(rt("rm", "r-dam", *at), "is only the beginning", "r-damaged")
     assert rt("rm", "r-damaged", *at).stdout == "removed r-damaged\n"
     assert rt("check", *at).returncode == 0
+
+
+def test_ls_brings_the_catalog_up_to_date(tmp_path):
+    own = make_lake(tmp_path, planted_influence(30, elbow=15), documents=8, positions=6)
+    catalog = own / "warehouse.duckdb"
+    for damage in (catalog.unlink, lambda: catalog.write_bytes(b"not a database")):
+        damage()
+        assert "pairs" in rt("ls", "--lake", str(own)).stdout
+        with duckdb.connect(catalog, read_only=True) as con:
+            assert con.execute("select count(*) from tokens").fetchone() == (48,)
+    moved = own.rename(tmp_path / "moved")
+    rt("ls", "--lake", str(moved))
+    with duckdb.connect(moved / "warehouse.duckdb", read_only=True) as con:
+        assert con.execute("select count(*) from tokens").fetchone() == (48,)
 
 
 def test_import_check_and_remove(lake, tmp_path):

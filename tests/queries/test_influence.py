@@ -69,6 +69,16 @@ def test_same_seed_same_table_and_words(table):
     assert INFLUENCE.excerpt(table).height == 30
 
 
+def test_more_resamples_narrow_nothing_but_chance(table):
+    """The means stay, the ends move by the chance of the resamples only."""
+    sums = frame(np.geomspace(1, 0.01, 150), 30, np.random.default_rng(0))
+    many = INFLUENCE.with_effort(8000).estimate(sums, np.random.default_rng(1))
+    assert many["estimate"].equals(table["estimate"])
+    assert not many["low"].equals(table["low"])
+    width = (table["high"] - table["low"]).to_numpy()
+    assert np.abs((many["low"] - table["low"]).to_numpy() / width).max() < 0.15
+
+
 def test_too_few_documents_and_a_missing_class():
     sums = frame(np.ones(60), 4, np.random.default_rng(6)).filter(pl.col("token_class") == "common")
     table = INFLUENCE.estimate(sums, np.random.default_rng(0))

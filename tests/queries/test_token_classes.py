@@ -1,5 +1,7 @@
 """The macros `token_classes` and `document_influence` on hand-made tables: which tokens are rare, and the sums."""
 
+import json
+
 import duckdb
 import pytest
 
@@ -87,3 +89,20 @@ def test_queries_take_the_parameters_and_return_the_sums(con, slug):
     rows = con.sql(sql, params={"rare_quantile": 0.5, "rare_by": "target"})
     assert rows.columns == ["run", "token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta"]
     assert len(rows.fetchall()) == 6
+
+
+def test_positions_are_not_paired_with_the_whole_vocabulary(con):
+    """No step of the plan has more rows than positions and types together."""
+    con.execute(
+        "insert into vocabulary select 'r-2', i::int, (i + 1)::int from range(3000) t(i);"
+        "insert into tokens select 'r-2', i::int, 0, (i % 3000)::int, (7 * i % 3000)::int from range(2000) t(i)"
+    )
+    for decider in ("target", "input"):
+        query = f"explain (analyze, format json) select count(*) from token_classes(rare_by := '{decider}')"
+        plan = json.loads(con.execute(query).fetchall()[0][1])
+        assert largest(plan) <= 5100
+
+
+def largest(step):
+    """Rows of the largest step of a plan."""
+    return max(step.get("operator_cardinality", 0), *(largest(each) for each in step.get("children", [])), 0)

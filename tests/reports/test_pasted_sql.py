@@ -10,7 +10,8 @@ import queries
 from reports.provenance import Source
 from reports.report import write_report
 from tests.lake import make_lake, planted_influence
-from warehouse.connection import connect, frame, refresh_catalog
+from warehouse.catalog import refresh_catalog
+from warehouse.connection import connect, frame
 
 WHERE = "target_id % 3 > 0"
 

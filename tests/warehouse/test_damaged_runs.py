@@ -7,7 +7,8 @@ import pytest
 
 from extract.importer import import_folder
 from tests.lake import make_lake, planted_influence
-from warehouse.connection import connect, frame, refresh_catalog
+from warehouse.catalog import refresh_catalog
+from warehouse.connection import connect, frame
 from warehouse.errors import LakeError
 from warehouse.lake import find_run, open_lake, removable, remove_run, runs_folder, staging_folder, unfinished
 

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from tests.lake import make_lake, planted_influence
-from warehouse.connection import connect, frame, refresh_catalog
+from warehouse.catalog import refresh_catalog
+from warehouse.connection import connect, frame
 from warehouse.errors import LakeError, QueryError
 from warehouse.lake import find_run, open_lake, remove_run
 from warehouse.schema import TABLES

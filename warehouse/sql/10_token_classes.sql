@@ -33,20 +33,32 @@ create or replace macro token_classes(rare_quantile := 0.5, rare_by := 'target')
             count(*) over (partition by run) as n_types
         from vocabulary
         where frequency_rank is not null
+    ),
+
+    -- the token that decides about each position, on its own: inside the condition of the join below, the choice would
+    -- make DuckDB pair every position with the whole vocabulary first
+    positions as (
+        select
+            tokens.run,
+            tokens.token_index,
+            tokens.document,
+            choice.quantile,
+            case when choice.decider = 'target' then tokens.target_id else tokens.token_id end as token_id
+        from tokens
+        cross join choice
     )
 
     select
-        tokens.run,
-        tokens.token_index,
-        tokens.document,
+        positions.run,
+        positions.token_index,
+        positions.document,
         case
         -- rounded, so that 0.9 of 10 types is 9 of them
-            when types.frequency_rank > types.n_types - round(choice.quantile * types.n_types, 6) then 'rare'
+            when types.frequency_rank > types.n_types - round(positions.quantile * types.n_types, 6) then 'rare'
             else 'common'
         end as token_class
-    from tokens
-    cross join choice
+    from positions
     inner join types
         on
-            tokens.run = types.run
-            and types.token_id = case when choice.decider = 'target' then tokens.target_id else tokens.token_id end;
+            positions.run = types.run
+            and positions.token_id = types.token_id;

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from queries.stats.bootstrap import absence_reason, document_weights, ratio_intervals, replicates
+from queries.stats.bootstrap import (
+    absence_reason,
+    document_weights,
+    percentile_interval,
+    ratio_intervals,
+    replicates,
+)
 
 
 def test_replicates_are_the_ratio_of_the_resampled_documents():
@@ -31,6 +37,19 @@ def test_bca_agrees_with_scipy():
     theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=rng, confidence_level=level)
     assert ours.low[0] == pytest.approx(theirs.confidence_interval.low, rel=0.02)
     assert ours.high[0] == pytest.approx(theirs.confidence_interval.high, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 3), (50, 2, 3)])
+def test_percentiles_are_numpys_with_and_without_nan(shape):
+    values = np.random.default_rng(2).standard_normal(shape)
+    expected = np.percentile(values, [2.5, 97.5], axis=0)
+    np.testing.assert_allclose(percentile_interval(values), expected, rtol=1e-14)
+    kept = values.copy()
+    percentile_interval(values)
+    np.testing.assert_array_equal(values, kept)
+    values[4] = np.nan
+    expected = np.nanpercentile(values, [2.5, 97.5], axis=0)
+    np.testing.assert_allclose(percentile_interval(values), expected, rtol=1e-14)
 
 
 @settings(max_examples=25, deadline=None)

@@ -83,3 +83,13 @@ def test_the_band_of_a_ranked_curve_is_pointwise():
 def test_the_leading_share_of_nothing_is_no_number():
     shares = ranking.leading_share(np.array([np.zeros(300), np.ones(300), np.arange(300.0)]))
     np.testing.assert_allclose(shares, [np.nan, 0.01, (299 + 298 + 297) / np.arange(300).sum()])
+
+
+def test_ranks_are_those_of_a_stable_sort():
+    rng = np.random.default_rng(8)
+    values = np.concatenate([rng.standard_normal((5, 60)), rng.integers(0, 9, (5, 60)), np.zeros((1, 60))])
+    values[7, 3:9] = np.nan
+    order = np.argsort(-values, axis=1, kind="stable")
+    expected = np.empty_like(order)
+    np.put_along_axis(expected, order, np.arange(1, 61)[None], axis=1)
+    np.testing.assert_array_equal(ranking.ordinal_ranks(values), expected)

@@ -1,0 +1,1 @@
+"""Benchmarks of rt beside the tools that people use today; `python -m scripts.bench --help`."""

@@ -1,0 +1,46 @@
+"""The whole default report.
+
+`rt report` on a run of the default extraction (16,128 positions of the default model; 2,024 for `make bench`): every
+analysis, its intervals and nulls, figures and tables. The target was 60 s. The second row holds DuckDB to 1 GB.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.bench.lakes import default_lake
+from scripts.bench.results import Result, Table
+from scripts.bench.timing import child, spread
+
+# `rt` with every connection to a lake held to 1 GB.
+LIMITED = """
+import sys
+import warehouse.connection as connection
+connect = connection.connect
+def limited(*arguments):
+    con = connect(*arguments)
+    con.execute("set memory_limit = '1GB'")
+    return con
+connection.connect = limited
+from cli import main
+main()
+"""
+PLAIN = "from cli import main; main()"
+
+
+def measure(full: bool) -> Result:
+    """Seconds and memory of the report."""
+    lake = default_lake(16_000 if full else 2_000)
+    columns = ["", "s, median", "least", "most", "processor s", "most memory, MB"]
+    table = Table("`rt report`", columns)
+    for name, code in (("as it is", PLAIN), ("DuckDB's `memory_limit` at 1 GB", LIMITED)):
+        repeats = 3 if full and code == PLAIN else 1
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["report", "--lake", str(lake), "--output", str(Path(folder) / "report.md")]
+            runs = [child([sys.executable, "-c", code, *arguments]) for _ in range(repeats)]
+        processor = spread([run.processor for run in runs])[0]
+        peak = max(run.peak for run in runs) / 1e6
+        table.rows.append([name, *spread([run.wall for run in runs]), processor, peak])
+    middle = table.rows[0][1]
+    verdict = "reached" if middle <= 60 else "missed"
+    return Result([table], [f"The target of 60 s is {verdict}: {middle:.0f} s."])
