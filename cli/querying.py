@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -141,11 +142,17 @@ def report(
     rare_by: RARE_BY = "target",
     html: Annotated[bool, typer.Option("--html", help="Write one self-contained page as well.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first analysis that fails.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many analyses at once; each takes memory. Default: one a processor, at most 4."),
+    ] = None,
 ) -> None:
     """Run every analysis and write a Markdown report with figures and tables."""
+    from queries.parallel import processes as all_processes
     from reports.output import check_outside
     from reports.provenance import Source
     from reports.report import check_report, write_report
+    from warehouse.connection import connect
     from warehouse.lake import open_lake
 
     check_report(output, only or (), html)
@@ -155,18 +162,21 @@ def report(
     if not opened.runs:
         raise _no_run(lake, opened.unreadable)
     con = connect_lake(lake, runs, where)
+    names = full_names(lake, runs)
     manifests = {run.name: run.manifest for run in opened.runs}
     written = write_report(
         con,
         output,
         seed=seed,
         parameters=parameters,
-        source=Source(where, tuple(full_names(lake, runs)), manifests),
+        source=Source(where, tuple(names), manifests),
         only=only or (),
         html=html,
         strict=strict,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
         command=shlex.join(["rt", *sys.argv[1:]]),
+        opener=partial(connect, lake, names or list(manifests), where),
+        n_processes=processes or all_processes(),
     )
     print(f"report: {written.path}")
     if written.html_path:

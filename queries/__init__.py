@@ -229,6 +229,14 @@ class Session:
             self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis.sql))
         return self._tables[analysis.slug]
 
+    def has(self, slug: str) -> bool:
+        """Whether the table of the analysis `slug` is there already."""
+        return slug in self._tables
+
+    def give(self, slug: str, table: pl.DataFrame) -> None:
+        """Take the table of the analysis `slug` as computed elsewhere, with the same lake, seed and parameters."""
+        self._tables[slug] = table
+
     def _estimate(self, analysis: Analysis, rows: pl.DataFrame) -> pl.DataFrame:
         """Each run on its own and from the same seed, so that its numbers do not depend on what else is in the lake."""
         several = rows["run"].n_unique() > 1

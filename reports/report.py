@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 import queries
+from queries import parallel
 from reports import page, provenance
 from reports.charts import caption, draw
 from reports.charts.canvas import save
@@ -100,17 +101,31 @@ class _Reporter:
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
         self.tables: dict[str, pl.DataFrame] = {}
+        self.raised: dict[str, Exception] = {}
+
+    def compute(self, slugs: Sequence[str], opener: Callable[[], duckdb.DuckDBPyConnection], n_processes: int) -> None:
+        """Compute the tables of `slugs` side by side; `answer` finds them, or what they raised."""
+        possible = []
+        for slug in slugs:
+            with suppress(Exception):  # `answer` meets it again
+                if not queries.missing(self.con, queries.load(slug)):
+                    possible.append(slug)
+        found = parallel.tables(opener, possible, self.seed, self.parameters, n_processes, self.progress)
+        for slug, result in found.items():
+            if isinstance(result, Exception):
+                self.raised[slug] = result
+            else:
+                self.session.give(slug, result)
 
     def answer(self, slug: str) -> Outcome:
         """Run one analysis; what it raises becomes part of its outcome, unless strict."""
-        self.progress(f"analysing {slug}")
         outcome = Outcome(slug)
         try:
             analysis = outcome.analysis = queries.load(slug)
             outcome.missing = queries.missing(self.con, analysis)
             if outcome.missing:
                 return outcome
-            outcome.table = self.session.table(analysis)
+            outcome.table = self._table(analysis)
             if not outcome.table.is_empty():
                 outcome.answer = named(analysis.answer(outcome.table), self.names)
                 outcome.shown = show(analysis, outcome.table, self.names)
@@ -123,6 +138,13 @@ class _Reporter:
             seen = set(outcome.table["run"])
             outcome.absent = [name for run, name in self.names.items() if run not in seen]
         return outcome
+
+    def _table(self, analysis: queries.Analysis) -> pl.DataFrame:
+        if analysis.slug in self.raised:
+            raise self.raised[analysis.slug]
+        if not self.session.has(analysis.slug):
+            self.progress(f"analysing {analysis.slug}")
+        return self.session.table(analysis)
 
     def write_table(self, slug: str, folder: Path) -> None:
         """The whole table of an analysis as Parquet: of one that was asked for, or whose table another's SQL reads."""
@@ -211,19 +233,25 @@ def write_report(
     strict: bool = False,
     progress: Callable[[str], None] = _silent,
     command: str = "",
+    opener: Callable[[], duckdb.DuckDBPyConnection] | None = None,
+    n_processes: int = 1,
 ) -> Report:
     """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
 
     Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
-    same as one self-contained page. `source` is what chose the runs and positions that `con` sees, for the reader. An
-    analysis that raises takes its section with it and nothing else, and is named in `failed`; with `strict` it is
-    raised. Whatever is raised, an older report stays as it was. The same seed on the same runs gives the same bytes.
+    same as one self-contained page. With `n_processes` above 1, that many analyses are computed at once, each process
+    with a connection of its own from `opener`, which must see what `con` sees. `source` is what chose the runs and
+    positions that `con` sees, for the reader. An analysis that raises takes its section with it and nothing else, and
+    is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed
+    on the same runs gives the same bytes.
     Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)
     slugs = _selected(only)
     reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress)
     with _staged(output.parent) as stage:
+        if opener is not None and n_processes > 1 and len(slugs) > 1:
+            reporter.compute(slugs, opener, n_processes)
         outcomes = sorted((reporter.answer(slug) for slug in slugs), key=_place)
         _answer_for_figures(reporter, outcomes)
         failed = {outcome.slug for outcome in outcomes if outcome.error}
