@@ -19,12 +19,12 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MEASURES = (
-    "hill_alpha", "hill_alpha_05", "hill_alpha_20", "hill_alpha_30", "csn_alpha", "edge_share", "stable_rank",
-    "spectral_entropy",
+    "hill_alpha", "hill_alpha_05", "hill_alpha_20", "hill_alpha_30", "hill_alpha_rest", "csn_alpha", "edge_share",
+    "stable_rank", "spectral_entropy",
 )  # fmt: skip
 _HILL = {"hill_alpha_05": 0.05, "hill_alpha": 0.1, "hill_alpha_20": 0.2, "hill_alpha_30": 0.3}
 _RANGE: dict[str, Callable[[int], tuple[float, float]]] = {
-    **{name: (lambda m: (0.0, np.inf)) for name in (*_HILL, "csn_alpha")},
+    **{name: (lambda m: (0.0, np.inf)) for name in (*_HILL, "hill_alpha_rest", "csn_alpha")},
     "edge_share": lambda m: (0.0, 1.0),
     "stable_rank": lambda m: (1.0, float(m)),
     "spectral_entropy": lambda m: (0.0, 1.0),
@@ -118,6 +118,8 @@ def measure(eigenvalues: Array, d: int, names: Sequence[str] = MEASURES) -> Arra
     for name in names:
         if name in _HILL:
             columns.append(hill_alpha(eigenvalues, _HILL[name]))
+        elif name == "hill_alpha_rest":  # without the largest: what one direction that all rows share leaves
+            columns.append(hill_alpha(eigenvalues[:, 1:], _HILL["hill_alpha"]))
         elif name == "csn_alpha":
             columns.append(np.array([_density_exponent(row) for row in eigenvalues]))
         elif name == "edge_share":

@@ -9,8 +9,8 @@ NULLS = ("any", "influence", "norm")
 VISIBLE_DROP = 0.25
 
 
-def decide_tail(row: dict[str, Any]) -> tuple[str, str]:
-    """The verdict on a lower alpha than random groups, and why."""
+def decide_tail(row: dict[str, Any], p_rest: float) -> tuple[str, str]:
+    """The verdict on a lower alpha than random groups, and why; `p_rest` is the p without the largest eigenvalue."""
     means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
     # of equal p, as where none of the draws is as extreme, the nearest
     closest = max(
@@ -22,11 +22,16 @@ def decide_tail(row: dict[str, Any]) -> tuple[str, str]:
     compared = (
         f"alpha {row['estimate']:.3g} against {mean:.3g} in random groups of {kind}, the closest null (q = {q:.2g})"
     )
-    if q < LEVEL and row["high"] < mean:
+    if q < LEVEL and row["high"] < mean and p_rest < LEVEL:
         return SUPPORTED, compared
     least = (1 - VISIBLE_DROP) * mean
     if q >= LEVEL and row["low"] > least and row["critical"] > least:
         return CONTRADICTED, f"{compared}, and a quarter less would have been seen"
-    if q < LEVEL:
+    if q < LEVEL and row["high"] >= mean:
         return UNDECIDABLE, f"{compared}, but the interval reaches {row['high']:.3g}"
+    if q < LEVEL:
+        return UNDECIDABLE, (
+            f"{compared}, but without the largest eigenvalue it is not lower (p = {p_rest:.2g}): one direction that "
+            "the rows share is no tail"
+        )
     return UNDECIDABLE, f"{compared}, and a quarter less would not be told from chance"

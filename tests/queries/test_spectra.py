@@ -12,17 +12,17 @@ FEWER = spectra.Effort(groups=99, halves=30, permuted=19)
 SPECTRA = load("spectra").with_effort(FEWER)
 
 
-def weights(rng, n=200, d=64, plateau=20, strength=0.0, sides=("in", "out"), shared=()):
+def weights(rng, n=200, d=64, plateau=20, strength=0.0, sides=("in", "out"), shared=(), sizes=(1.0, 0.5, 0.3)):
     """One row per (neuron, side); plateau rows of the first side lie along a few directions of falling strength.
 
-    `shared`: a group of other neurons, as large, that does so too.
+    `shared`: a group of other neurons, as large, that does so too; `sizes` of the directions.
     """
     parts = []
     for side in sides:
         rows = rng.standard_normal((n, d))
         if side == sides[0] and strength:
             for members in (range(plateau), shared):
-                for size in (1.0, 0.5, 0.3):
+                for size in sizes:
                     loading = rng.standard_normal(len(members))[:, None]
                     rows[list(members)] += strength * size * loading * rng.standard_normal(d)
         regime = np.where(np.arange(n) < plateau, "plateau", np.where(np.arange(n) < n // 2, "power_law", "decay"))
@@ -46,7 +46,7 @@ def claim(table, side="in", group="plateau"):
 def test_aligned_rows_have_a_heavier_tail():
     table = SPECTRA.estimate(weights(np.random.default_rng(0), strength=2.0), np.random.default_rng(1))
     assert table.columns == [*SPECTRA.keys, "estimate", "low", "high", "n", *SPECTRA.columns]
-    assert table.height == 2 * 3 * 8
+    assert table.height == 2 * 3 * 9
     assert table.equals(table.sort(SPECTRA.keys), null_equal=True)
     assert ((table["low"] <= table["estimate"]) & (table["estimate"] <= table["high"])).all()
     row = claim(table)
@@ -72,6 +72,19 @@ def test_what_all_influential_neurons_share_is_not_supported():
     row = claim(SPECTRA.estimate(table, rng))
     assert row["p_any"] < 0.05
     assert row["verdict"] != "supported"
+
+
+def test_one_direction_that_the_rows_share_is_no_tail():
+    """One large eigenvalue lowers the index; without it the spectrum is that of any rows."""
+    rng = np.random.default_rng(8)
+    table = SPECTRA.estimate(weights(rng, strength=3.0, sides=("in",), sizes=(1.0,)), rng)
+    row = claim(table)
+    assert row["p"] < 0.05
+    assert row["high"] < row["null_mean"]
+    assert row["verdict"] == "undecidable"
+    assert "without the largest eigenvalue it is not lower" in row["reason"]
+    rest = table.filter(pl.col("measure") == "hill_alpha_rest", pl.col("group") == "plateau").row(0, named=True)
+    assert rest["p"] > 0.05
 
 
 def test_random_plateaus_are_rarely_supported():
