@@ -21,7 +21,7 @@ class Grouped:
 
     `activation` (T, N) as the lake has it, `document` (T,) and `is_rare` (T,); of the neurons `regime` (N,) strings,
     None where it is not known, `is_core` (N,), `influence` (N,) in nats, NaN where it is not known, and the rows of
-    W_out `out_weight` (N, d), None where the run has none.
+    W_out `out_weight` (N, d), None where the run has none. `is_gated`: the sign of a neuron is arbitrary.
     """
 
     activation: NDArray[np.floating]
@@ -30,6 +30,7 @@ class Grouped:
     regime: NDArray[np.object_]
     is_core: NDArray[np.bool_]
     influence: NDArray[np.float64]
+    is_gated: bool
     out_weight: NDArray[np.float32] | None
 
     def finite(self) -> "Grouped":
@@ -60,5 +61,6 @@ def _arrays(rows: pl.DataFrame) -> Grouped:
         regime=regime.cast(pl.String).to_numpy(),
         is_core=is_core.cast(pl.Boolean).fill_null(value=False).to_numpy(),
         influence=influence.cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+        is_gated=bool(rows["is_gated"][0]),
         out_weight=None if weight is None else weight.list.to_array(len(weight[0])).to_numpy().astype(np.float32),
     )

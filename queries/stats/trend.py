@@ -34,14 +34,14 @@ class Trend:
         return self.mean - half, self.mean + half
 
     def p(self, observed: Array, side: str) -> Array:
-        """p (K,) of `observed` (K,), `greater` or `less` than predicted, or `two`-sided; NaN without a trend."""
+        """P (K,) of `observed` (K,), `greater` or `less` than predicted, or `two`-sided; NaN without a trend."""
         if self.freedom <= 0:
             return np.full(len(self.mean), np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             t = (observed - self.mean) / self.error
-        upper = stats.t.sf(t, self.freedom)
-        found: Array = {"greater": upper, "less": 1.0 - upper, "two": 2.0 * np.minimum(upper, 1.0 - upper)}[side]
-        return np.maximum(found, np.finfo(np.float64).tiny) + 0.0 * t
+        upper, lower = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
+        found: Array = {"greater": upper, "less": lower, "two": 2.0 * np.minimum(upper, lower)}[side]
+        return np.maximum(found, np.finfo(np.float64).tiny)
 
 
 def windows(influence: Array, members: Index) -> Index:

@@ -36,6 +36,6 @@ def activation_frame(
             "token_class": np.where(rare, "rare", "common"), "activation": values.astype(np.float32).tolist(),
             "regime": [regime.tolist()] * T,
             "is_core": [(order < n_plateau).tolist()] * T, "influence": [influence.tolist()] * T,
-            "out_weight": [None] * T,
+            "out_weight": [None] * T, "is_gated": [False] * T,
         }
     )  # fmt: skip

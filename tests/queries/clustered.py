@@ -30,6 +30,7 @@ def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights
             "regime": [regime] * T,
             "is_core": [[each == "plateau" for each in regime]] * T,
             "influence": [np.geomspace(1, 1e-3, N).tolist()] * T,
+            "is_gated": [False] * T,
         },
         schema_overrides={"activation": pl.List(pl.Float32)},
     )

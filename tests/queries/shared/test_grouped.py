@@ -14,6 +14,7 @@ def frame(run="r-1", activation=ACTIVATION, weight=((1.0, 0.0), (0.0, 1.0), (1.0
         "regime": (["plateau", None, "decay"], pl.List(pl.String)),
         "is_core": ([True, None, False], pl.List(pl.Boolean)),
         "influence": ([2.0, None, 1.0], pl.List(pl.Float64)),
+        "is_gated": (True, pl.Boolean),
         "out_weight": (None if weight is None else [list(row) for row in weight], pl.List(pl.List(pl.Float32))),
     }
     rows = pl.DataFrame(
@@ -36,6 +37,7 @@ def test_shapes_types_and_what_is_not_known():
     assert (known.is_core.dtype, known.is_core.tolist()) == (np.bool_, [True, False, False])
     np.testing.assert_array_equal(known.influence, [2.0, np.nan, 1.0])
     assert (known.out_weight.dtype, known.out_weight.shape) == (np.float32, (3, 2))
+    assert known.is_gated is True
 
 
 def test_a_run_without_weights_or_without_regimes():
