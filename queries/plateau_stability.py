@@ -181,6 +181,7 @@ ANALYSIS = Analysis(
                 "jaccard_null",
                 token_class="rare",
                 names={"estimate": "jaccard", "low": "jaccard_low", "high": "jaccard_high"},
+                bar=pl.lit(SHARED_HALF),
             ),
         ),
     ),
