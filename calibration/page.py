@@ -41,8 +41,8 @@ below, in the analysis's page and in its section of the report.
 is outside of the limits without a caveat, or if a simulated rate is: if the exact {level} % interval of a row excludes
 its limits, or that of a pool, which is all intervals, or all tests, of an analysis that have the same limits, and each
 of them over all designs. Rows of one lake are not independent: the variance between lakes says how many independent
-trials a pool is worth (Korn and Graubard, 1998). What it sees with a probability of {power} %, where a pool is worth from one
-trial a lake to one a row (measured on the table below: most of the latter; `none`: too few to see anything):
+trials a pool is worth (Korn and Graubard, 1998). What it sees with a probability of {power} %, where a pool is worth
+from one trial a lake to one a row (measured on the table below: most of the latter; `none`: too few to see that):
 
 {strength}
 
