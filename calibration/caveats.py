@@ -27,6 +27,7 @@ class Caveat:
 
 
 _CAUTIOUS = (0.90, 1.0)
+_FREEDOM = "cautious: as many degrees of freedom as documents really contribute, "
 CAVEATS = (
     Caveat(
         "influence",
@@ -34,46 +35,81 @@ CAVEATS = (
         "neurons that are nearly tied exchange places, and ranking noisy values again moves every neuron towards the "
         "middle: the interval of a rank within a group of near ties, the plateau above all, misses more often than it "
         "says.",
-        (0.50, 1.0),
+        (0.80, 0.98),
     ),
     Caveat(
         "ranking_reliability",
         "reliability",
         "with 8 documents, halves of 4, the step from half to whole overstates a reliability of 0.987 by 0.0016, half "
         "the width of its interval.",
-        (0.70, 1.0),
+        (0.75, 0.98),
         designs=("soft, 8 documents",),
     ),
     Caveat(
         "ranking_reliability",
-        "",
-        "cautious: leaving out groups of documents makes the halves smaller and noisier than those of the estimate.",
+        "reliability",
+        "cautious where the reliability is low: leaving out groups of documents makes the halves smaller and noisier "
+        "than those of the estimate.",
+        _CAUTIOUS,
+        designs=("none", "weak", "strong"),
+    ),
+    Caveat(
+        "ranking_reliability",
+        "overlap of two top tens",
+        "cautious, for the same reason; with a low reliability it covers always.",
         _CAUTIOUS,
     ),
     Caveat(
         "plateau_stability",
-        "",
-        "cautious: one corpus says little about a neuron at the edge, so memberships have wide intervals, and the "
-        "overlap of halves is as in `ranking_reliability`.",
+        "overlap of two halves",
+        "cautious: as in `ranking_reliability`; where neurons hardly differ it covers always.",
+        _CAUTIOUS,
+    ),
+    Caveat(
+        "plateau_stability",
+        "membership",
+        "cautious: one corpus says little about a neuron at the edge, so memberships have wide intervals; inside and "
+        "outside of the plateau they cover always.",
+        _CAUTIOUS,
+    ),
+    Caveat(
+        "rare_contrast",
+        "rank-biserial effect",
+        "cautious: an effect near 1 has a skewed error that the transformation does not remove.",
         _CAUTIOUS,
     ),
     Caveat(
         "rare_contrast",
         "",
-        "cautious: as many degrees of freedom as documents really contribute, so that q-values hold far out in the "
-        "tail.",
+        _FREEDOM + "so that q-values hold far out in the tail.",
         _CAUTIOUS,
+        designs=("weak", "strong", "none, 8 documents"),
+    ),
+    *(
+        Caveat("frequency_curve", target, _FREEDOM + "often two or three in the rare bands.", _CAUTIOUS)
+        for target in ("plateau_over_rest", "trend", "rest in band 10")
     ),
     Caveat(
         "frequency_curve",
-        "",
-        "cautious: as many degrees of freedom as documents really contribute, often two or three in the rare bands.",
+        "plateau in band",
+        _FREEDOM + "few of 8.",
         _CAUTIOUS,
+        designs=("none, 8 documents",),
+    ),
+    *(
+        Caveat(
+            "kmeans_structure",
+            target,
+            "cautious: a silhouette is a best of many, which jumps when a set of documents is left out.",
+            _CAUTIOUS,
+        )
+        for target in ("kmeans_silhouette", "ward_silhouette, activation")
     ),
     Caveat(
-        "kmeans_structure",
-        "",
-        "cautious: a silhouette is a best of many, which jumps when a set of documents is left out.",
+        "effective_dimension",
+        "d95",
+        "cautious where the group is small: d95 counts whole dimensions, and half a dimension of rounding is part of "
+        "its interval.",
         _CAUTIOUS,
     ),
 )

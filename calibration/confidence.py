@@ -47,4 +47,5 @@ FROZEN = Family(
     (Study("plateau_stability", effort=FEWEST),),
     "plateau neurons have on average 0, 0.35, 0.7 of their effect through a path, each 0.25 more or less, the rest "
     "none; anywhere: half of all neurons have 0.7, others in each lake",
+    n_check=60,
 )

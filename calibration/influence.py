@@ -147,6 +147,7 @@ GRADED = Family(
     (influence_study(), contrast_study(), frequency_study()),
     upstream=(Study("plateau_stability", effort=FEWEST),),
     words="signed mean over size 0, 0.15, 0.3; ln selectivity 0, 0.4, 0.8; trend 0, 0.04, 0.08 per band",
+    n_check=60,
 )
 RANKING = Family(
     "ranking",
@@ -159,4 +160,5 @@ RANKING = Family(
     ),
     (reliability_study(), stability_study()),
     words="sd of ln influence over the neurons 0, 0.05, 0.1; soft: a plateau 0.15 above a power law",
+    n_check=40,
 )

@@ -87,5 +87,5 @@ CLASSES = Family(
     ),
     (contrast_study(),),
     words="a plateau that is 0, 0.5 (ln) higher on rare tokens",
-    n_check=10,
+    n_check=40,
 )

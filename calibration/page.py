@@ -1,13 +1,15 @@
 """docs/calibration.md from the table of rates: what was measured, how, and what is outside the limits."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 import polars as pl
 
 from calibration.caveats import CAVEATS, COVERAGE, SIZE, Caveat
 from calibration.families import FAMILIES
-from calibration.rates import ENOUGH
+from calibration.rates import CHECK_LEVEL, ENOUGH
 from calibration.runs import SEED
+from calibration.strength import POWER, strength
 from calibration.targets import Study
 
 _HEAD = """# Calibration
@@ -33,8 +35,16 @@ rate.
 ## Limits
 
 Coverage must be {coverage}, size at most {size}. What is outside is in **bold**, and is either mended or has a caveat
-below, in the analysis's page and in its section of the report. `make calibrate-check` simulates a few lakes of every
-family and fails if a rate's interval excludes these limits, or if this table is outside of them without a caveat.
+below, in the analysis's page and in its section of the report.
+
+`make calibrate-check` simulates {checked} lakes of each design but those that show power only, and fails if this table
+is outside of the limits without a caveat, or if a simulated rate is: if the exact {level} % interval of a row excludes
+its limits, or that of a pool, which is all intervals, or all tests, of an analysis that have the same limits, and each
+of them over all designs. Rows of one lake are not independent: the variance between lakes says how many independent
+trials a pool is worth (Korn and Graubard, 1998). What it sees with a probability of {power} %, where a pool is worth
+from one trial a lake to one a row (measured on the table below: most of the latter; `none`: too few to see that):
+
+{strength}
 
 ## The lakes
 
@@ -64,6 +74,10 @@ def page(table: pl.DataFrame) -> str:
         size=f"{SIZE[1] * 100:.0f} %",
         shape=f"Unless a design says otherwise there are {corpus.documents} documents of {corpus.positions} positions "
         f"on average, {corpus.rare_share * 100:.0f} % of them rare.",
+        checked=_range(family.n_check for family in FAMILIES),
+        level=f"{100 * CHECK_LEVEL:.0f}",
+        power=f"{100 * POWER:.0f}",
+        strength=strength(),
         families="\n".join(f"- **{family.name}**: {family.words}." for family in FAMILIES),
     )
     if smallest < ENOUGH:
@@ -74,6 +88,12 @@ def page(table: pl.DataFrame) -> str:
     studies = [(family.name, study) for family in FAMILIES for study in family.studies]
     parts = [head, *(part for name, study in studies if (part := _section(table, name, study)))]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _range(values: Iterable[int]) -> str:
+    """The smallest and the largest, in words."""
+    known = sorted(set(values))
+    return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
 def _section(table: pl.DataFrame, family: str, study: Study) -> str:

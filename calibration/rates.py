@@ -1,6 +1,6 @@
 """How often intervals cover and tests reject, with exact binomial intervals, held against the limits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from calibration.worlds import Design
 
 # From so many simulations on, the rate itself must be within the limits; with fewer, they must be within its interval.
 ENOUGH = 1000
+CHECK_LEVEL = 0.95  # of the intervals that the small version holds against the limits
 SCHEMA = {
     "analysis": pl.String, "family": pl.String, "design": pl.String, "effect": pl.Float64, "target": pl.String,
     "kind": pl.String, "truth": pl.String, "n": pl.Int64, "n_without": pl.Int64, "rate": pl.Float64,
@@ -47,7 +48,17 @@ def rates(folder: Path) -> pl.DataFrame:
 
 def study_rates(family: Family, study: Study, folder: Path) -> list[dict[str, object]]:
     """The rows of one analysis."""
-    rows = []
+    named = {"analysis": study.slug, "family": family.name}
+    return [
+        {**named, "design": design.name, "effect": design.effect, "date": date, **_rate(found, target, design)}
+        for design, target, found, date in targets(family, study, folder)
+    ]
+
+
+def targets(
+    family: Family, study: Study, folder: Path
+) -> Iterator[tuple[Design, Interval | Rejection, pl.DataFrame, str]]:
+    """Each design and target of one analysis that has outcomes in `folder`, with these and their day."""
     for design in family.designs:
         if not study.is_for(design):
             continue
@@ -57,18 +68,20 @@ def study_rates(family: Family, study: Study, folder: Path) -> list[dict[str, ob
             is_test = pl.col("rejects").is_not_null() == isinstance(target, Rejection)
             of_target = found.filter(pl.col("target") == target.name, is_test)
             if target.is_for(design) and of_target.height:
-                named = {"analysis": study.slug, "family": family.name, "design": design.name, "date": date}
-                rows.append({**named, "effect": design.effect, **_rate(of_target, target, design)})
-    return rows
+                yield design, target, of_target, date
+
+
+def hits(found: pl.DataFrame, target: Interval | Rejection, design: Design) -> tuple[np.ndarray, str, str]:
+    """1, 0 or NaN of each outcome, what kind of rate they make, and where the truth of an interval is from."""
+    if isinstance(target, Rejection):
+        return found["rejects"].to_numpy(), "size" if design.is_null else "power", ""
+    return _covered(found), "coverage", "mean" if target.truth is None else "planted"
 
 
 def _rate(found: pl.DataFrame, target: Interval | Rejection, design: Design) -> dict[str, object]:
     """Kind, count and rate of one target."""
-    if isinstance(target, Rejection):
-        hits, kind, truth = found["rejects"].to_numpy(), "size" if design.is_null else "power", ""
-    else:
-        hits, kind, truth = _covered(found), "coverage", "mean" if target.truth is None else "planted"
-    answered = hits[~np.isnan(hits)]
+    each, kind, truth = hits(found, target, design)
+    answered = each[~np.isnan(each)]
     n = len(answered)
     low, high = binomial_interval(int(answered.sum()), n)
     rate = float(answered.mean()) if n else float("nan")

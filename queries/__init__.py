@@ -25,11 +25,12 @@ from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
 ESTIMATE = ("estimate", "low", "high", "n")
-# What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p.
+# What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p,
+# `power` how often an effect would be seen, `bar` what the interval must exclude.
 FINDING = {
     "run": pl.String, "verdict": pl.String,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
-    "reason": pl.String,
+    "power": pl.Float64, "bar": pl.Float64, "reason": pl.String,
 }  # fmt: skip
 # What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
 KEYS = {
@@ -62,36 +63,42 @@ class Claim:
 
     `statement` is the claim in a few words, `source` the paper that makes it, `measure` what `estimate` is, with its
     unit. `findings(table)` gives the columns of `FINDING`, one row per run: `verdict` is `supported`, `contradicted`
-    or `undecidable`, null where the number alone is the answer; a number that does not exist is NaN.
+    or `undecidable`, null where the number alone is the answer; a number that does not exist is NaN. `is_of_weights`:
+    its interval is over weights, where the analysis has others over documents.
     """
 
     statement: str
     source: str
     measure: str
     findings: Callable[[pl.DataFrame], pl.DataFrame]
+    is_of_weights: bool = False
 
 
 def finding(
-    null: str | Mapping[str, str] = "", q: str = "q", names: Mapping[str, str] | None = None, **where: str
+    null: str | Mapping[str, str] = "",
+    q: str = "q",
+    names: Mapping[str, str] | None = None,
+    bar: pl.Expr | None = None,
+    **where: str,
 ) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
 
     `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which
     the closest, that with the largest p, of equal p the nearest, is shown. `names` maps columns of `FINDING` to
-    others than their own.
+    others than their own. `bar` is what the interval must exclude where that is not the null.
     """
     columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
+    made = {"null": _closest(null), "bar": _closest(null) if bar is None else bar}
 
     def found(table: pl.DataFrame) -> pl.DataFrame:
         rows = table
         for name, value in where.items():
             rows = rows.filter(pl.col(name) == value)
         rows = rows.unique("run", keep="first", maintain_order=True)
-        if "reason" not in rows.columns:
-            rows = rows.with_columns(reason=pl.lit(None, dtype=pl.String))
+        absent = {"reason": pl.lit(None, dtype=pl.String), "power": pl.lit(float("nan"))}
+        rows = rows.with_columns(**{name: value for name, value in absent.items() if name not in rows.columns})
         return rows.select(
-            _closest(null).alias("null") if name == "null" else pl.col(columns[name]).cast(kind).alias(name)
-            for name, kind in FINDING.items()
+            made.get(name, pl.col(columns[name])).cast(kind).alias(name) for name, kind in FINDING.items()
         )
 
     return found

@@ -165,7 +165,7 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
 
 def _claim(measure: str) -> Any:
     names = {"estimate": "overlap", "low": "overlap_low", "high": "overlap_high"}
-    return finding(null="chance", names=names, token_class="rare", measure=measure)
+    return finding(null="chance", names=names, bar=pl.lit(MAINLY), token_class="rare", measure=measure)
 
 
 ANALYSIS = Analysis(

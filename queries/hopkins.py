@@ -11,9 +11,9 @@ That is not so: one Gaussian cloud is dense in its middle and gives 0.65 with 40
 on mean and spread of the activation, groups matched on influence (`null`, the wide bar), one Gaussian cloud with the
 group's covariance, and `shuffled`: every column (position or weight) dealt anew among the neurons. `p` is the largest
 of the five one-sided p-values. `power` is how often three planted clusters whose neurons correlate by 0.3 more than
-others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05, `supported` if
-some null explains the value and the power is at least 80 %, else `undecidable`. All groups have the same size: larger
-ones than the plateau's stable core are a random part.
+others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and the interval
+lies above the mean of every null, `supported` if some null explains the value (p >= 0.05) and the power is at least
+80 %, else `undecidable`. All groups have the same size: larger ones than the plateau's stable core are a random part.
 
 Intervals leave out documents (activations) or twentieths of the weights in turn; they say how much the value depends on
 these documents, for these neurons.

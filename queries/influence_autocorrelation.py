@@ -8,8 +8,9 @@ the influence, `membership` whether a neuron is in the plateau's stable core (1)
 `null` deals the values anew among the neurons 1,999 times, and `p` is one-sided. `power` is how often a planted set
 would be beyond 95 % of that null: as many neurons as the plateau has, a third of them in neighbourhoods of 11 neurons.
 The papers say that plateau neurons are spread and form no clusters: for `membership` that is `contradicted` if
-q < 0.05, `supported` if p >= 0.05 and the power is at least 80 %, else `undecidable`. An `influence` beyond its null
-says that what a neuron writes has to do with how much it matters; it is no cluster of plateau neurons.
+q < 0.05 and the interval lies above the null's mean, `supported` if p >= 0.05 and the power is at least 80 %, else
+`undecidable`. An `influence` beyond its null says that what a neuron writes has to do with how much it matters; it is
+no cluster of plateau neurons.
 
 Intervals leave out twentieths of the weights in turn, finding the neighbours anew each time. They hold the influence
 and the plateau as they are: how far other documents would change them is the question of the plateau's stability.

@@ -12,7 +12,8 @@ matched on mean and spread of the activation, groups matched on influence (`null
 with the group's covariance, and `shuffled`: activations turned in time within documents, weights dealt anew among the
 neurons. `p` is the largest of the five one-sided p-values. `power` is how often three planted clusters whose neurons
 correlate by 0.3 more than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if
-q < 0.05, `supported` if some null explains the silhouette and the power is at least 80 %, else `undecidable`.
+q < 0.05 and the interval lies above the mean of every null, `supported` if some null explains the silhouette
+(p >= 0.05) and the power is at least 80 %, else `undecidable`.
 
 Intervals leave out documents (activations) or twentieths of the weights in turn; they say how much the value depends on
 these documents, for these neurons.

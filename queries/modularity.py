@@ -56,6 +56,7 @@ from queries.stats.modules import (
     noise_floor,
 )
 from queries.stats.nulls import p_text
+from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
 CLASSES = ("rare", "common")
@@ -230,6 +231,9 @@ ANALYSIS = Analysis(
             finding(
                 {f"p_{null}": f"{null}_mean" for null in GROUP_NULLS},
                 token_class="rare", group="plateau", measure="signed_q",
+                # beyond the nulls, they must be excluded; else what planted modules would give
+                bar=pl.when(pl.col("p") < LEVEL).then(pl.max_horizontal(f"{null}_mean" for null in GROUP_NULLS))
+                .otherwise("planted"),
             ),
         ),
     ),

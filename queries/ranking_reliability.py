@@ -103,7 +103,7 @@ def _reliable(table: pl.DataFrame) -> pl.DataFrame:
     # NaN counts as larger than every number
     told = pl.when(pl.col("low").is_finite()).then(verdict).otherwise(pl.lit("undecidable"))
     judged = table.with_columns(verdict=told)
-    return finding("null_mean", q="p", token_class="rare", measure="spearman")(judged)
+    return finding("null_mean", q="p", bar=pl.lit(RELIABLE), token_class="rare", measure="spearman")(judged)
 
 
 ANALYSIS = Analysis(

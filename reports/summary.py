@@ -5,22 +5,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from queries import Analysis, Claim
+from reports.lacking import Lack, lacking
 from reports.markdown import MISSING, anchor, bounded, cell, escape, rows, significant
 from reports.sections import Outcome
 
 _VERDICTS = {"supported": "**supported**", "contradicted": "**contradicted**", "undecidable": "not decidable"}
 _READ = (
-    "Where a claim is about positions, these are the rare tokens; the sections have the common ones. *Supported* "
-    "needs an interval and a null model that agree, *contradicted* an interval that excludes what is claimed, or a "
-    "null model that explains it where an effect would have been seen; *not decidable* (`undecidable` in the tables) "
-    "means that these data allow either, and the section says what is missing. A dash in place of a verdict: the "
-    "number is the answer. *About N documents*: with so many, the interval would exclude the null if the estimate "
-    "stayed as it is; without it, something other than documents is missing, and the section says what. Brackets hold "
-    "95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* is the p-value "
-    "corrected for the number of tests."
+    "Where a claim is about positions, these are the rare tokens; the sections have the common ones. *Supported*, of "
+    "an effect: every condition of its section is met, be it a null model that does not explain it, an interval beyond "
+    "what it is held against, or both; of an absence (such as no clusters): a null model explains the data, and an "
+    "effect that matters would have been seen. *Contradicted*: an interval excludes what is claimed, or a null model "
+    "explains it where an effect would have been seen. *Not decidable* (`undecidable` in the tables): these data allow "
+    "either; beside it stands what is missing. A dash in place of a verdict: the number is the answer. *About N "
+    "documents*: with so many, the interval would exclude the null if the estimate stayed as it is. *Power*: how often "
+    "an effect that matters would be seen, measured by planting it here; below 80 %, not seeing it says nothing. "
+    "Brackets hold 95 % intervals; *null* is the mean of the closest null model, whose kinds each section names; *q* "
+    "is the p-value corrected for the number of tests."
 )
-MIN_DOCUMENTS = 10  # that a verdict needs
-_FAR = 100  # times as many documents: a guess from so far off is not a number
 
 
 def _link(outcome: Outcome) -> str:
@@ -39,81 +40,70 @@ def _is_known(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def documents_needed(found: Mapping[str, Any], now: int) -> int | None:
-    """Documents at which the interval would exclude the null, its width falling with the root of their number.
-
-    None where it excludes the null already, or the estimate is at the null: then documents are not what is missing.
-
-    >>> documents_needed({"estimate": 0.2, "low": -0.2, "high": 0.6, "null": 0.0}, 10)
-    40
-    """
-    near = found["low"] if found["estimate"] > found["null"] else found["high"]
-    away = abs(found["estimate"] - found["null"])
-    if not all(_is_known(value) for value in (near, away)) or away == 0:
+def _lack(found: Mapping[str, Any], analysis: Analysis, claim: Claim) -> Lack | None:
+    """What is missing where the verdict is `undecidable`."""
+    if found["verdict"] != "undecidable":
         return None
-    ratio = abs(found["estimate"] - near) / away
-    return math.ceil(now * ratio**2 - 1e-9) if ratio > 1 else None
+    return lacking(
+        found,
+        by_documents="documents" in analysis.resampled and not claim.is_of_weights,
+        counts_documents=analysis.resampled == "documents",
+    )
 
 
-def _verdict(found: Mapping[str, Any], by_documents: bool) -> str:
-    """In words; where documents are what is missing, how many would do."""
+def _verdict(found: Mapping[str, Any]) -> str:
+    """In words, with what is missing."""
     words = _VERDICTS.get(found["verdict"] or "", MISSING)
-    if found["verdict"] != "undecidable" or not by_documents or not found.get("n"):
-        return words
-    if found["n"] < MIN_DOCUMENTS:
-        return f"{words}; at least {MIN_DOCUMENTS} documents"
-    needed = documents_needed(found, found["n"])
-    if needed is None:
-        return words
-    often = needed / found["n"]
-    about = f"about {float(f'{needed:.2g}'):,.0f}" if often < _FAR else f"over {_FAR} times as many"
-    return f"{words}; {about} documents"
+    return f"{words}; {found['lack'].brief}" if found["lack"] else words
 
 
-def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float], by_documents: bool) -> str:
+def _why(found: Mapping[str, Any]) -> str:
+    """What the verdict rests on, then what is missing: a sentence each; empty where neither is known."""
+    lack = found["lack"].words if found["lack"] else ""
+    return " ".join(
+        f"{escape(text)}."
+        for text in (found["reason"] or "", f"{lack[:1].upper()}{lack[1:]}")
+        if found["verdict"] and text
+    )
+
+
+def _in_one_cell(found: Mapping[str, Any] | None, floors: Sequence[float]) -> str:
     """What one of several runs says: verdict, number, null and q."""
     if found is None:
         return MISSING
     numbers = {"null": significant(found["null"]), "q": bounded(found["q"], floors)}
     extra = [f"{name} {text}" for name, text in numbers.items() if text != MISSING]
-    return "; ".join([_verdict(found, by_documents), _measured(found), *extra])
+    return "; ".join([_verdict(found), _measured(found), *extra])
 
 
-def _findings(analysis: Analysis, outcome: Outcome) -> list[tuple[Claim, dict[str, dict[str, Any]]]]:
-    """Each claim with what each run says of it."""
-    if outcome.table is None or outcome.table.is_empty() or outcome.error:
+def _findings(analysis: Analysis | None, outcome: Outcome) -> list[tuple[Claim, dict[str, dict[str, Any]]]]:
+    """Each claim with what each run says of it, and what the run lacks where it says nothing."""
+    if analysis is None or outcome.table is None or outcome.table.is_empty() or outcome.error:
         return []
-    found = ((claim, claim.findings(outcome.table)) for claim in analysis.claims)
-    return [(claim, {row["run"]: row for row in table.iter_rows(named=True)}) for claim, table in found]
+    found = []
+    for claim in analysis.claims:
+        rows_of = claim.findings(outcome.table).iter_rows(named=True)
+        found.append((claim, {row["run"]: {**row, "lack": _lack(row, analysis, claim)} for row in rows_of}))
+    return found
 
 
 def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
     """The table of claims: a line per claim, its verdict and numbers, side by side where there are several runs."""
-    body, used, reasons = [], [], []
+    body, reasons = [], []
     runs = list(names)
     for outcome in outcomes:
         floors = outcome.analysis.p_floors if outcome.analysis else ()
-        by_documents = outcome.analysis is not None and outcome.analysis.resampled == "documents"
-        for claim, of_run in _findings(outcome.analysis, outcome) if outcome.analysis else []:
+        for claim, of_run in _findings(outcome.analysis, outcome):
             if not of_run:
                 continue
-            used.append(outcome)
-            for run, found in of_run.items():
-                if found["verdict"] and found["reason"]:
-                    named = f" ({escape(names.get(run, run))})" if len(runs) > 1 else ""
-                    reasons.append(f"- *{escape(claim.statement)}*{named}: {escape(found['reason'])}.")
+            reasons += _reasons(claim, of_run, names)
             statement = f"[{escape(claim.statement)}][{_link(outcome)}]"
             if len(runs) == 1:
-                found = of_run.get(runs[0], {"verdict": "", **dict.fromkeys(("estimate", "low", "null", "q"))})
-                line = [
-                    _verdict(found, by_documents),
-                    statement,
-                    _measured(found),
-                    cell(found["null"]),
-                    bounded(found["q"], floors),
-                ]
+                found = of_run.get(runs[0], dict.fromkeys(("verdict", "estimate", "low", "null", "q", "lack")))
+                numbers = [_measured(found), cell(found["null"]), bounded(found["q"], floors)]
+                line = [_verdict(found), statement, *numbers]
             else:
-                line = [statement, *(_in_one_cell(of_run.get(run), floors, by_documents) for run in runs)]
+                line = [statement, *(_in_one_cell(of_run.get(run), floors) for run in runs)]
             body.append([*line, escape(claim.measure), escape(claim.source)])
     if not body:
         return ""
@@ -121,6 +111,16 @@ def claims(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
     header = [*(one if len(runs) == 1 else ["Claim", *map(escape, names.values())]), "What is measured", "Claimed in"]
     why = ["What the verdicts rest on:", "\n".join(reasons)] if reasons else []
     return "\n\n".join([rows(header, body, [name in ("Null", "q") for name in header]), _READ, *why])
+
+
+def _reasons(claim: Claim, of_run: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    """A bullet for each run whose verdict has a reason, or lacks something."""
+    found = []
+    for run, row in of_run.items():
+        if why := _why(row):
+            named = f" ({escape(names.get(run, run))})" if len(names) > 1 else ""
+            found.append(f"- *{escape(claim.statement)}*{named}: {why}")
+    return found
 
 
 def others(outcomes: Sequence[Outcome]) -> str:

@@ -122,6 +122,7 @@ def claims(method: str, value: str, measure: str) -> tuple[Claim, ...]:
             "arXiv 2505.12822",
             value,
             finding(CLOSEST, space=space, token_class=token_class, group="plateau", measure=measure),
+            is_of_weights=space == "weight",
         )
         for words, space, token_class in (("activations", "activation", "rare"), ("weights", "weight", "all"))
     )

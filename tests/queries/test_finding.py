@@ -25,7 +25,7 @@ def test_one_row_a_run_with_the_closest_null():
     first, second = found.rows(named=True)
     assert first == {
         "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "n": 12, "null": 0.3, "q": 0.01,
-        "reason": None,
+        "power": pytest.approx(math.nan, nan_ok=True), "bar": 0.3, "reason": None,
     }  # fmt: skip
     assert second["verdict"] == "undecidable"
     assert math.isnan(second["null"])
@@ -42,3 +42,8 @@ def test_an_empty_table_says_nothing(null):
     found = finding(null, group="plateau")(TABLE.clear())
     assert found.is_empty()
     assert found.schema == FINDING
+
+
+def test_what_the_interval_must_exclude_may_be_another_value_than_the_null():
+    found = finding("any_mean", bar=pl.lit(0.5), group="plateau")(TABLE.with_columns(power=0.8)).row(0, named=True)
+    assert (found["null"], found["bar"], found["power"]) == (0.2, 0.5, 0.8)

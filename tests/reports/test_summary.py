@@ -1,38 +1,57 @@
-"""The table of claims: verdicts, and how many documents would decide what is not decidable."""
+"""The table of claims: verdicts, and what is missing where they are not decidable."""
 
-import math
 import re
 
-import pytest
+import numpy as np
 
+from queries import Analysis, Claim
+from queries.stats.set_verdict import decide_clusters
+from reports import summary
 from reports.report import write_report
-from reports.summary import _verdict, documents_needed
-from tests.reports.made_up import RUN_A, RUN_B, lake
-
-WIDE = {"verdict": "undecidable", "estimate": 0.2, "low": -0.2, "high": 0.6, "null": 0.0, "n": 12}
+from tests.reports.made_up import RUN_A, RUN_B, SHARE, lake
+from tests.reports.test_lacking import WIDE
 
 
-@pytest.mark.parametrize(
-    ("changes", "needed"),
-    [
-        ({}, 48),
-        ({"estimate": -0.2, "low": -0.4, "high": 0.1}, 27),  # below the null its upper end counts
-        ({"low": 0.1}, None),  # the null is excluded already
-        ({"estimate": 0.0, "low": -0.4, "high": 0.4}, None),
-        ({"low": math.nan}, None),
-        ({"null": math.nan}, None),
-    ],
-)
-def test_documents_needed(changes, needed):
-    assert documents_needed({**WIDE, **changes}, 12) == needed
+def claim_of(**changes):
+    return Claim("it does", "nobody", "a number", lambda table: table, **changes)
 
 
-def test_only_what_is_undecidable_and_about_documents_asks_for_more():
-    assert _verdict(WIDE, True) == "not decidable; about 48 documents"
-    assert _verdict(WIDE, False) == "not decidable"
-    assert _verdict({**WIDE, "verdict": "contradicted"}, True) == "**contradicted**"
-    assert _verdict({**WIDE, "estimate": 0.01}, True) == "not decidable; over 100 times as many documents"
-    assert _verdict({**WIDE, "verdict": None}, True) == "–"
+def lack(found=WIDE, resampled="documents", **changes) -> summary.Lack | None:
+    analysis = Analysis(
+        **{**{name: getattr(SHARE, name) for name in SHARE.__dataclass_fields__}, "resampled": resampled}
+    )
+    return summary._lack(found, analysis, claim_of(**changes))
+
+
+def test_only_what_is_undecidable_lacks_something():
+    assert lack().brief == "about 48 documents"
+    assert lack({**WIDE, "verdict": "contradicted"}) is None
+    assert lack({**WIDE, "verdict": None}) is None
+
+
+def test_what_is_about_weights_asks_for_no_documents():
+    for found in (
+        lack(resampled="columns of the weights"),
+        lack(resampled="documents, or weights", is_of_weights=True),
+    ):
+        assert found.brief == "more documents do not help"
+    # n counts neurons there
+    assert lack(resampled="documents, or weights").brief == "about 4 times as many documents"
+
+
+def test_a_verdict_with_what_it_rests_on_and_what_is_missing():
+    found = {**WIDE, "lack": lack()}
+    assert summary._verdict(found) == "not decidable; about 48 documents"
+    assert summary._why(found).startswith("the interval is wide. With about 48 documents ")
+    assert summary._verdict({**WIDE, "verdict": None, "lack": None}) == "\u2013"
+    assert not summary._why({**WIDE, "verdict": None, "lack": None})
+
+
+def test_the_page_asks_no_interval_of_an_absence():
+    """A null model and the power decide "no clusters": the page must not say that an interval agreed."""
+    row = {"p": 0.5, "power": 0.9, "reason": "", "estimate": 0.1, "low": np.nan, "high": np.nan, "any_mean": 0.1}
+    assert decide_clusters(row, q=0.5)[0] == "supported"
+    assert "of an absence (such as no clusters): a null model explains the data" in summary._READ
 
 
 def test_two_runs_stand_side_by_side_with_names_that_differ(shelf, tmp_path):
