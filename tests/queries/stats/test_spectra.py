@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from queries.stats.spectra import (
     MEASURES,
@@ -106,7 +107,8 @@ def test_intervals_of_tail_indices_cover_with_independent_rows():
     draws = [standardise(rng.standard_normal((44, d))) for _ in range(150)]
     truth = np.mean([measure(spectra(rows, group), d, names)[0] for rows in draws], axis=0)
     hits, at = np.zeros(2), [MEASURES.index(name) for name in names]
-    for rows in draws[:60]:
-        found = column_intervals(rows, group, measure(spectra(rows, group), d)[0], 30, rng)
-        hits += (found.low[at] <= truth) & (truth <= found.high[at])
-    assert (hits >= 0.9 * 60).all(), hits
+    with threadpool_limits(limits=1, user_api="blas"):  # as in a session: small products
+        for rows in draws[:50]:
+            found = column_intervals(rows, group, measure(spectra(rows, group), d)[0], 30, rng)
+            hits += (found.low[at] <= truth) & (truth <= found.high[at])
+    assert (hits >= 45).all(), hits
