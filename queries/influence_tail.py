@@ -13,8 +13,8 @@ least 2). It is `contradicted` if not, and 3 % of the neurons, e times above the
 with a power of 80 %. Else it is `undecidable`.
 
 `tail_alpha` is the density exponent of a power law above the threshold that the Kolmogorov-Smirnov distance chooses.
-`tail_verdict` needs 50 neurons above it; a simulated p of at most 0.1, a lognormal tail that is closer by Vuong's test, or
-a cut-off that fits significantly better, contradicts it; support needs a BIC at least 6 better than either rival's.
+`tail_verdict` needs 50 neurons above it; a simulated p of at most 0.1, a lognormal tail that is closer by Vuong's test,
+or a cut-off that fits significantly better, contradicts it; support needs a BIC at least 6 better than either rival's.
 
 Caveats: `supported` says that no law of the ten explains the bump, not that its neurons act together. The component is
 narrow by definition: a broad heavy tail is a smooth law here. Vuong's test takes neurons as independent and is not

@@ -82,7 +82,8 @@ SCHEMA = {
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
     "n_rare": pl.Int64, "n_common": pl.Int64,
     "influence_rare": pl.Float64, "influence_common": pl.Float64, "ratio": pl.Float64,
-    "p": pl.Float64, "q": pl.Float64, "selected_low": pl.Float64, "selected_high": pl.Float64, "is_selective": pl.Boolean, "sign_group": pl.String,
+    "p": pl.Float64, "q": pl.Float64, "selected_low": pl.Float64, "selected_high": pl.Float64,
+    "is_selective": pl.Boolean, "sign_group": pl.String,
     "rank_biserial": pl.Float64, "rank_biserial_low": pl.Float64, "rank_biserial_high": pl.Float64,
     "p_wilcoxon": pl.Float64, "verdict": pl.String, "reason": pl.String,
 }  # fmt: skip

@@ -126,7 +126,7 @@ class Rival:
 
 
 def against_lognormal(values: Array, fit: PowerLaw) -> Rival:
-    """Vuong's test against a lognormal law, both on the values from xmin on, `p` two-sided; NaN below `MIN_TAIL` values.
+    """Vuong's test against a lognormal law, both on the values from xmin on, two-sided; NaN below `MIN_TAIL` values.
 
     The power law is the limit of lognormal tails with a far lower mean, so z is never far above zero: it can speak
     against the power law, and only the BIC for it.

@@ -84,7 +84,7 @@ def overlap_of(n_members, n_mainly, n=4000):
 
 
 def test_an_overlap_that_no_resample_changes_has_the_exact_binomial_interval():
-    """Clopper and Pearson (1934): 0 of n has the upper end 1 - 0.025 ** (1 / n), all of n the lower 0.025 ** (1 / n)."""
+    """Clopper and Pearson (1934): 0 of n has the upper end 1 - 0.025 ** (1 / n), n of n the lower 0.025 ** (1 / n)."""
     none, everyone = overlap_of(6, 0), overlap_of(6, 6)
     end = 0.025 ** (1 / 6)
     assert (none.overlap, none.overlap_low, none.overlap_high) == (0.0, 0.0, pytest.approx(1 - end))

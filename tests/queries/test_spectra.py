@@ -95,7 +95,7 @@ def test_one_direction_that_the_rows_share_is_no_tail():
 
 
 def test_unequal_shares_of_one_direction_are_no_tail_either():
-    """What is left of rows that hold more of a direction is less, and its spectrum is wide, until they have one size."""
+    """What is left of rows that hold more of a direction is less, and its spectrum is wide until they have one size."""
     rng = np.random.default_rng(9)
     rows = rng.standard_normal((200, 64))
     rows[:20] += rng.lognormal(0.5, 1.0, 20)[:, None] * rng.standard_normal(64)
