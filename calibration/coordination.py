@@ -54,7 +54,7 @@ def studies(*, is_fixed: bool) -> tuple[Study, ...]:
         "mean r with the rest": _rare("mean_r", "plateau_x_rest"),
     }
     neighbours = {name: {"token_class": "rare", "measure": name} for name in ("influence", "membership")}
-    tails = {name: {"side": "in", "group": "plateau", "measure": name} for name in ("hill_alpha_30", "stable_rank")}
+    tails = {name: {"side": "in", "group": "plateau", "measure": name} for name in ("hill_alpha", "stable_rank")}
     study = partial(_study, is_fixed=is_fixed)
     return (
         study("effective_dimension", dimension, GROUPS),

@@ -6,7 +6,8 @@ once more with one of these paths frozen: with the norm's scale as it was, and w
 centred log-unigram vector. `estimate` is the share of the neuron's effect that is lost by it,
 1 - mean |delta, frozen| / mean |delta|: `norm_share` and `frequency_share`. A share of 1 means: it acts through this
 path only; 0: not at all; below 0: the path works against the rest. The interval comes from
-the differences between documents, that of `overlap` from resampling them.
+the differences between documents, that of `overlap` from resampling them; where no neuron is above one half, or all
+resamples agree, it is at least the exact binomial one of so many neurons.
 
 A neuron is said to act `mainly` through a path if the interval of its share lies above one half. `overlap` is the share
 of the plateau's neurons (its stable core, of rare tokens) whose share is above one half, `chance` that of all neurons;
@@ -20,7 +21,8 @@ Caveats: one half is a convention. The interval of `overlap` is for these very n
 overlap (the norm also scales the logits along the frequencies), so the shares need not add up. The frequencies are
 those of the run's unigram source; a proxy blurs the second share.
 
-Source: Stolfo et al. (2024), arXiv 2406.16254 (entropy neurons and token frequency neurons).
+Source: Stolfo et al. (2024), arXiv 2406.16254 (entropy neurons and token frequency neurons); Clopper and Pearson
+(1934), Biometrika 26, 404 (binomial interval).
 """
 
 from typing import Any

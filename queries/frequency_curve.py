@@ -119,7 +119,7 @@ def _reason(held: int, n_neurons: int) -> str:
 def _trend(whole: Array, without: Array, known: NDArray[np.bool_], n_neurons: int) -> dict[str, Any]:
     """The slope over the bands that are `known` (10,), its interval, p and verdict; NaN where there is none."""
     nan = np.full(1, np.nan)
-    found = Studentised(nan, nan, nan, nan)
+    found = Studentised(nan, nan, nan, nan, nan, nan)
     if known.sum() >= MIN_BANDS and n_neurons >= MIN_NEURONS:
         bands = np.flatnonzero(known).astype(np.float64) + 1.0
         found = studentise(band_slope(bands, whole[None, known]), band_slope(bands, without[:, known])[:, None])

@@ -13,8 +13,8 @@ least 2). It is `contradicted` if not, and 3 % of the neurons, e times above the
 with a power of 80 %. Else it is `undecidable`.
 
 `tail_alpha` is the density exponent of a power law above the threshold that the Kolmogorov-Smirnov distance chooses.
-`tail_verdict` needs 50 neurons above it; a simulated p of at most 0.1, or a lognormal tail that is closer by Vuong's
-test, contradicts it; support needs a BIC at least 6 better than a lognormal tail's.
+`tail_verdict` needs 50 neurons above it; a simulated p of at most 0.1, a lognormal tail that is closer by Vuong's test,
+or a cut-off that fits significantly better, contradicts it; support needs a BIC at least 6 better than either rival's.
 
 Caveats: `supported` says that no law of the ten explains the bump, not that its neurons act together. The component is
 narrow by definition: a broad heavy tail is a smooth law here. Vuong's test takes neurons as independent and is not
@@ -39,9 +39,9 @@ from queries.stats.groups import floor_p
 from queries.stats.noisy_laws import LAWS, nested
 from queries.stats.nulls import benjamini_hochberg, p_text
 from queries.stats.plateau import denoise
-from queries.stats.power_law import MIN_TAIL, Rival, against_lognormal, bootstrap_p, fit_power_law
+from queries.stats.power_law import MIN_TAIL, Rival, against_cutoff, against_lognormal, bootstrap_p, fit_power_law
 from queries.stats.specialists import EXCEEDED, FULL, MIXTURE, Assessment, Effort, assess, bic_intervals, vuong
-from queries.stats.verdict import CONTRADICTED, SUPPORTED, UNDECIDABLE
+from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "law")
@@ -75,6 +75,8 @@ COLUMNS = {
     "tail_vuong_z": "Vuong's z of the power law over a lognormal law of the tail; negative: lognormal.",
     "tail_vuong_p": "Its two-sided p.",
     "tail_delta_bic": "BIC of a lognormal tail over that of the power law; positive: the power law suffices.",
+    "tail_cutoff_p": "Likelihood ratio p of the power law against one with an exponential cut-off.",
+    "tail_cutoff_delta_bic": "BIC of the power law with a cut-off over that without; positive: none is needed.",
     "tail_verdict": "A power law in the tail: `supported`, `contradicted` or `undecidable`.",
     **{
         name: f"Influence that {100 * share:.1f} % of neurons exceed by the law, noise in."
@@ -167,21 +169,22 @@ def _tail(sums: ClassSums, found: Assessment, rng: np.random.Generator, n_draws:
     values = denoise(values[values > 0], found.noise_variance)
     fit = fit_power_law(values, N_THRESHOLDS)
     p = bootstrap_p(values, fit, n_draws, rng, N_THRESHOLDS)
-    rival = against_lognormal(values, fit)
+    rival, cutoff = against_lognormal(values, fit), against_cutoff(values, fit)
     return {
         "tail_alpha": fit.alpha, "tail_xmin": fit.xmin, "tail_n": fit.n_tail, "tail_p": p,
         "tail_vuong_z": rival.z, "tail_vuong_p": rival.p, "tail_delta_bic": rival.bic,
-        "tail_verdict": _tail_verdict(fit.n_tail, p, rival),
+        "tail_cutoff_p": cutoff.p, "tail_cutoff_delta_bic": cutoff.bic,
+        "tail_verdict": _tail_verdict(fit.n_tail, p, rival, cutoff),
     }  # fmt: skip
 
 
-def _tail_verdict(n_tail: int, p: float, rival: Rival) -> str:
+def _tail_verdict(n_tail: int, p: float, lognormal: Rival, cutoff: Rival) -> str:
     """Clauset, Shalizi and Newman: enough values, a fit that is not too bad, and no need of a rival."""
     if n_tail < MIN_TAIL:
         return UNDECIDABLE
-    if p <= 0.1 or (rival.z < 0 and rival.p < 0.05):
+    if p <= 0.1 or (lognormal.z < 0 and lognormal.p < LEVEL) or cutoff.p < LEVEL:
         return CONTRADICTED
-    return SUPPORTED if rival.bic >= STRONG_BIC else UNDECIDABLE
+    return SUPPORTED if min(lognormal.bic, cutoff.bic) >= STRONG_BIC else UNDECIDABLE
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -205,7 +208,9 @@ def _class_answer(key: tuple[Any, ...], group: pl.DataFrame) -> str:
     words += f"A power law in the tail is **{tail['tail_verdict']}**: density exponent {tail['tail_alpha']:.2f} above "
     words += f"{tail['tail_xmin']:.3g} nats, {counted(tail['tail_n'], 'neuron')}"
     words += f", {p_text(tail['tail_p'], *P_FLOORS)}" if enough else f" (at least {MIN_TAIL} are needed)"
-    words += f", BIC against a lognormal tail {tail['tail_delta_bic']:.2g}" if enough else ""
+    if enough:
+        words += f", BIC against a lognormal tail {tail['tail_delta_bic']:.2g}"
+        words += f", against a cut-off {tail['tail_cutoff_delta_bic']:.2g}"
     return head + words + f" ({counted(mixture['n'], 'document')}, {counted(mixture['n_neurons'], 'neuron')})."
 
 

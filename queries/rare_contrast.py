@@ -16,11 +16,14 @@ more influence on rare tokens. Its interval is by documents. `p_wilcoxon` is the
 
 Caveats: `difference` mixes what the neuron does with how hard rare tokens are; read `relative` for selectivity. With
 few documents the test is cautious: it rejects in 2 % of null cases at 8 documents and in 3 to 5 % at 20 to 60, and what
-is not selective here may be so with more text. `contradicted` is said only if a doubling would have been seen, and no
-verdict is given on fewer than 10 documents, or 100 positions of either class.
+is not selective here may be so with more text. `contradicted` is said only if a doubling would have been significant by
+itself, among all the tests, in at least 80 % of the neurons; no verdict is given on fewer than 10 documents, or 100
+positions of either class. `low` and `high` are for a neuron that was chosen beforehand: for one that was found among
+all, as the most selective was, `selected_low` and `selected_high` are right.
 
 Source: rare against common influence as in Liu et al., arXiv 2509.21163 and 2509.04479, which test neurons as if they
-were independent; Kerby (2014), Comprehensive Psychology 3, for the rank-biserial effect.
+were independent; Kerby (2014), Comprehensive Psychology 3, for the rank-biserial effect; Benjamini and Yekutieli
+(2005), J. Am. Statist. Assoc. 100, 71, for the intervals of selected neurons.
 """
 
 from typing import Any
@@ -38,17 +41,20 @@ from queries.stats.contrast import (
     left_out,
     rank_biserial_interval,
     relative,
+    selected_reach,
     studentise,
+    visible_share,
 )
 from queries.stats.document_sums import DocumentSums, document_sums
 from queries.stats.nulls import benjamini_hochberg
-from queries.stats.verdict import MIN_DOCUMENTS, MIN_POSITIONS
+from queries.stats.verdict import LEVEL, MIN_DOCUMENTS, MIN_POSITIONS
 from queries.stats.words import counted
 
 KEYS = ("run", "contrast", "neuron")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
-# A selectivity that must have been in reach of the typical neuron before its absence counts: twice the network's.
+# A selectivity that must have been in reach of most neurons before its absence counts: twice the network's.
 DOUBLING = float(np.log(2.0))
+VISIBLE_SHARE = 0.8
 # An interval of ln(rare / common) that goes further than a factor of ten is the tail of a t with a degree of freedom
 # or two, not a range of plausible values.
 WIDEST = float(np.log(10.0))
@@ -60,6 +66,8 @@ COLUMNS = {
     "ratio": "Influence on rare over influence on common tokens.",
     "p": "Two-sided jackknife p: of a ratio of 1 (`difference`), of the network's mean ln ratio (`relative`).",
     "q": "Benjamini-Hochberg q of `p` over the neurons of run and contrast.",
+    "selected_low": "Low end of the interval that holds for neurons found among all: NaN where `low` is.",
+    "selected_high": "Its high end.",
     "is_selective": "q < 0.05 and an estimate above 0; null without a test.",
     "sign_group": "`boost` where the signed mean over all positions is above zero, else `suppress`.",
     "rank_biserial": "Effect of the signed ranks of ln ratio over all neurons of the run; the same in all its rows.",
@@ -74,7 +82,8 @@ SCHEMA = {
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
     "n_rare": pl.Int64, "n_common": pl.Int64,
     "influence_rare": pl.Float64, "influence_common": pl.Float64, "ratio": pl.Float64,
-    "p": pl.Float64, "q": pl.Float64, "is_selective": pl.Boolean, "sign_group": pl.String,
+    "p": pl.Float64, "q": pl.Float64, "selected_low": pl.Float64, "selected_high": pl.Float64,
+    "is_selective": pl.Boolean, "sign_group": pl.String,
     "rank_biserial": pl.Float64, "rank_biserial_low": pl.Float64, "rank_biserial_high": pl.Float64,
     "p_wilcoxon": pl.Float64, "verdict": pl.String, "reason": pl.String,
 }  # fmt: skip
@@ -96,7 +105,7 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
     rare, common, overall = sums.classes["rare"], sums.classes["common"], sums.classes["all"]
     on_rare, on_common = rare.mean(rare.absolute), common.mean(common.absolute)
     nothing = np.full(len(on_rare), np.nan)
-    unknown = Studentised(nothing, nothing, nothing, nothing)
+    unknown = Studentised(*([nothing] * 6))
     effect = (float("nan"),) * 4
     reason = contrast_reason(rare.counts, common.counts)
     whole, without = left_out(rare.absolute, rare.counts, common.absolute, common.counts)
@@ -107,10 +116,8 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
     n_rare, n_common = (int(each.counts.sum()) for each in (rare, common))
     verdict = "undecidable" if _too_little(rare.n_documents, n_rare, n_common) else _verdict(by_network)
     carried = by_ratio.high - by_ratio.estimate > WIDEST
-    by_ratio, by_network = (_without_intervals(each, carried) for each in (by_ratio, by_network))
-    in_nats = Studentised(
-        on_rare - on_common, on_common * np.expm1(by_ratio.low), on_common * np.expm1(by_ratio.high), by_ratio.p
-    )
+    in_nats = {**_parts(by_ratio, on_common), "estimate": on_rare - on_common}
+    parts = {"difference": in_nats, "relative": _parts(by_network)}
     shared = {
         "n": rare.n_documents, "n_rare": n_rare, "n_common": n_common, "verdict": verdict,
         **dict(zip(("rank_biserial", "rank_biserial_low", "rank_biserial_high", "p_wilcoxon"), effect, strict=True)),
@@ -122,27 +129,34 @@ def _contrasts(sums: DocumentSums) -> dict[str, pl.DataFrame]:
         "ratio": np.exp(whole),
         "sign_group": np.where(boosts, "boost", "suppress"),
     }
-    return {
-        name: _columns(found, columns, shared, reason)
-        for name, found in (("difference", in_nats), ("relative", by_network))
-    }
+    return {name: _columns(part, columns, shared, carried, reason) for name, part in parts.items()}
 
 
-def _without_intervals(found: Studentised, chosen: NDArray[np.bool_]) -> Studentised:
-    """The same with NaN for the ends of the `chosen` intervals (N,)."""
-    low, high = (np.where(chosen, np.nan, each) for each in (found.low, found.high))
-    return Studentised(found.estimate, low, high, found.p)
-
-
-def _columns(found: Studentised, columns: dict[str, Any], shared: dict[str, Any], reason: str) -> pl.DataFrame:
-    """One contrast; a neuron without influence on a class, or that no document moves, has a reason of its own."""
+def _parts(found: Studentised, on_common: Array | None = None) -> dict[str, Array]:
+    """Estimate, intervals and tests (N,); with the influence `on_common` tokens (N,) given, in nats above it."""
     q = benjamini_hochberg(found.p)
+    reach = selected_reach(found, int((q < LEVEL).sum()))
+    logs = {
+        "estimate": found.estimate, "low": found.low, "high": found.high,
+        "selected_low": found.estimate - reach, "selected_high": found.estimate + reach,
+    }  # fmt: skip
+    if on_common is not None:
+        with np.errstate(over="ignore"):  # an interval without end is dropped as carried by few documents
+            logs = {name: on_common * np.expm1(each) for name, each in logs.items()}
+    return {**logs, "p": found.p, "q": q}
+
+
+def _columns(
+    part: dict[str, Array], columns: dict[str, Any], shared: dict[str, Any], carried: NDArray[np.bool_], reason: str
+) -> pl.DataFrame:
+    """One contrast; a neuron without influence on a class, or that no document moves, has a reason of its own.
+
+    Those whose contrast is `carried` by a document or two (N,) have no interval.
+    """
+    ends = {name: np.where(carried, np.nan, part[name]) for name in ("low", "high", "selected_low", "selected_high")}
     own = "no influence on one of the classes in some document's absence"
     return pl.DataFrame(
-        {
-            "estimate": found.estimate, "low": found.low, "high": found.high, "p": found.p, "q": q,
-            "is_selective": (q < 0.05) & (found.estimate > 0), **columns,
-        }
+        {**part, **ends, "is_selective": (part["q"] < LEVEL) & (part["estimate"] > 0), **columns}
     ).with_columns(
         *(pl.lit(value).alias(name) for name, value in shared.items()),
         is_selective=pl.when(pl.col("p").is_not_nan()).then("is_selective"),
@@ -151,25 +165,23 @@ def _columns(found: Studentised, columns: dict[str, Any], shared: dict[str, Any]
         .when(pl.col("low").is_nan())
         .then(pl.lit("one or two documents carry the contrast: the interval would reach beyond tenfold"))
         .otherwise(pl.lit("")),
-    )  # fmt: skip
+    )
 
 
 def _wilcoxon(values: Array) -> float:
-    """Wilcoxon's signed-rank p of the values (N,) that are known; NaN where there are none."""
+    """Wilcoxon's signed-rank p of the values (N,) that are known, above 0; NaN where there are none."""
     values = values[np.isfinite(values) & (values != 0)]
-    return float(stats.wilcoxon(values, method="approx").pvalue) if len(values) else float("nan")
+    if not len(values):
+        return float("nan")
+    # of thousands of neurons that agree it is less than the smallest number there is
+    return max(float(stats.wilcoxon(values, method="approx").pvalue), float(np.finfo(float).tiny))
 
 
 def _verdict(found: Studentised) -> str:
-    """Selective neurons exist, or the typical neuron's interval is so short that a doubling would have shown."""
-    known = ~np.isnan(found.p)
-    if not known.any():
-        return "undecidable"
-    if ((benjamini_hochberg(found.p) < 0.05) & (found.estimate > 0)).any():
+    """Selective neurons exist, or a doubling would have been significant in most neurons by itself."""
+    if ((benjamini_hochberg(found.p) < LEVEL) & (found.estimate > 0)).any():
         return "supported"
-    reach = 0.5 * (found.high - found.low)[known]
-    # half of what an interval may be to show a doubling: among many neurons q asks for about twice the distance
-    return "contradicted" if np.median(reach) < 0.5 * DOUBLING else "undecidable"
+    return "contradicted" if visible_share(found, DOUBLING) >= VISIBLE_SHARE else "undecidable"
 
 
 def _too_little(n_documents: int, n_rare: int, n_common: int) -> str:
@@ -245,7 +257,8 @@ def _most_selective(table: pl.DataFrame) -> pl.DataFrame:
     sizes = pl.struct("n", "n_rare", "n_common")
     poor = sizes.map_elements(lambda row: _too_little(*row.values()), return_dtype=pl.String)
     reason = pl.when(poor != "").then(poor).otherwise("reason")
-    return finding("network")(own.with_columns(network=pl.lit(0.0), reason=reason))
+    names = {"low": "selected_low", "high": "selected_high"}
+    return finding("network", names=names)(own.with_columns(network=pl.lit(0.0), reason=reason))
 
 
 ANALYSIS = Analysis(
@@ -262,7 +275,7 @@ ANALYSIS = Analysis(
         Claim(
             "Some neurons are selective for rare tokens",
             "arXiv 2509.21163",
-            "ln(rare / common) over the network's, of the neuron with the smallest p",
+            "ln(rare / common) over the network's, of the neuron with the smallest p; interval allows for the search",
             _most_selective,
         ),
     ),

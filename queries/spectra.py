@@ -2,8 +2,8 @@
 
 For each side of the MLP (`in`, `gate` where there is one, `out`) the rows of a group of m neurons are standardised over
 the d columns, and C = Z Z^T / d is their correlation matrix. `hill_alpha` is the tail index of its eigenvalues from the
-largest tenth (the share above x falls as x^-alpha; a lower alpha is a heavier tail), with a scan at 5, 20 and 30 %, and
-once more without the largest eigenvalue (`hill_alpha_rest`);
+largest tenth (the share above x falls as x^-alpha; a lower alpha is a heavier tail), with a scan at 5, 20 and 30 %.
+`hill_alpha_rest` is the same of the rows without the direction that they share most, standardised again;
 `csn_alpha` the density exponent above the threshold that the Kolmogorov-Smirnov distance chooses; `edge_share` the
 share of eigenvalues above what independent rows would give at this m and d; `stable_rank` and `spectral_entropy` say
 how evenly the eigenvalues share their sum. All of them depend on m, so every group is measured at the size of the
@@ -17,13 +17,16 @@ length of their rows (they may hold plateau neurons, which makes the test carefu
 `hill_alpha_rest` is lower too (p < 0.05), and `contradicted` if not and a quarter less would have been seen.
 
 Intervals come from random halves of the d columns, their own bias taken out: they say what other columns would give.
+Those of the tail indices are in proportion and wider, as few eigenvalues make them. `csn_alpha` and `edge_share` have
+none: they jump between halves.
 
 Caveats: with m = 50 the largest tenth is 5 eigenvalues, and the tail index itself has an error of 45 %. The columns of
 a weight matrix are not a sample of anything, so an interval over columns is a measure of how few of them decide. A
 power law of fewer than 50 eigenvalues (`n_tail`) is no claim. Groups of a few dozen rows say nothing about how well a
 layer is trained, for which such exponents of whole layers are read. One direction that all rows share is one large
 eigenvalue, lowers every alpha, and shows as a low `stable_rank`: that is alignment, not a power law, and no support.
-The plateau is that of the rare tokens.
+Rows that share it unequally would still differ in what is left of them, which is why they are standardised again. The
+plateau is that of the rare tokens.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 5; Martin and Mahoney (2021), JMLR 22, 165 (spectra of weights);
 Hill (1975), Annals of Statistics 3, 1163.
@@ -42,6 +45,7 @@ from queries.stats.groups import floor_p, monte_carlo_p, random_groups, sparse_s
 from queries.stats.power_law import fit_power_law
 from queries.stats.spectra import (
     MEASURES,
+    NO_INTERVAL,
     Columns,
     column_intervals,
     edge,
@@ -67,7 +71,7 @@ COLUMNS = {
     "m": "Rows of the groups that are compared.",
     "edge": "Upper Marchenko-Pastur edge at this m and d.",
     "n_tail": "For `csn_alpha`: eigenvalues above the threshold; below 50 the exponent is no claim.",
-    "column_bias": "Mean over halves of the columns minus the estimate; taken out of the interval.",
+    "column_bias": "Mean over halves of the columns minus the estimate; not in the interval.",
     "null_mean": "Mean over random groups of any neurons.",
     "null_low": "Low end of 95 % of them.",
     "null_high": "High end of 95 % of them.",
@@ -81,7 +85,7 @@ COLUMNS = {
     "critical": "Value below which all of them are below 0.05.",
     "q": "Benjamini-Hochberg q of `p` over the sides of the run, per measure.",
     "verdict": "Heavier tails than random groups: `supported`, `contradicted` or `undecidable`; plateau only.",
-    "reason": "Why, in words, or why there is no number.",
+    "reason": "Why, in words, or why there is no number or no interval.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_neurons", "m", "n_tail"])
 
@@ -164,7 +168,9 @@ def _side_rows(side: Side, rng: np.random.Generator, effort: Effort) -> list[dic
         for i, name in enumerate(MEASURES):
             row = _empty(group, name, side, "") | _numbers(found[i], columns, null[:, i], i) | extra[i]
             if name == "csn_alpha" and len(drawn) == 1:
-                row["n_tail"] = fit_power_law(values[0][values[0] > 0]).n_tail
+                largest = values.values[0]
+                row["n_tail"] = fit_power_law(largest[largest > 0]).n_tail
+            row["reason"] = NO_INTERVAL.get(name, "")
             if np.isnan(row["estimate"]):
                 row["reason"] = f"the {m} eigenvalues have no tail to fit"
             rows.append(row)
@@ -251,7 +257,7 @@ def _side_answer(key: tuple[Any, ...], part: pl.DataFrame) -> str:
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The tail index, with and without the largest eigenvalue, and the density exponent."""
+    """The tail index, with and without the leading direction, and the density exponent."""
     columns = [
         *KEYS,
         "estimate",

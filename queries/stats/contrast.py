@@ -5,14 +5,15 @@ a t statistic. Deltas have heavy tails and rare positions are few, so a document
 and Student's t with D - 1 degrees of freedom rejects too often, above all far out in the tail, where q-values live. The
 degrees of freedom are therefore the neuron's own: (sum u^2)^2 / sum u^4 - 1 of what each document contributes, which
 is near D only if all of them do.
-Source: Efron and Tibshirani (1993), chapter 11 (jackknife); Satterthwaite (1946), Biometrics Bulletin 2, 110.
+Source: Efron and Tibshirani (1993), chapter 11 (jackknife); Satterthwaite (1946), Biometrics Bulletin 2, 110;
+Benjamini and Yekutieli (2005), J. Am. Statist. Assoc. 100, 71 (intervals of what was selected).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.words import counted
@@ -22,12 +23,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Studentised:
-    """Estimates (N,) with 95 % intervals, two-sided p, the null value being 0."""
+    """Estimates (N,) with 95 % intervals, two-sided p, the null value being 0; standard error, degrees of freedom."""
 
     estimate: Array
     low: Array
     high: Array
     p: Array
+    error: Array
+    freedom: Array
 
 
 def contrast_reason(rare: Array, common: Array) -> str:
@@ -83,7 +86,30 @@ def studentise(whole: Array, without: Array) -> Studentised:
     freedom = np.maximum(scale**2 / np.where(known, (spread**4).sum(axis=0), 1.0) - 1.0, 1.0)
     reach = stats.t.ppf(0.975, freedom) * error
     p = 2.0 * stats.t.sf(np.abs(whole) / error, freedom)
-    return Studentised(whole, whole - reach, whole + reach, np.clip(p, np.finfo(float).tiny, 1.0))
+    return Studentised(whole, whole - reach, whole + reach, np.clip(p, np.finfo(float).tiny, 1.0), error, freedom)
+
+
+def selected_reach(found: Studentised, n_selected: int, level: float = 0.05) -> Array:
+    """Half-widths (N,) of intervals that still hold for the neurons that Benjamini and Hochberg's rule selected.
+
+    At the level R level / N, for R selected of N tested (R at least 1, where it is Bonferroni's): an interval then
+    excludes 0 exactly for the selected.
+    """
+    n_tested = int((~np.isnan(found.p)).sum())
+    tail = 0.5 * level * max(n_selected, 1) / max(n_tested, 1)
+    reach: Array = special.stdtrit(found.freedom, 1.0 - tail) * found.error
+    return reach
+
+
+def visible_share(found: Studentised, effect: float, level: float = 0.05) -> float:
+    """Share of the tested neurons in which an estimate of `effect` would be significant by itself; NaN without any.
+
+    Significant: at the first step of Benjamini and Hochberg's rule, level / N, with the neuron's own error and freedom.
+    """
+    tested = ~np.isnan(found.p)
+    if not tested.any():
+        return float("nan")
+    return float((effect >= selected_reach(found, 1, level)[tested]).mean())
 
 
 def relative(whole: Array, without: Array) -> tuple[Array, Array]:

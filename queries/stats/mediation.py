@@ -5,7 +5,7 @@ logarithm of the ratio, its error from the differences between documents, with a
 really contribute: percentiles of resampled documents cover 90 % instead of 95 where a few positions make the mean. A
 share of 1: the neuron acts through this path only; 0: not at all; below 0: the path works against the
 rest of the effect.
-Source: Stolfo et al. (2024), arXiv 2406.16254, section 3.2.
+Source: Stolfo et al. (2024), arXiv 2406.16254, section 3.2; Clopper and Pearson (1934), Biometrika 26, 404.
 """
 
 from dataclasses import dataclass
@@ -84,6 +84,16 @@ def document_level(n_documents: int, level: float = 0.95) -> float:
     return float(1.0 - 2.0 * special.ndtr(-reach))
 
 
+def binomial_interval(found: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval of the share of which `found` of n is a sample.
+
+    >>> [round(end, 4) for end in binomial_interval(0, 10)]
+    [0.0, 0.3085]
+    """
+    ends = stats.binomtest(found, n).proportion_ci(level, method="exact")
+    return float(ends.low), float(ends.high)
+
+
 def mediation(
     frozen: Array, total: Array, counts: Array, weights: Array, is_member: NDArray[np.bool_], level: float = 0.95
 ) -> Mediation:
@@ -94,7 +104,9 @@ def mediation(
     nan = float("nan")
     m, found = int(is_member.sum()), int((mainly & is_member).sum())
     overlap = found / m if m else nan
-    p = float(stats.hypergeom.sf(found - 1, len(share), int(mainly.sum()), m)) if m else nan
+    # of thousands of neurons it may be less than the smallest number there is
+    tiny = float(np.finfo(float).tiny)
+    p = max(float(stats.hypergeom.sf(found - 1, len(share), int(mainly.sum()), m)), tiny) if m else nan
     if reason := absence_reason(counts, weights):
         return Mediation(share, unknown, unknown, overlap, nan, nan, float(mainly.mean()), p, reason)
     kept = weights[weights @ counts > 0]
@@ -102,8 +114,12 @@ def mediation(
     if m == 0:
         return Mediation(share, low, high, nan, nan, nan, float(mainly.mean()), nan, "no plateau neuron")
     drawn = mediated_share(kept @ frozen[:, is_member], kept @ total[:, is_member])  # (B, m)
-    ends = percentile_interval((drawn > MAINLY).mean(axis=1), document_level(int((counts > 0).sum()), level))
-    overlap_low, overlap_high = min(float(ends[0]), overlap), max(float(ends[1]), overlap)
+    overlaps = (drawn > MAINLY).mean(axis=1)
+    low_end, high_end = percentile_interval(overlaps, document_level(int((counts > 0).sum()), level))
+    overlap_low, overlap_high = min(float(low_end), overlap), max(float(high_end), overlap)
+    if found == 0 or overlap_low == overlap_high:  # resamples that agree do not say how sure a share of m neurons is
+        exact = binomial_interval(found, m, level)
+        overlap_low, overlap_high = min(overlap_low, exact[0]), max(overlap_high, exact[1])
     return Mediation(share, low, high, overlap, overlap_low, overlap_high, float(mainly.mean()), p, "")
 
 

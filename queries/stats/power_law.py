@@ -3,7 +3,7 @@
 The density exponent is alpha: p(x) ~ x^-alpha above xmin, and the share of values above x falls as x^-(alpha - 1).
 All thresholds are tried in one pass over arrays: the exponents of all of them come from one cumulative sum, and a lower
 bound of each distance, from a few of its points, leaves only a few that need the exact one.
-Source: Clauset, Shalizi and Newman (2009), SIAM Review 51, 661, sections 3.1, 3.3 and 4.1; Vuong (1989),
+Source: Clauset, Shalizi and Newman (2009), SIAM Review 51, 661, sections 3.1, 3.3, 4.1 and 5; Vuong (1989),
 Econometrica 57, 307, for the comparison with rivals of the same tail.
 """
 
@@ -19,6 +19,8 @@ MIN_TAIL = 50  # values above xmin that a claim needs
 _LEAST = 5  # values above the highest threshold that is tried
 _PROBES = 96  # points of a tail that give the lower bound of its distance
 _CELLS = 1 << 21  # values that are held at once
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_NEGLIGIBLE = 50.0  # minus the logarithm of a density that no longer counts
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def bootstrap_p(values: Array, fit: PowerLaw, n_draws: int, rng: np.random.Gener
 
 @dataclass(frozen=True)
 class Rival:
-    """A lognormal law of the same tail: Vuong's `z` of the power law over it, two-sided `p`, BIC of it over the other.
+    """Another law of the same tail: `z` of the power law over it, `p`, BIC of the other law over that of the power law.
 
-    Negative z: the lognormal is closer. Positive BIC difference: the power law needs no rival. NaN: too few.
+    Negative z: the other is closer. Positive BIC difference: the power law needs no rival. NaN: too few.
     """
 
     z: float
@@ -124,7 +126,7 @@ class Rival:
 
 
 def against_lognormal(values: Array, fit: PowerLaw) -> Rival:
-    """The power law against a lognormal law, both on the values from xmin on; NaN below `MIN_TAIL` values.
+    """Vuong's test against a lognormal law, both on the values from xmin on, two-sided; NaN below `MIN_TAIL` values.
 
     The power law is the limit of lognormal tails with a far lower mean, so z is never far above zero: it can speak
     against the power law, and only the BIC for it.
@@ -146,3 +148,36 @@ def against_lognormal(values: Array, fit: PowerLaw) -> Rival:
     n, spread = len(gap), float(gap.std())
     z = float(gap.sum() / (np.sqrt(n) * spread)) if spread > 1e-4 else 0.0
     return Rival(z, float(2 * special.ndtr(-abs(z))), float(np.log(n) + 2 * gap.sum()))
+
+
+def against_cutoff(values: Array, fit: PowerLaw) -> Rival:
+    """Likelihood ratio of a power law that is cut off, p(x) ~ x^-a e^(-c x / xmin), from xmin on; NaN below `MIN_TAIL`.
+
+    The power law is its case c = 0. Twice the gain in log likelihood is held against a chi-squared with one degree of
+    freedom, `z` is minus its root. (Half of `p`, right where values at the end of a range are regular, is not: sizes of
+    a power law have no variance, and 6 to 13 % instead of 5 were rejected; with `p` itself 2 to 6 %.)
+    """
+    if fit.n_tail < MIN_TAIL:
+        return Rival(float("nan"), float("nan"), float("nan"))
+    excess = np.log(values[values >= fit.xmin]) - float(np.log(fit.xmin))
+    n, mean, mean_size = len(excess), float(excess.mean()), float(np.expm1(excess).mean())
+
+    def cost(free: Array) -> float:
+        rate, cut = max(float(free[0]), -10.0), float(np.exp(np.clip(free[1], -60.0, 10.0)))
+        return n * (rate * mean + cut * mean_size + _log_integral(rate, cut))
+
+    start = [fit.alpha - 1.0, -float(excess.max())]
+    best = float(optimize.minimize(cost, start, method="Nelder-Mead").fun)
+    plain = n * (1.0 - float(np.log(fit.alpha - 1.0)))  # of the exponential law of the excess at its own best rate
+    gain = max(plain - best, 0.0)
+    z = -float(np.sqrt(2.0 * gain))
+    return Rival(z, float(2 * special.ndtr(z)), float(np.log(n)) - 2.0 * gain)
+
+
+def _log_integral(rate: float, cut: float) -> float:
+    """Logarithm of the integral of e^(-rate u - cut (e^u - 1)) over u > 0: what makes the cut-off law a density."""
+    end = float(np.log1p((_NEGLIGIBLE + 20.0 * max(-rate, 0.0)) / cut))
+    end = min(end, _NEGLIGIBLE / rate) if rate > 0 else end
+    u = 0.5 * end * (_NODES + 1.0)
+    exponent = -rate * u - cut * np.expm1(u)
+    return float(special.logsumexp(exponent, b=0.5 * end * _WEIGHTS))

@@ -7,11 +7,12 @@ Source: Hill (1975), Annals of Statistics 3, 1163; Marchenko and Pastur (1967); 
 for spectra of weights; Kish and Frankel (1974), J. R. Statist. Soc. B 36, 1, for half-samples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from queries.stats.power_law import fit_power_law
 
@@ -23,15 +24,26 @@ MEASURES = (
     "stable_rank", "spectral_entropy",
 )  # fmt: skip
 _HILL = {"hill_alpha_05": 0.05, "hill_alpha": 0.1, "hill_alpha_20": 0.2, "hill_alpha_30": 0.3}
-_RANGE: dict[str, Callable[[int], tuple[float, float]]] = {
-    **{name: (lambda m: (0.0, np.inf)) for name in (*_HILL, "hill_alpha_rest", "csn_alpha")},
-    "edge_share": lambda m: (0.0, 1.0),
-    "stable_rank": lambda m: (1.0, float(m)),
-    "spectral_entropy": lambda m: (0.0, 1.0),
+_TAIL = {**_HILL, "hill_alpha_rest": 0.1}  # the share of the eigenvalues that a tail index is made of
+# Measures without an interval, and why: measured, no width that halves of the columns give them holds.
+NO_INTERVAL = {
+    "csn_alpha": "no interval: the threshold jumps between halves of the columns, which then cover too little",
+    "edge_share": "no interval: a share of few eigenvalues hardly varies between halves of the columns",
 }
 _N_THRESHOLDS = 100
 _CELLS = 1 << 24  # values of a block of groups that are held at once
-_ZERO = 1e-9  # eigenvalues below this share of the largest are zero
+_ZERO = 1e-9  # eigenvalues below this share of the largest are zero; rows with less left of them are gone
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Eigenvalues (B, m), largest first, of B groups: `values` of the rows, `rest` without their leading direction.
+
+    `rest` is NaN where a row is the leading direction itself, of which nothing would be left.
+    """
+
+    values: Array
+    rest: Array
 
 
 def standardise(weights: Array) -> Array:
@@ -56,21 +68,47 @@ def edge(m: int, d: int) -> float:
     return (1.0 + float(np.sqrt(m / d))) ** 2
 
 
-def spectra(rows: Array, groups: Index) -> Array:
-    """Eigenvalues (B, m), largest first, of the correlation matrices of `groups` (B, m) of standardised `rows` (N, d).
-
-    Rows are standardised again where the columns are a part of those they were standardised over.
-    """
+def spectra(rows: Array, groups: Index) -> Spectra:
+    """Spectra of the correlation matrices of `groups` (B, m) of standardised `rows` (N, d)."""
     m, d = groups.shape[1], rows.shape[1]
-    found = []
+    values, rest = np.zeros((len(groups), m)), np.zeros((len(groups), m))
     step = max(1, _CELLS // max(1, m * d))
     for start in range(0, len(groups), step):
-        block = rows[groups[start : start + step]]  # (b, m, d)
+        part = slice(start, start + step)
+        block = rows[groups[part]]  # (b, m, d)
         gram = block @ block.transpose(0, 2, 1) / d
-        found.append(np.linalg.eigvalsh(gram)[:, ::-1])
-    eigenvalues = np.concatenate(found) if found else np.zeros((0, m))
-    floor = _ZERO * eigenvalues[:, :1]
-    return np.where(eigenvalues > floor, eigenvalues, 0.0)
+        found, vectors = np.linalg.eigh(gram)
+        values[part] = found[:, ::-1]
+        rest[part] = _without_leading(gram, found[:, -1], vectors[:, :, -1])
+    return Spectra(_zeroed(values), _zeroed(rest))
+
+
+def _without_leading(gram: Array, largest: Array, vector: Array) -> Array:
+    """Eigenvalues (B, m) after the leading right singular vector is projected out and rows are standardised again.
+
+    From G = ZZ'/d (B, m, m), its largest eigenvalue l (B,) and vector v (B, m): G - l vv' is that of the projected rows.
+    These still have mean 0, as the direction Z'v of rows of mean 0 has, so to divide by their lengths is all.
+    """
+    left = gram - largest[:, None, None] * vector[:, :, None] * vector[:, None, :]
+    square = np.diagonal(left, axis1=1, axis2=2)  # (B, m), share of each row that is left
+    known = (square > _ZERO).all(axis=1)
+    scale = np.sqrt(np.where(known[:, None], square, 1.0))
+    found = np.linalg.eigvalsh(left / (scale[:, :, None] * scale[:, None, :]))[:, ::-1]
+    return np.where(known[:, None], found, np.nan)
+
+
+def _zeroed(eigenvalues: Array) -> Array:
+    """The same with 0 for what is only rounding."""
+    return np.where(eigenvalues <= _ZERO * eigenvalues[:, :1], 0.0, eigenvalues)
+
+
+def tail_size(m: int, share: float) -> int:
+    """How many of m eigenvalues are the largest `share` of them, at least 2.
+
+    >>> tail_size(44, 0.1), tail_size(12, 0.1)
+    (4, 2)
+    """
+    return max(2, round(share * m))
 
 
 def hill_alpha(eigenvalues: Array, share: float) -> Array:
@@ -82,7 +120,7 @@ def hill_alpha(eigenvalues: Array, share: float) -> Array:
     >>> hill_alpha(np.array([[8.0, 4.0, 2.0, 1.0, 1.0]]), 0.4).round(3)
     array([0.962])
     """
-    k = max(2, round(share * eigenvalues.shape[1]))
+    k = tail_size(eigenvalues.shape[1], share)
     if eigenvalues.shape[1] <= k:
         return np.full(len(eigenvalues), np.nan)
     top = eigenvalues[:, : k + 1]
@@ -112,14 +150,14 @@ def stable_rank(eigenvalues: Array) -> Array:
     return ratio
 
 
-def measure(eigenvalues: Array, d: int, names: Sequence[str] = MEASURES) -> Array:
+def measure(found: Spectra, d: int, names: Sequence[str] = MEASURES) -> Array:
     """The measures `names` (B, K) of spectra (B, m) over d columns."""
-    columns = []
+    columns, eigenvalues = [], found.values
     for name in names:
         if name in _HILL:
             columns.append(hill_alpha(eigenvalues, _HILL[name]))
-        elif name == "hill_alpha_rest":  # without the largest: what one direction that all rows share leaves
-            columns.append(hill_alpha(eigenvalues[:, 1:], _HILL["hill_alpha"]))
+        elif name == "hill_alpha_rest":
+            columns.append(hill_alpha(found.rest, _TAIL[name]))
         elif name == "csn_alpha":
             columns.append(np.array([_density_exponent(row) for row in eigenvalues]))
         elif name == "edge_share":
@@ -134,10 +172,10 @@ def _density_exponent(eigenvalues: Array) -> float:
     return fit_power_law(positive, _N_THRESHOLDS).alpha if len(positive) else float("nan")
 
 
-def permuted_rows(rows: Array, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
-    """Eigenvalues (n_draws, m) of the rows `members` (m,) with the values of each row permuted on its own."""
+def permuted_rows(rows: Array, members: Index, n_draws: int, rng: np.random.Generator) -> Spectra:
+    """Spectra (n_draws, m) of the rows `members` (m,) with the values of each row permuted on its own."""
     found = [spectra(rng.permuted(rows[members], axis=1), np.arange(len(members))[None]) for _ in range(n_draws)]
-    return np.concatenate(found)
+    return Spectra(np.concatenate([each.values for each in found]), np.concatenate([each.rest for each in found]))
 
 
 @dataclass(frozen=True)
@@ -157,21 +195,39 @@ def column_intervals(
     A half without replacement varies about its own mean as the whole does about the truth (the factor 1/b - 1/d is
     1/d at b = d/2). But a spectrum over fewer columns is wider, so the halves' mean is not the estimate: only their
     deviations from their own mean are used. Draws with replacement would repeat columns and tie eigenvalues.
+
+    The error of a tail index is in proportion to it, so its deviations are those of its logarithm; and one that is the
+    mean of k logarithms, nearly exponential, is known as well as a chi-squared with 2 k degrees of freedom, so they are
+    stretched as Student's t with so many is against a normal law. Measures in `NO_INTERVAL` have NaN.
     """
-    d = rows.shape[1]
+    d, m = rows.shape[1], groups.shape[1]
     drawn = np.empty((n_draws, len(estimate)))
     used = np.unique(groups)
     place = np.searchsorted(used, groups)
     for draw in range(n_draws):
         half = standardise(rows[np.ix_(used, rng.permutation(d)[: d // 2])])
         drawn[draw] = measure(spectra(half, place), d // 2).mean(axis=0)
-    known = np.isfinite(drawn).mean(axis=0) >= 0.95
-    middle = np.full(len(estimate), np.nan)
-    low, high = middle.copy(), middle.copy()
-    if known.any():
-        middle[known] = np.nanmean(drawn[:, known], axis=0)
-        ends = np.nanpercentile(drawn[:, known], [50 * (1 - level), 50 * (1 + level)], axis=0)
-        low[known], high[known] = estimate[known] + ends - middle[known]
-    least, most = np.array([_RANGE[name](groups.shape[1]) for name in MEASURES]).T
-    low, high = np.clip(low, least, most), np.clip(high, least, most)  # what the measure can be
-    return Columns(np.minimum(low, estimate), np.maximum(high, estimate), middle - estimate)
+    ends = [_interval(name, float(estimate[i]), drawn[:, i], m, level) for i, name in enumerate(MEASURES)]
+    low, high, bias = np.array(ends).T
+    return Columns(low, high, bias)
+
+
+def _interval(name: str, estimate: float, drawn: Array, m: int, level: float) -> tuple[float, float, float]:
+    """Low end, high end and bias of one measure from its halves (n_draws,), of which 95 % must have a value."""
+    known = drawn[np.isfinite(drawn)]
+    nan = float("nan")
+    if len(known) < 0.95 * len(drawn) or not np.isfinite(estimate):
+        return nan, nan, nan
+    bias = float(known.mean()) - estimate
+    if name in NO_INTERVAL:
+        return nan, nan, bias
+    shares = [50 * (1 - level), 50 * (1 + level)]
+    if name in _TAIL:
+        freedom = 2 * tail_size(m, _TAIL[name])
+        stretch = special.stdtrit(freedom, 0.5 * (1 + level)) / special.ndtri(0.5 * (1 + level))
+        logs = np.log(known)
+        low, high = estimate * np.exp(stretch * np.percentile(logs - logs.mean(), shares))
+    else:
+        least, most = (1.0, float(m)) if name == "stable_rank" else (0.0, 1.0)  # what the measure can be
+        low, high = np.clip(estimate + np.percentile(known - known.mean(), shares), least, most)
+    return min(float(low), estimate), max(float(high), estimate), bias

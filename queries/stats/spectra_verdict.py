@@ -10,7 +10,7 @@ VISIBLE_DROP = 0.25
 
 
 def decide_tail(row: dict[str, Any], p_rest: float) -> tuple[str, str]:
-    """The verdict on a lower alpha than random groups, and why; `p_rest` is the p without the largest eigenvalue."""
+    """The verdict on a lower alpha than random groups, and why; `p_rest` is the p without the leading direction."""
     means = {"any": "null_mean", "influence": "influence_mean", "norm": "norm_mean"}
     # of equal p, as where none of the draws is as extreme, the nearest
     closest = max(
@@ -31,7 +31,7 @@ def decide_tail(row: dict[str, Any], p_rest: float) -> tuple[str, str]:
         return UNDECIDABLE, f"{compared}, but the interval reaches {row['high']:.3g}"
     if q < LEVEL:
         return UNDECIDABLE, (
-            f"{compared}, but without the largest eigenvalue it is not lower (p = {p_rest:.2g}): one direction that "
-            "the rows share is no tail"
+            f"{compared}, but without the direction that the rows share most it is not lower (p = {p_rest:.2g}): one "
+            "shared direction is no tail"
         )
     return UNDECIDABLE, f"{compared}, and a quarter less would not be told from chance"

@@ -75,6 +75,30 @@ def test_intervals_cover_the_share_of_endless_documents(noise):
     assert 0.9 <= covered / 1200 <= 0.98
 
 
+def overlap_of(n_members, n_mainly, n=4000):
+    """All members keep nothing of their effect without the path, as `n_mainly` neurons in all do, in every document."""
+    total = np.random.default_rng(6).lognormal(0, 0.3, (20, n))
+    frozen = total * np.where(np.arange(n) < n_mainly, 0.01, 0.99)
+    weights = np.random.default_rng(7).multinomial(20, np.full(20, 1 / 20), size=200).astype(float)
+    return mediation(frozen, total, np.full(20, 5.0), weights, np.arange(n) < n_members)
+
+
+def test_an_overlap_that_no_resample_changes_has_the_exact_binomial_interval():
+    """Clopper and Pearson (1934): 0 of n has the upper end 1 - 0.025 ** (1 / n), n of n the lower 0.025 ** (1 / n)."""
+    none, everyone = overlap_of(6, 0), overlap_of(6, 6)
+    end = 0.025 ** (1 / 6)
+    assert (none.overlap, none.overlap_low, none.overlap_high) == (0.0, 0.0, pytest.approx(1 - end))
+    assert (everyone.overlap, everyone.overlap_low, everyone.overlap_high) == (1.0, pytest.approx(end), 1.0)
+    assert decide_overlap(none, 6, 20, 1.0)[0] == "contradicted"
+    few = overlap_of(5, 0)
+    assert few.overlap_high > 0.5
+    assert decide_overlap(few, 5, 20, 1.0)[0] == "undecidable"
+
+
+def test_p_is_never_zero():
+    assert 0 < overlap_of(1000, 1000).p < 1e-300
+
+
 def test_few_documents_few_members_and_no_effect_have_reasons():
     rng = np.random.default_rng(2)
     few = CONFIDENCE.estimate(frame(rng, n_documents=4), rng)

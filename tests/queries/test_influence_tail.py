@@ -85,10 +85,14 @@ def test_a_power_law_in_the_tail():
     row = of(TAIL.estimate(sums, rng), "common", "power_law")
     assert row["tail_n"] >= 50
     assert row["tail_alpha"] == pytest.approx(2.4, abs=0.35)
-    assert influence_tail._tail_verdict(49, 0.9, specialists_rival(3.0, 0.01, 9.0)) == "undecidable"
-    assert influence_tail._tail_verdict(500, 0.05, specialists_rival(0.0, 1.0, 9.0)) == "contradicted"
-    assert influence_tail._tail_verdict(500, 0.5, specialists_rival(0.0, 1.0, 9.0)) == "supported"
-    assert influence_tail._tail_verdict(500, 0.5, specialists_rival(-3.0, 0.01, -9.0)) == "contradicted"
+    none, lognormal = specialists_rival(0.0, 1.0, 9.0), specialists_rival(-3.0, 0.01, -9.0)
+    cutoff, weak = specialists_rival(-3.0, 0.003, -3.0), specialists_rival(-0.9, 0.4, 5.0)
+    assert influence_tail._tail_verdict(49, 0.9, none, none) == "undecidable"
+    assert influence_tail._tail_verdict(500, 0.05, none, none) == "contradicted"
+    assert influence_tail._tail_verdict(500, 0.5, none, none) == "supported"
+    assert influence_tail._tail_verdict(500, 0.5, lognormal, none) == "contradicted"
+    assert influence_tail._tail_verdict(500, 0.5, none, cutoff) == "contradicted"
+    assert influence_tail._tail_verdict(500, 0.5, none, weak) == "undecidable"
 
 
 def specialists_rival(z, p, bic):

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from queries import load
+from queries import load, rare_contrast
 from reports.charts import draw
 from tests.queries.simulated import frame
 
@@ -63,6 +63,37 @@ def test_what_all_neurons_share_is_a_difference_but_not_selectivity():
     assert rows(table, "relative")["is_selective"].sum() == 0
     assert table["rank_biserial"][0] > 0.95
     assert "**contradicted**" in CONTRAST.answer(table)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_doublings_that_ten_documents_cannot_show_are_not_contradicted(seed):
+    """15 of 1,000 neurons double; typical intervals are short, but few neurons could be significant among so many."""
+    rng = np.random.default_rng(seed)
+    true = np.geomspace(1, 0.01, 1000)
+    doubled = 1.5 * true * np.where(rng.permutation(1000) < 15, 2.0, 1.0)
+    found = CONTRAST.estimate(frame(true, 10, rng, own=0.1, rare_true=doubled), rng)
+    relative = rows(found, "relative")
+    assert np.nanmedian(relative["high"] - relative["low"]) < np.log(2)
+    assert found["verdict"][0] != "contradicted"
+
+
+def test_intervals_of_selected_neurons_exclude_0_exactly_where_q_is_below_5_percent(table):
+    """Benjamini and Yekutieli (2005); they are wider than those of a neuron that was chosen beforehand."""
+    for contrast in ("relative", "difference"):
+        part = rows(table, contrast)
+        excludes = (part["selected_low"] > 0) | (part["selected_high"] < 0)
+        assert excludes.equals((part["q"] < 0.05).rename("selected_low"))
+        assert (part["selected_low"] <= part["low"]).all()
+        assert (part["selected_high"] >= part["high"]).all()
+    (claim,) = CONTRAST.claims
+    finding = claim.findings(table).row(0, named=True)
+    best = rows(table, "relative").filter(pl.col("estimate") > 0).sort("p").row(0, named=True)
+    assert [finding[end] for end in ("low", "high")] == [best["selected_low"], best["selected_high"]]
+    assert 0 < finding["low"] < best["low"]
+
+
+def test_the_p_of_thousands_of_neurons_that_agree_is_not_0():
+    assert 0 < rare_contrast._wilcoxon(np.linspace(1, 2, 8192)) < 1e-300
 
 
 def test_no_difference_no_effect():

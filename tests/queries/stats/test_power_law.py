@@ -4,8 +4,9 @@ import time
 
 import numpy as np
 import pytest
+from scipy import integrate
 
-from queries.stats.power_law import MIN_TAIL, PowerLaw, against_lognormal, bootstrap_p, fit_power_law
+from queries.stats.power_law import MIN_TAIL, PowerLaw, against_cutoff, against_lognormal, bootstrap_p, fit_power_law
 
 
 def slow_fit(values):
@@ -71,11 +72,47 @@ def test_goodness_of_fit_tells_a_power_law_from_a_lognormal():
     assert bootstrap_p(other, whole, 39, rng, 50) == pytest.approx(1 / 40)
 
 
+def above(values):
+    """A fit whose threshold is the smallest value."""
+    xmin = float(values.min())
+    return PowerLaw(1 + 1 / np.log(values / xmin).mean(), 0.0, xmin, 0.0, len(values))
+
+
+def cut_off(n, exponent, scale, rng):
+    """Power law with an exponential cut-off: those draws of the power law that the cut-off lets through."""
+    drawn = pareto(60 * n, exponent, rng)
+    return drawn[rng.random(60 * n) < np.exp(-(drawn - 1) / scale)][:n]
+
+
+def test_the_cut_off_law_has_the_likelihood_of_its_formula():
+    """p(x) = x^-a e^(-x/scale) scale^(a-1) / Gamma(1-a, 1/scale): normalised by quadrature, tried on a grid."""
+    values = cut_off(400, 2.0, 8.0, np.random.default_rng(4))
+    fit, best = above(values), -np.inf
+    for a in np.linspace(0.5, 3.5, 31):
+        for scale in np.geomspace(2, 40, 31):
+            norm = integrate.quad(lambda x, a=a, scale=scale: x**-a * np.exp(-x / scale), fit.xmin, np.inf)[0]
+            best = max(best, float((-a * np.log(values) - values / scale).sum() - len(values) * np.log(norm)))
+    plain = float(np.log((fit.alpha - 1) / fit.xmin * (values / fit.xmin) ** -fit.alpha).sum())
+    found = against_cutoff(values, fit)
+    assert found.z**2 / 2 == pytest.approx(best - plain, abs=0.1)
+    assert found.z**2 / 2 >= best - plain - 1e-6
+    assert found.bic == pytest.approx(np.log(400) - found.z**2)
+    assert found.p < 0.001
+
+
+def test_a_power_law_needs_no_cut_off():
+    rng = np.random.default_rng(5)
+    found = [against_cutoff(values, above(values)) for values in (pareto(600, 2.5, rng) for _ in range(60))]
+    assert sum(each.p < 0.05 for each in found) <= 6
+    assert sum(each.bic > 6 for each in found) >= 20
+
+
 def test_small_tails_and_odd_values_have_no_claim():
     few = fit_power_law(np.arange(1.0, 30.0))
     assert few.n_tail < MIN_TAIL
     assert np.isnan(bootstrap_p(np.arange(1.0, 30.0), few, 9, np.random.default_rng(0), 50))
     assert np.isnan(against_lognormal(np.arange(1.0, 30.0), few).z)
+    assert np.isnan(against_cutoff(np.arange(1.0, 30.0), few).p)
     for values in (np.ones(100), np.array([1.0, 2.0]), np.zeros(0)):
         assert np.isnan(fit_power_law(values).alpha)
     with pytest.raises(ValueError, match="positive"):
