@@ -5,7 +5,7 @@ group's row totals less the pairs within, so a random group costs no more than i
 Shapes: T positions, N neurons, B groups of m.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ PAIRS: Mapping[str, Callable[[Floats], NDArray[np.generic]]] = {
 }
 WITHIN = (*PAIRS, "median_r")
 BETWEEN = tuple(PAIRS)
+# Measures whose value turns with the sign of a neuron
+SIGNED = ("mean_r", "median_r", "share_positive", "share_negative")
 # What a statistic holds, in order: pairs within the group, then pairs of the group and all other neurons
 MEASURES = (*(("within", name) for name in WITHIN), *(("rest", name) for name in BETWEEN))
 _BLOCK = 1 << 21
@@ -80,14 +82,24 @@ def member_coactivation(values: Floats, members: Index) -> Array:
     return _of_units(_units(values[:, members]), _units(np.delete(values, members, axis=1)))
 
 
-def shift_null(values: Floats, document: Index, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
-    """The measures (n_draws, 13) with the group turned in circles within documents, the rest as it is: its noise floor.
+def shift_null(
+    values: Floats, document: Index, samples: Sequence[Index], members: Index, n_draws: int, rng: np.random.Generator
+) -> Array:
+    """The measures (n_draws, K) with the group turned in circles within documents, the rest as it is: its noise floor.
 
+    `values` (T, N) are all positions of a class, `samples` the draws of them that the statistic is averaged over. All
+    positions are turned once for each null draw, and the same turned copy is sampled as the data is: samples that
+    share positions are averaged over turned neurons that share them too, so the null is as wide as the value.
     A neuron keeps its values and its mean in every document, so what documents do to all neurons stays.
     """
-    outside = _units(np.delete(values, members, axis=1))
-    turned = circular_shifts(values[:, members], document, n_draws, rng)
-    return np.array([_of_units(_units(each), outside) for each in turned])
+    seed = int(rng.integers(2**63))
+    found = []
+    for rows in samples:
+        outside = _units(np.delete(values[rows], members, axis=1))
+        # the seed gives every sample the same turned copies, which are not held all at once
+        turned = circular_shifts(values[:, members], document, n_draws, np.random.default_rng(seed))
+        found.append([_of_units(_units(each[rows]), outside) for each in turned])
+    return np.asarray(np.mean(found, axis=0))
 
 
 _Units = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -70,6 +70,50 @@ def test_what_documents_do_is_no_coupling():
     assert row["verdict"] != "supported"
 
 
+def test_a_smooth_dependence_on_influence_is_no_coupling_of_the_plateau():
+    """Random groups from the plateau's stratum correlate less, since it leads; it is on the line of the trend."""
+    row = one(run(11, n_neurons=400, n_plateau=16, smooth=0.5), "plateau", "mean_abs_r")
+    assert max(row[f"p_{name}"] for name in ("any", "activation", "influence", "shift")) < 0.01
+    assert row["null_trend_low"] < row["estimate"] < row["null_trend_high"]
+    assert (row["p"], row["verdict"] == "supported") == (row["p_trend"], False)
+    assert "not higher than the trend over the ranking" in row["reason"]
+
+
+def test_coupling_beyond_the_trend_is_found():
+    row = one(run(12, n_neurons=400, n_plateau=16, smooth=0.3, coupling=0.5), "plateau", "mean_abs_r")
+    assert (row["verdict"], row["p_trend"] < 0.01) == ("supported", True)
+
+
+def test_without_windows_there_is_no_trend_and_that_is_said():
+    table = run(0, n_neurons=100, coupling=0.3)
+    row = one(table, "plateau", "mean_abs_r")
+    assert np.isnan([row["null_trend_mean"], row["p_trend"]]).all()
+    assert row["p"] == max(row[f"p_{name}"] for name in ("any", "activation", "influence"))
+    assert "no trend over the ranking could be made" in row["reason"]
+    assert "trend nan" not in ANALYSIS.answer(table)
+
+
+def test_signs_mean_nothing_in_a_gated_mlp():
+    table = run(2, against=0.2, is_gated=True)
+    row = one(table, "plateau_x_rest", "mean_r")
+    assert (row["verdict"], "gated" in row["reason"]) == ("undecidable", True)
+    assert "gated" not in one(table, "plateau", "mean_abs_r")["reason"]
+    assert one(table, "plateau", "share_positive")["reason"] == row["reason"]
+    assert one(table, "plateau", "share_strong")["reason"] == ""
+    text = ANALYSIS.answer(table)
+    assert "against the rest is **undecidable**: the MLP is gated" in text
+    assert "Mean r with the rest" not in text
+    (claim,) = (each for each in ANALYSIS.claims if "against" in each.statement)
+    assert claim.findings(table)["verdict"].to_list() == ["undecidable"]
+    assert "gated" in claim.findings(table)["reason"][0]
+
+
+def test_tests_of_a_claim_are_one_sided_and_corrected_among_themselves(coupled):
+    rows = [one(coupled, "plateau", "mean_abs_r", token_class) for token_class in ("rare", "common")]
+    assert rows[0]["p_any"] == pytest.approx(1 / 1001)
+    assert max(row["q"] for row in rows) == max(row["p"] for row in rows)
+
+
 def test_too_few_documents_a_missing_class_and_no_core():
     few = one(run(5, n_documents=4, positions=40), "plateau", "mean_abs_r")
     assert (few["verdict"], np.isnan(few["low"])) == ("undecidable", True)

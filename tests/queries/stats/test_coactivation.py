@@ -87,13 +87,27 @@ def test_shifts_destroy_coupling_and_keep_what_documents_do():
     moment = rng.standard_normal((300, 1)) + rng.standard_normal((300, 12))
     where = rng.standard_normal((30, 1))[document] + rng.standard_normal((300, 12))
     for values, kept in ((moment, False), (where, True)):
-        mean_r = shift_null(values, document, np.arange(6), 20, rng)[:, 0].mean()
+        mean_r = shift_null(values, document, [np.arange(300)], np.arange(6), 20, rng)[:, 0].mean()
         assert (mean_r > 0.3) == kept
         assert (abs(mean_r) < 0.1) == (not kept)
 
 
+def test_samples_that_share_positions_share_their_turned_copy():
+    """The mean over two equal samples is that of one, and a sample is of all positions turned, not turned itself."""
+    values = np.random.default_rng(5).standard_normal((200, 12))
+    document, members = np.repeat(np.arange(10), 20), np.arange(6)
+    half = np.arange(0, 200, 2)
+    one, twice = (shift_null(values, document, [half] * n, members, 15, np.random.default_rng(6)) for n in (1, 2))
+    np.testing.assert_allclose(one, twice, atol=1e-9)
+    seed = int(np.random.default_rng(6).integers(2**63))
+    (turned,) = circular_shifts(values[:, members], document, 1, np.random.default_rng(seed))
+    turned = np.hstack([turned, values[:, 6:]])
+    np.testing.assert_allclose(one[0], member_coactivation(turned[half], members), atol=1e-6)
+
+
 MEANS = {"any": 0.10, "activation": 0.10, "influence": 0.12, "shift": 0.08}
 SMALL = dict.fromkeys(MEANS, 0.002)
+TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.30}, SMALL | {"trend": 0.9}
 LOWER = dict.fromkeys(MEANS, 0.0)
 
 
@@ -103,8 +117,16 @@ LOWER = dict.fromkeys(MEANS, 0.0)
         (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
         (False, (0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
         (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
-        (False, (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9), "contradicted", "equal influence"),
+        (
+            False,
+            (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9),
+            "contradicted",
+            "same strata of influence",
+        ),
         (False, (0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
+        # a trend is uncertain itself: only its low end can be excluded
+        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.25, 0.35)}), "contradicted", "trend"),
+        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.1, 0.5)}), "undecidable", "trend"),
         (True, (-0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
         (True, (0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),
         (True, (0.05, 0.04, 0.06, MEANS, SMALL, 0.01), "undecidable", "reaches 0"),
