@@ -1,8 +1,9 @@
 """Are plateau neurons coupled with each other, or set against the rest, more than other groups of neurons?
 
 Pearson's r of the activations of two neurons, over the positions of a class, for all pairs within a group (`plateau`,
-`power_law`, `decay`) and for all pairs of a plateau neuron and a neuron outside (`plateau_x_rest`): mean, median, and
-shares of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
+`power_law`, `decay`), for all pairs of a plateau neuron and a neuron of these (`plateau_x_power_law`,
+`plateau_x_decay`), and of a plateau neuron and any neuron outside (`plateau_x_rest`, no median): mean, median, shares
+of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
 `share_orthogonal` is the share of pairs whose activation profiles, not centred, are at 80 to 100 degrees.
 
 `null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: any; from the same
@@ -53,6 +54,7 @@ from queries.stats.bootstrap import Array
 from queries.stats.coactivation import (
     MEASURES,
     SIGNED,
+    TARGETS,
     group_coactivation,
     member_coactivation,
     noise_floor,
@@ -75,6 +77,8 @@ from queries.stats.null_columns import null_columns
 from queries.stats.words import counted
 
 BETWEEN = "plateau_x_rest"
+# Groups of pairs that only the plateau has
+PAIRED = (*(f"plateau_x_{name}" for name in TARGETS), BETWEEN)
 # Where a verdict is given, and the side of its p: the plateau's neurons are coupled; they act against the rest
 CLAIMS = {("plateau", "mean_abs_r"): "greater", (BETWEEN, "mean_r"): "less"}
 ARBITRARY = "the MLP is gated: the sign of a neuron is arbitrary in it, and so is that of r"
@@ -109,7 +113,10 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name."""
-    found = assess(plan, group_coactivation, member_coactivation, rng)
+    targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
+    found = assess(
+        plan, partial(group_coactivation, targets=targets), partial(member_coactivation, targets=targets), rng
+    )
     n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
     rows = []
@@ -133,22 +140,23 @@ def _is_judged(row: Row) -> bool:
 
 
 def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator, n_shifts: int) -> Array:
-    """The measures (n_shifts, 13) of the group, turned within documents, averaged over the draws of positions."""
+    """The measures (n_shifts, 27) of the group, turned within documents, averaged over the draws of positions."""
     rows = plan.rows[token_class]
     samples = [np.searchsorted(rows, each) for each in plan.samples[token_class]]
-    return shift_null(plan.values[rows], plan.document[rows], samples, plan.members[group], n_shifts, rng)
+    targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
+    return shift_null(plan.values[rows], plan.document[rows], samples, plan.members[group], targets, n_shifts, rng)
 
 
 def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None) -> Row:
     """The columns of measure `i` of one class and group, without q and verdict."""
     pairs, measure = MEASURES[i]
     row = empty_row(plan, token_class, group, COLUMNS)
-    row |= {"group": group if pairs == "within" else BETWEEN, "measure": measure}
+    row |= {"group": group if pairs == "within" else f"{group}_x_{pairs}", "measure": measure}
     if found is None:
         return row
     value = float(found.value[i])
     if np.isnan(value):
-        return row | {"reason": "there is no neuron outside the group"}
+        return row | {"reason": plan.reasons.get(pairs, "there is no neuron outside the group")}
     side = CLAIMS[row["group"], measure] if _is_judged(row) else "two"
     row |= against_nulls(plan, found, i, i, side)
     if shift is not None:
@@ -176,9 +184,13 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     if np.isnan(within["estimate"]):
         return head
     sizes = f"({counted(within['n'], 'document')}, {counted(within['n_positions'], 'position')})"
+    others = " and ".join(
+        f"{name.replace('_', ' ')} neurons {_with_interval(rows[f'plateau_x_{name}', 'mean_abs_r'])}"
+        for name in TARGETS
+    )
     coupled = (
         f" Mean |r| within the {within['n_neurons']:,} neurons is {_with_interval(within)}, {_nulls(within)}, and "
-        f"{within['noise']:.2g} for independent noise"
+        f"{within['noise']:.2g} for independent noise{others}"
     )
     signed, negative = rows["plateau", "mean_r"], rows[BETWEEN, "share_negative"]
     if signed["reason"] == ARBITRARY:
@@ -217,7 +229,7 @@ ANALYSIS = Analysis(
         options={
             "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
-            "groups": (*GROUPS, BETWEEN),
+            "groups": (*GROUPS, *PAIRED),
             "measures": {
                 "mean_r": "mean r",
                 "mean_abs_r": "mean |r|",
@@ -247,6 +259,6 @@ ANALYSIS = Analysis(
             finding(CLOSEST, token_class="rare", group=BETWEEN, measure="mean_r"),
         ),
     ),
-    key_columns={"group": f"{KEY_COLUMNS['group']} `{BETWEEN}`: pairs of a plateau neuron and one outside."},
+    key_columns={"group": f"{KEY_COLUMNS['group']} `plateau_x_...`: pairs of a plateau neuron and one of the other."},
     p_floors=P_FLOORS,
 )

@@ -27,7 +27,7 @@ def coupled():
 
 def test_rows_and_columns(coupled):
     assert coupled.columns == [*ANALYSIS.keys, "estimate", "low", "high", "n", *ANALYSIS.columns]
-    assert coupled.height == 3 * (3 * 7 + 6)
+    assert coupled.height == 3 * (3 * 7 + 6 + 2 * 7)
     assert coupled.equals(coupled.sort(ANALYSIS.keys))
     assert (
         coupled.select((pl.col("low") <= pl.col("estimate")) & (pl.col("estimate") <= pl.col("high"))).to_series().all()
@@ -68,6 +68,25 @@ def test_what_documents_do_is_no_coupling():
     assert row["estimate"] > 1.5 * row["noise"]
     assert row["null_shift_low"] < row["estimate"] < row["null_shift_high"]
     assert row["verdict"] != "supported"
+
+
+def test_pairs_with_the_other_regimes(coupled):
+    for name in ("power_law", "decay"):
+        row = one(coupled, f"plateau_x_{name}", "median_r")
+        assert row["low"] < 0 < row["high"]
+        assert row["p_any"] > 0.01
+    opposed = one(run(2, against=0.2), "plateau_x_power_law", "median_r")
+    assert opposed["low"] < -0.2 < opposed["high"]
+
+
+def test_a_regime_too_small_to_pair_with_says_so():
+    regime = ["plateau"] * 20 + ["power_law"] * 5 + ["decay"] * 175
+    frame = activation_frame(np.random.default_rng(0)).with_columns(regime=pl.lit(regime))
+    table = ANALYSIS.estimate(frame, np.random.default_rng(1))
+    row = one(table, "plateau_x_power_law", "mean_r")
+    assert (np.isnan(row["estimate"]), "fewer than the 20" in row["reason"]) == (True, True)
+    assert np.isfinite(one(table, "plateau_x_decay", "mean_r")["estimate"])
+    assert "power law neurons nan" not in ANALYSIS.answer(table)
 
 
 def test_a_smooth_dependence_on_influence_is_no_coupling_of_the_plateau():
