@@ -184,9 +184,11 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     if np.isnan(within["estimate"]):
         return head
     sizes = f"({counted(within['n'], 'document')}, {counted(within['n_positions'], 'position')})"
-    others = " and ".join(
-        f"{name.replace('_', ' ')} neurons {_with_interval(rows[f'plateau_x_{name}', 'mean_abs_r'])}"
-        for name in TARGETS
+    paired = {name: rows[f"plateau_x_{name}", "mean_abs_r"] for name in TARGETS}
+    others = "".join(
+        f"; with {name.replace('_', ' ')} neurons {_with_interval(row)}"
+        for name, row in paired.items()
+        if not np.isnan(row["estimate"])
     )
     coupled = (
         f" Mean |r| within the {within['n_neurons']:,} neurons is {_with_interval(within)}, {_nulls(within)}, and "
