@@ -35,11 +35,9 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
     if open_nulls:
         alike = e.nulls(open_nulls)
         starts = [sign * (e.most(name) if is_against else e.least(name)) for name in open_nulls]
-        if any(far < start + VISIBLE_R for start in starts):
-            return CONTRADICTED, f"not {word} than {alike}, and the interval excludes {VISIBLE_R} more"
-        return UNDECIDABLE, f"not {word} than {alike}, but the interval ({e.low:.2g} to {e.high:.2g}) allows for more"
+        return _not_beyond(f"not {word} than {alike}", e, is_excluded=any(far < start + VISIBLE_R for start in starts))
     if e.q >= LEVEL:
-        return UNDECIDABLE, f"{word} than every null, but not among all tests of the run (q = {e.q:.2g})"
+        return UNDECIDABLE, f"{word} than every null, but not among the tests of this claim (q = {e.q:.2g})"
     limit = max(*means.values(), 0.0) if is_against else max(means.values())
     if near <= limit:
         return UNDECIDABLE, (
@@ -47,3 +45,10 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
             f"reaches {sign * limit + 0.0:.2g}"
         )
     return SUPPORTED, f"{word} than every null (q = {e.q:.2g}), and so is the interval over documents"
+
+
+def _not_beyond(head: str, e: GroupEvidence, *, is_excluded: bool) -> tuple[str, str]:
+    """The verdict on a group that some nulls are not told apart from."""
+    if is_excluded:
+        return CONTRADICTED, f"{head}, and the interval excludes {VISIBLE_R} more"
+    return UNDECIDABLE, f"{head}, but the interval ({e.low:.2g} to {e.high:.2g}) allows for more"

@@ -27,7 +27,7 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
     if open_nulls:
         return _not_beyond(e, open_nulls)
     if e.q >= LEVEL:
-        return UNDECIDABLE, f"fewer than every null, but not among all tests of the run (q = {e.q:.2g})"
+        return UNDECIDABLE, f"fewer than every null, but not among the tests of this claim (q = {e.q:.2g})"
     lowest = min(e.null_mean.values())
     if e.high >= lowest:
         return UNDECIDABLE, (

@@ -128,7 +128,7 @@ LOWER = dict.fromkeys(MEANS, 0.0)
     [
         (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
         (False, (0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
-        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
+        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among the tests"),
         (
             False,
             (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9),

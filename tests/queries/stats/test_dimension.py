@@ -64,7 +64,7 @@ TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.48}, SMALL | {"trend": 0.9}
     [
         ((0.40, 0.36, 0.44, MEANS, SMALL, 0.01), "supported", "fewer than every null"),
         ((0.40, 0.36, 0.55, MEANS, SMALL, 0.01), "undecidable", "reaches 0.55"),
-        ((0.40, 0.36, 0.44, MEANS, SMALL, 0.2), "undecidable", "not among all tests"),
+        ((0.40, 0.36, 0.44, MEANS, SMALL, 0.2), "undecidable", "not among the tests"),
         ((0.53, 0.50, 0.56, MEANS, {**SMALL, "influence": 0.5}, 0.6), "contradicted", "strata of influence"),
         ((0.53, 0.40, 0.66, MEANS, {**SMALL, "influence": 0.5}, 0.6), "undecidable", "allows for"),
         ((0.60, 0.57, 0.65, MEANS, SMALL, 0.01), "contradicted", "not fewer"),
