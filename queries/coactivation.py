@@ -1,71 +1,107 @@
 """Are plateau neurons coupled with each other, or set against the rest, more than other groups of neurons?
 
 Pearson's r of the activations of two neurons, over the positions of a class, for all pairs within a group (`plateau`,
-`power_law`, `decay`) and for all pairs of a plateau neuron and a neuron outside (`plateau_x_rest`): mean, median, and
-shares of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
+`power_law`, `decay`), for all pairs of a plateau neuron and a neuron of these (`plateau_x_power_law`,
+`plateau_x_decay`), and of a plateau neuron and any neuron outside (`plateau_x_rest`, no median): mean, median, shares
+of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
 `share_orthogonal` is the share of pairs whose activation profiles, not centred, are at 80 to 100 degrees.
 
-`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: any; matched on
-activation mean and variance; matched on influence. `null_shift` turns each neuron of the group in a circle within each
-document: what remains when nothing happens at the same position. `noise` is the value for independent Gaussian noise:
-with 100 positions |r| averages 0.08 without any correlation. `p_...` are two-sided; `q` (Benjamini-Hochberg, over
-classes and groups of a measure) is of the largest of the first three.
+`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: any; from the same
+strata of activation mean and variance; from the same strata of influence. The plateau's core leads the ranking and has
+no equals there, so the random groups are lower than it is. `null_trend` makes up for that: the statistic of windows of
+the ranking, continued along a line to the place of the core, is what a smooth dependence on influence gives.
+`null_shift` turns each neuron of the group in a circle within each document: what remains when nothing happens at the
+same position. `noise` is the value for independent Gaussian noise: with 100 positions |r| averages 0.08 without any
+correlation. `p_...` are one-sided where there is a verdict, else two-sided; `p` is the largest but for `p_shift`.
 
 All that is compared has as many positions of each document and as many neurons as the plateau's stable core. Intervals
 leave out sets of documents in turn. Two claims get a verdict: plateau neurons are coupled (`mean_abs_r` within the
 plateau above every null), and act against the rest (`mean_r` of plateau and rest below 0 and below every null).
 
-Caveats: in a gated MLP the sign of an activation is arbitrary, so coupling is read off |r|. Means of |r| and shares of
-large |r| grow as positions get fewer; compare them with `noise` and the nulls, not between runs. Neurons correlate with
-any common cause, such as the document, which `null_shift` keeps. Correlation is of activations at the same position: it
-says nothing about cause. Neurons that are constant in a class are left out. An activation with a mean far from 0 has
-profiles with small angles whatever r is.
+Caveats: in a gated MLP the sign of a neuron is arbitrary (turning its row of the up-projection and its output weights
+changes nothing), so coupling is read off |r|, and whether neurons act against the rest cannot be decided there. Means
+of |r| and shares of large |r| grow as positions get fewer; compare them with `noise` and the nulls, not between runs.
+Neurons correlate with any common cause, such as the document, which `null_shift` keeps. Correlation is of activations
+at the same position: it says nothing about cause. Neurons that are constant in a class are left out. An activation with
+a mean far from 0 has profiles with small angles whatever r is.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 4, and arXiv 2509.21163 (co-activation and orthogonality).
 """
+
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from queries import KEYS as KEY_COLUMNS
 from queries import Analysis, Chart, Claim, by_group, finding
-from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.coordination import (
+    KEYS,
+    NULL_WORDS,
+    SIZES,
+    TREND_MEANINGS,
+    against_nulls,
+    correct_judged,
+    empty_row,
+    estimate_runs,
+    interval,
+    judge,
+    null_text,
+)
 from queries.shared.grouped import NEEDS
-from queries.shared.tables import Row, correct_within, null_meanings, schema_of
+from queries.shared.tables import Row, null_meanings, schema_of
 from queries.stats.bootstrap import Array
-from queries.stats.coactivation import MEASURES, group_coactivation, member_coactivation, noise_floor, shift_null
+from queries.stats.coactivation import (
+    MEASURES,
+    SIGNED,
+    TARGETS,
+    group_coactivation,
+    member_coactivation,
+    noise_floor,
+    shift_null,
+)
 from queries.stats.coactivation_verdict import decide_pairs
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
     FULL,
     GROUPS,
-    NULLS,
     Design,
     Effort,
     Found,
     assess,
     jackknife_reach,
-    null_columns,
 )
 from queries.stats.groups import floor_p
-from queries.stats.nulls import p_text
+from queries.stats.null_columns import null_columns
 from queries.stats.words import counted
 
 BETWEEN = "plateau_x_rest"
-# Where a verdict is given: the plateau's neurons are coupled; they act against the rest
-CLAIMS = (("plateau", "mean_abs_r"), (BETWEEN, "mean_r"))
-P_FLOORS = tuple(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.shifts, FULL.other))
+# Groups of pairs that only the plateau has
+PAIRED = (*(f"plateau_x_{name}" for name in TARGETS), BETWEEN)
+# Where a verdict is given, and the side of its p: the plateau's neurons are coupled; they act against the rest
+CLAIMS = {("plateau", "mean_abs_r"): "greater", (BETWEEN, "mean_r"): "less"}
+ARBITRARY = "the MLP is gated: the sign of a neuron is arbitrary in it, and so is that of r"
+P_FLOORS = (
+    *(floor_p(n_draws) for n_draws in (FULL.groups, FULL.shifts)),
+    *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.shifts, FULL.other)),
+)
 OF_NULL = NULL_WORDS | {"shift": "the same neurons, turned within documents"}
 CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in OF_NULL}
 COLUMNS = {
     **SIZES,
-    **null_meanings(OF_NULL, "null_{}", "of them", "Two-sided p against them."),
+    **null_meanings(
+        OF_NULL,
+        "null_{}",
+        "of them",
+        "p against them: one-sided with a verdict (plateau `mean_abs_r` higher, plateau_x_rest `mean_r` lower).",
+    ),
+    **TREND_MEANINGS,
     "noise": "The value of independent Gaussian neurons at as many positions.",
-    "p": "Largest p against the three kinds of random groups.",
-    "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
+    "p": "Largest p against the three kinds of random groups and the trend, if there is one.",
+    "q": "Benjamini-Hochberg q of `p` over the rows of run and measure with a verdict; of others, over those without.",
     "verdict": "`supported`, `contradicted` or `undecidable`: plateau `mean_abs_r`, plateau_x_rest `mean_r`.",
-    "reason": "Why, in words; or why there is no estimate or no interval.",
+    "reason": "Why, in words; or why there is no estimate, no interval, or no meaning of the sign.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=SIZES)
 
@@ -77,7 +113,10 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name."""
-    found = assess(plan, group_coactivation, member_coactivation, rng)
+    targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
+    found = assess(
+        plan, partial(group_coactivation, targets=targets), partial(member_coactivation, targets=targets), rng
+    )
     n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
     rows = []
@@ -87,37 +126,41 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
                 if pairs == "within" or group == "plateau":
                     key = (token_class, group)
                     rows.append(_row(plan, *key, i, found.get(key), shifts.get(key)))
-    correct_within(rows, "measure")
+    correct_judged(rows, _is_judged)
     for row in rows:
-        if (row["group"], row["measure"]) in CLAIMS and row["token_class"] in CLASSES:
-            known = evidence(row, OF_NULL)
-            row["verdict"], row["reason"] = decide_pairs(known, is_against=row["group"] == BETWEEN)
+        if plan.is_gated and row["measure"] in SIGNED:
+            row["reason"] = row["reason"] or ARBITRARY
+        if _is_judged(row):
+            judge(row, OF_NULL, partial(decide_pairs, is_against=row["group"] == BETWEEN))
     return rows
 
 
+def _is_judged(row: Row) -> bool:
+    return (row["group"], row["measure"]) in CLAIMS and row["token_class"] in CLASSES
+
+
 def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator, n_shifts: int) -> Array:
-    """The measures (n_shifts, 13) of the group, turned within documents, averaged over the draws of positions."""
-    draws = [
-        shift_null(plan.values[rows], plan.document[rows], plan.members[group], n_shifts, rng)
-        for rows in plan.samples[token_class]
-    ]
-    return np.asarray(np.mean(draws, axis=0))
+    """The measures (n_shifts, 27) of the group, turned within documents, averaged over the draws of positions."""
+    rows = plan.rows[token_class]
+    samples = [np.searchsorted(rows, each) for each in plan.samples[token_class]]
+    targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
+    return shift_null(plan.values[rows], plan.document[rows], samples, plan.members[group], targets, n_shifts, rng)
 
 
 def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None) -> Row:
     """The columns of measure `i` of one class and group, without q and verdict."""
     pairs, measure = MEASURES[i]
     row = empty_row(plan, token_class, group, COLUMNS)
-    row |= {"group": group if pairs == "within" else BETWEEN, "measure": measure}
+    row |= {"group": group if pairs == "within" else f"{group}_x_{pairs}", "measure": measure}
     if found is None:
         return row
     value = float(found.value[i])
     if np.isnan(value):
-        return row | {"reason": "there is no neuron outside the group"}
-    nulls = {name: found.nulls[name] for name in NULLS} | ({} if shift is None else {"shift": shift})
-    for name, null in nulls.items():
-        row |= null_columns(name, null[:, i], value, null[:, i])
-    row["p"] = max(row[f"p_{name}"] for name in NULLS)
+        return row | {"reason": plan.reasons.get(pairs, "there is no neuron outside the group")}
+    side = CLAIMS[row["group"], measure] if _is_judged(row) else "two"
+    row |= against_nulls(plan, found, i, i, side)
+    if shift is not None:
+        row |= null_columns("shift", shift[:, i], value, shift[:, i], side)
     if token_class != CONTRAST:
         row["noise"] = noise_floor(row["n_positions"]).get(measure, float("nan"))
     floor = -1.0 if token_class == CONTRAST or not measure.startswith(("share", "mean_abs")) else 0.0
@@ -140,13 +183,24 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
     if np.isnan(within["estimate"]):
         return head
-    signed, negative = rows["plateau", "mean_r"], rows[BETWEEN, "share_negative"]
-    return head + (
+    sizes = f"({counted(within['n'], 'document')}, {counted(within['n_positions'], 'position')})"
+    paired = {name: rows[f"plateau_x_{name}", "mean_abs_r"] for name in TARGETS}
+    others = "".join(
+        f"; with {name.replace('_', ' ')} neurons {_with_interval(row)}"
+        for name, row in paired.items()
+        if not np.isnan(row["estimate"])
+    )
+    coupled = (
         f" Mean |r| within the {within['n_neurons']:,} neurons is {_with_interval(within)}, {_nulls(within)}, and "
-        f"{within['noise']:.2g} for independent noise; mean r is {_with_interval(signed)}. Mean r with the rest is "
-        f"{_with_interval(rest)}, {_nulls(rest)}; {100 * negative['estimate']:.0f} % of those pairs are below -0.1, of "
-        f"turned neurons {100 * negative['null_shift_mean']:.0f} % ({counted(within['n'], 'document')}, "
-        f"{counted(within['n_positions'], 'position')})."
+        f"{within['noise']:.2g} for independent noise{others}"
+    )
+    signed, negative = rows["plateau", "mean_r"], rows[BETWEEN, "share_negative"]
+    if signed["reason"] == ARBITRARY:
+        return head + f"{coupled} {sizes}."
+    return head + (
+        f"{coupled}; mean r is {_with_interval(signed)}. Mean r with the rest is {_with_interval(rest)}, "
+        f"{_nulls(rest)}; {100 * negative['estimate']:.0f} % of those pairs are below -0.1, of turned neurons "
+        f"{100 * negative['null_shift_mean']:.0f} % {sizes}."
     )
 
 
@@ -155,8 +209,7 @@ def _with_interval(row: Row) -> str:
 
 
 def _nulls(row: Row) -> str:
-    against = (f"{name} {row[f'null_{name}_mean']:.2g} ({p_text(row[f'p_{name}'], *P_FLOORS)})" for name in OF_NULL)
-    return f"q = {row['q']:.2g}, nulls: {', '.join(against)}"
+    return f"q = {row['q']:.2g}, nulls: {null_text(row, {name: name for name in OF_NULL}, P_FLOORS)}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
@@ -178,7 +231,7 @@ ANALYSIS = Analysis(
         options={
             "caption": "Rare and common positions are drawn in equal number from every document.",
             "classes": CLASSES,
-            "groups": (*GROUPS, BETWEEN),
+            "groups": (*GROUPS, *PAIRED),
             "measures": {
                 "mean_r": "mean r",
                 "mean_abs_r": "mean |r|",
@@ -208,6 +261,6 @@ ANALYSIS = Analysis(
             finding(CLOSEST, token_class="rare", group=BETWEEN, measure="mean_r"),
         ),
     ),
-    key_columns={"group": f"{KEY_COLUMNS['group']} `{BETWEEN}`: pairs of a plateau neuron and one outside."},
+    key_columns={"group": f"{KEY_COLUMNS['group']} `plateau_x_...`: pairs of a plateau neuron and one of the other."},
     p_floors=P_FLOORS,
 )

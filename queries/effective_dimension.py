@@ -5,8 +5,10 @@ components that hold 95 % of the variance, `participation` the participation rat
 exponential of their entropy; all are divided by m. Low values mean: the neurons move together, in few directions.
 
 `null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: of any neurons; with
-as many neurons of each stratum of activation mean and variance; of each stratum of influence. `p_...` are two-sided. A
-group is special only beyond ALL of them, so `q` (Benjamini-Hochberg over classes and groups) is of the largest p.
+as many neurons of each stratum of activation mean and variance; of each stratum of influence. The plateau's core leads
+the ranking and has no equals in its strata, so `null_trend` is what a smooth dependence on influence gives: the
+statistic of windows of the ranking, continued along a line to the place of the core. A group is special only beyond ALL
+of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -17,8 +19,9 @@ of them, within an interval that excludes the reported reduction by an eighth (0
 
 Caveats: values depend on the number of positions and cannot be compared between runs with different numbers; with fewer
 positions than neurons, d95 is at most (positions - 1) / m. Neurons that are constant in a class are left out. The nulls
-ask about neurons, the interval about documents: matched groups may hold neurons of the plateau, which makes the test
-careful. Few dimensions come from any common cause, such as the position or a frequent word.
+ask about neurons, the interval about documents: random groups may hold neurons of the plateau, which makes the test
+careful; a dependence on influence that bends at the top of the ranking is not on the line of the trend. Few dimensions
+come from any common cause, such as the position or a frequent word.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 4 (d95/m of 0.49 for plateau neurons, 0.56 for random groups).
 """
@@ -27,34 +30,49 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
-from queries.shared.coordination import KEYS, NULL_WORDS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.coordination import (
+    KEYS,
+    NULL_WORDS,
+    SIZES,
+    TREND_MEANINGS,
+    against_nulls,
+    correct_judged,
+    empty_row,
+    estimate_runs,
+    interval,
+    judge,
+    null_text,
+)
 from queries.shared.grouped import NEEDS
-from queries.shared.tables import Row, correct_within, null_meanings, schema_of
+from queries.shared.tables import Row, null_meanings, schema_of
 from queries.stats.coordination import (
     CLASSES,
     CONTRAST,
     FULL,
     GROUPS,
-    NULLS,
     Design,
     Effort,
     Found,
     assess,
     jackknife_reach,
-    null_columns,
 )
 from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
 from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
-from queries.stats.nulls import p_text
 from queries.stats.words import counted
 
-P_FLOORS = (floor_p(FULL.groups, "two"),)
+P_FLOORS = (floor_p(FULL.groups), floor_p(FULL.groups, "two"))
 COLUMNS = {
     **SIZES,
-    **null_meanings(NULL_WORDS, "null_{}", "of them", "Two-sided p against them."),
-    "p": "Largest of the three p.",
-    "q": "Benjamini-Hochberg q of `p` over the classes and groups of run and measure.",
+    **null_meanings(
+        NULL_WORDS,
+        "null_{}",
+        "of them",
+        "p against them: one-sided for the plateau in a class (fewer), else two-sided.",
+    ),
+    **TREND_MEANINGS,
+    "p": "Largest p against the three kinds of random groups and the trend, if there is one.",
+    "q": "Benjamini-Hochberg q of `p` over the plateau's classes, of run and measure; of other rows, over the others.",
     "verdict": "Of `d95` of the plateau: fewer dimensions is `supported`, `contradicted` or `undecidable`.",
     "reason": "Why, in words; or why there is no estimate or no interval.",
 }
@@ -75,11 +93,15 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
         for group in GROUPS
         for i in range(len(MEASURES))
     ]
-    correct_within(rows, "measure")
+    correct_judged(rows, _is_judged)
     for row in rows:
-        if (row["measure"], row["group"]) == ("d95", "plateau") and row["token_class"] in CLASSES:
-            row["verdict"], row["reason"] = decide_dimension(evidence(row, NULLS))
+        if _is_judged(row) and row["measure"] == "d95":
+            judge(row, NULL_WORDS, decide_dimension)
     return rows
+
+
+def _is_judged(row: Row) -> bool:
+    return row["group"] == "plateau" and row["token_class"] in CLASSES
 
 
 def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None) -> Row:
@@ -95,9 +117,7 @@ def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None
         # rounding to whole components: half of one, and of both classes in their difference
         rounding = (1.0 if token_class == CONTRAST else 0.5) / row["n_neurons"]
         reach = float(np.hypot(reach, rounding))
-    for name in NULLS:
-        row |= null_columns(name, found.nulls[name][:, i], float(found.value[fine]), found.nulls[name][:, fine])
-    row["p"] = max(row[f"p_{name}"] for name in NULLS)
+    row |= against_nulls(plan, found, i, fine, "less" if _is_judged(row) else "two")
     return row | interval(row, float(found.value[i]), reach, -1.0 if token_class == CONTRAST else 0.0)
 
 
@@ -111,9 +131,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     run, token_class = key
     rows = {row["measure"]: row for row in group.iter_rows(named=True)}
     d95 = rows["d95"]
-    against = ", ".join(
-        f"{NULL_WORDS[name]} {d95[f'null_{name}_mean']:.2g} ({p_text(d95[f'p_{name}'], *P_FLOORS)})" for name in NULLS
-    )
+    against = null_text(d95, NULL_WORDS, P_FLOORS)
     interval = "" if np.isnan(d95["low"]) else f" ({d95['low']:.2g} to {d95['high']:.2g})"
     if token_class == CONTRAST:
         head = f"- `{run}`, rare minus common tokens: "
@@ -135,7 +153,7 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """Every group with the means of the nulls; of further runs what fits."""
-    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in NULLS), "p", "q", "verdict"]
+    columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in NULL_WORDS), "p", "q", "verdict"]
     return table.select(columns).head(60)
 
 
@@ -169,7 +187,10 @@ ANALYSIS = Analysis(
             "arXiv 2505.12822",
             "d95 / m",
             finding(
-                {f"p_{null}": f"null_{null}_mean" for null in NULLS}, token_class="rare", group="plateau", measure="d95"
+                {f"p_{null}": f"null_{null}_mean" for null in NULL_WORDS},
+                token_class="rare",
+                group="plateau",
+                measure="d95",
             ),
         ),
     ),

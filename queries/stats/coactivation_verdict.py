@@ -16,7 +16,8 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
 
     Supported: beyond the mean of every null on the side of the claim with q < 0.05, and so is the interval (for
     `against` it also lies below 0). Contradicted: some null is not told apart or is further on that side, and the
-    interval excludes a value by 0.05 beyond it. Undecidable: anything else.
+    interval excludes a value by 0.05 beyond it; of the trend, beyond the near end of its own interval. Undecidable:
+    anything else.
 
     >>> means, p = {"any": 0.01, "shift": 0.0}, {"any": 0.001, "shift": 0.01}
     >>> decide_pairs(GroupEvidence(0.2, 0.15, 0.25, means, p, 0.01), is_against=False)[0]
@@ -33,11 +34,10 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
     open_nulls = [name for name, mean in means.items() if not (value > mean and e.p[name] < LEVEL)]
     if open_nulls:
         alike = e.nulls(open_nulls)
-        if any(far < means[name] + VISIBLE_R for name in open_nulls):
-            return CONTRADICTED, f"not {word} than {alike}, and the interval excludes {VISIBLE_R} more"
-        return UNDECIDABLE, f"not {word} than {alike}, but the interval ({e.low:.2g} to {e.high:.2g}) allows for more"
+        starts = [sign * (e.most(name) if is_against else e.least(name)) for name in open_nulls]
+        return _not_beyond(f"not {word} than {alike}", e, is_excluded=any(far < start + VISIBLE_R for start in starts))
     if e.q >= LEVEL:
-        return UNDECIDABLE, f"{word} than every null, but not among all tests of the run (q = {e.q:.2g})"
+        return UNDECIDABLE, f"{word} than every null, but not among the tests of this claim (q = {e.q:.2g})"
     limit = max(*means.values(), 0.0) if is_against else max(means.values())
     if near <= limit:
         return UNDECIDABLE, (
@@ -45,3 +45,10 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
             f"reaches {sign * limit + 0.0:.2g}"
         )
     return SUPPORTED, f"{word} than every null (q = {e.q:.2g}), and so is the interval over documents"
+
+
+def _not_beyond(head: str, e: GroupEvidence, *, is_excluded: bool) -> tuple[str, str]:
+    """The verdict on a group that some nulls are not told apart from."""
+    if is_excluded:
+        return CONTRADICTED, f"{head}, and the interval excludes {VISIBLE_R} more"
+    return UNDECIDABLE, f"{head}, but the interval ({e.low:.2g} to {e.high:.2g}) allows for more"

@@ -1,9 +1,11 @@
 """Groups of neurons compared at equal numbers of positions and neurons, with random groups and documents left out.
 
-A statistic of a group is a row of K numbers. It is computed for a group, for random groups of the same size (free,
-matched on activation, matched on influence), and without some of the documents; rare and common positions are compared
-on the same neurons, the same random groups, and as many positions of each document.
-Shapes: T positions, N neurons, m neurons of a group, B random groups, G sets of documents, K numbers.
+A statistic of a group is a row of K numbers. It is computed for a group, for random groups of the same size (free, from
+the same strata of activation, from the same strata of influence), and without some of the documents; rare and common
+positions are compared on the same neurons, the same random groups, and as many positions of each document.
+The plateau leads the ranking by influence, so no random group is its equal: even those from its stratum are lower. What
+a smooth dependence on influence makes of its rank is the trend over windows of the other neurons, continued to it.
+Shapes: T positions, N neurons, m neurons of a group, B random groups, W windows, G sets of documents, K numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.groups import random_groups, strata
+from queries.stats.samples import equal_samples, varying
+from queries.stats.trend import MIN_WINDOWS, place_of, windows
 from queries.stats.words import counted
 
 Array = NDArray[np.float64]
@@ -26,8 +30,8 @@ CLASSES = ("rare", "common")
 CONTRAST = "rare_minus_common"
 GROUPS = ("plateau", "power_law", "decay")
 NULLS = ("any", "activation", "influence")
-# Draws of positions from the class that has more of them; what is measured is averaged over the draws
-N_SAMPLES = 4
+# The null that is predicted and not drawn; of the plateau only, since the other groups have equals
+TREND = "trend"
 MAX_SETS = 20
 MIN_NEURONS = 5
 MIN_POSITIONS = 30
@@ -57,16 +61,23 @@ FULL = Effort()
 class Design:
     """What is compared with what, on the neurons that vary at the positions of every class.
 
-    `values` (T, N), `document` (T,); `samples` the draws of positions of each class, each sorted; `members` (m,) of
-    each group; `draws` (B, m) of each group and null; `reasons` says why a class or a group has no answer.
+    `values` (T, N), `document` (T,); `rows` all positions of each class and `samples` the draws of them, each sorted;
+    `members` (m,) of each group; `draws` (B, m) of each group and null; `windows` (W, m) of the ranking without the
+    plateau, at `place` (W,), and `at` the place of the plateau, in ln nats; `reasons` says why a class or a group has
+    no answer; `is_gated`: the sign of a neuron is arbitrary.
     """
 
     values: Floats
     document: Index
+    rows: Mapping[str, Index]
     samples: Mapping[str, list[Index]]
     members: Mapping[str, Index]
     draws: Mapping[str, Mapping[str, Index]]
+    windows: Index
+    place: Array
+    at: float
     reasons: Mapping[str, str]
+    is_gated: bool
 
     def reason(self, token_class: str, group: str) -> str:
         """Why there is no estimate for this class and group; empty where there is one."""
@@ -76,7 +87,10 @@ class Design:
 
 @dataclass(frozen=True)
 class Found:
-    """One class and group: the statistic `value` (K,), `left_out` (G, K), and `nulls` (B, K) by name."""
+    """One class and group: the statistic `value` (K,), `left_out` (G, K), and `nulls` (B, K) by name.
+
+    Under `trend` the plateau has the statistic (W, K) of the windows, if these are enough.
+    """
 
     value: Array
     left_out: Array
@@ -88,54 +102,9 @@ class Found:
         return Found(self.value - other.value, self.left_out - other.left_out, nulls)
 
 
-def equal_samples(
-    document: Index, is_rare: Flags, rng: np.random.Generator, n: int = N_SAMPLES
-) -> dict[str, list[Index]]:
-    """Draws of as many rare as common rows from every document, sorted; one draw where a class is used up.
-
-    Drawn document by document, so that the classes differ in their tokens and not in their documents. With one class
-    only, all of its rows.
-
-    >>> samples = equal_samples(np.zeros(5, dtype=np.int64), np.arange(5) < 2, np.random.default_rng(0), 3)
-    >>> [len(samples[name]) for name in ("rare", "common")], len(samples["common"][0])
-    ([1, 3], 2)
-    """
-    rows = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare)}
-    if any(len(each) == 0 for each in rows.values()):
-        return {name: [each] for name, each in rows.items()}
-    codes = np.unique(document, return_inverse=True)[1]
-    size = np.minimum(*(np.bincount(codes[each], minlength=codes.max() + 1) for each in rows.values()))
-    samples = {}
-    for name, each in rows.items():
-        is_used_up = len(each) == size.sum()
-        samples[name] = [each] if is_used_up else [_draw(each, codes[each], size, rng) for _ in range(n)]
-    return samples
-
-
-def _draw(rows: Index, code: Index, size: Index, rng: np.random.Generator) -> Index:
-    """`size` (D,) of the `rows` of each document, sorted."""
-    order = np.lexsort((rng.random(len(rows)), code))
-    start = np.searchsorted(code[order], np.arange(len(size)))
-    place = np.arange(len(rows)) - start[code[order]]
-    return np.sort(rows[order[place < size[code[order]]]])
-
-
-def varying(values: Floats) -> Flags:
-    """Which columns (N,) of `values` (T, N) are not constant, up to rounding.
-
-    >>> varying(np.array([[1.0, 2.0], [1.0, 3.0]]))
-    array([False,  True])
-    """
-    if not len(values):
-        return np.zeros(values.shape[1], dtype=bool)
-    low, high = values.min(axis=0), values.max(axis=0)
-    varies: Flags = high - low > 1e-6 * np.maximum(np.abs(low), np.abs(high))
-    return varies
-
-
 def design(
     values: Floats, document: Index, is_rare: Flags, regime: NDArray[np.object_], is_core: Flags, influence: Array,
-    rng: np.random.Generator, n_groups: int = FULL.groups,
+    rng: np.random.Generator, n_groups: int = FULL.groups, is_gated: bool = False,
 ) -> Design:  # fmt: skip
     """The comparisons for activations `values` (T, N) at positions of `document` (T,) and class `is_rare` (T,).
 
@@ -157,7 +126,10 @@ def design(
     draws: dict[str, dict[str, Index]] = {}
     if members and not all(reasons[name] for name in CLASSES):
         draws = _draws(values, influence, members, rng, n_groups)
-    return Design(values, document, samples, members, draws, {**reasons, **missing})
+    of_class = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare)}
+    ranked, place, at = _ranking(influence, members)
+    why = {**reasons, **missing}
+    return Design(values, document, of_class, samples, members, draws, ranked, place, at, why, is_gated)
 
 
 def _too_few(n_positions: int) -> str:
@@ -184,6 +156,14 @@ def _members(regime: NDArray[np.object_], is_core: Flags, influence: Array) -> t
         else:
             members[name] = ranked[np.linspace(0, len(ranked) - 1, m).round().astype(np.int64)]
     return members, reasons
+
+
+def _ranking(influence: Array, members: Mapping[str, Index]) -> tuple[Index, Array, float]:
+    """Windows (W, m) of the neurons outside the plateau, their places (W,) and that of the plateau; none without it."""
+    if not members:
+        return np.empty((0, 0), dtype=np.int64), np.empty(0), float("nan")
+    ranked = windows(influence, members["plateau"])
+    return ranked, place_of(influence, ranked), float(place_of(influence, members["plateau"]))
 
 
 def _draws(
@@ -232,6 +212,8 @@ def assess(
             shared = {"any": statistic(plan.draws[names[0]]["any"])}
             for name in names:
                 null = shared | {each: statistic(plan.draws[name][each]) for each in NULLS[1:]}
+                if name == "plateau" and len(plan.windows) >= MIN_WINDOWS:
+                    null[TREND] = statistic(plan.windows)
                 value = statistic(plan.members[name][None])[0]
                 parts[name].append(Found(value, _left_out(values, set_of, plan.members[name], of_members), null))
         found |= {(token_class, name): _mean(each) for name, each in parts.items()}
@@ -274,12 +256,3 @@ def jackknife_reach(left_out: Array) -> Array:
     squares = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
     reach: Array = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * squares)
     return reach
-
-
-def null_columns(name: str, shown: Array, value: float, null: Array) -> dict[str, float]:
-    """Mean and middle 95 % of a null `shown` (B,), and the two-sided p of `value` in `null` (B,), as columns."""
-    low, high = np.quantile(shown, [0.025, 0.975])
-    return {
-        f"null_{name}_mean": float(shown.mean()), f"null_{name}_low": float(low), f"null_{name}_high": float(high),
-        f"p_{name}": monte_carlo_p(value, null),
-    }  # fmt: skip

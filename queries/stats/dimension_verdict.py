@@ -14,7 +14,7 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
 
     Supported: below the mean of every null with q < 0.05, and so is the interval over documents. Contradicted: some
     null is not told apart or is lower, its mean is not above the interval, and the interval excludes a reduction below
-    it by an eighth, the reported one. Undecidable: anything else.
+    it by an eighth, the reported one; of the trend, below the high end of its own interval. Undecidable: the rest.
 
     >>> means, p = {"any": 0.56, "influence": 0.55}, {"any": 0.001, "influence": 0.002}
     >>> decide_dimension(GroupEvidence(0.40, 0.36, 0.44, means, p, 0.01))[0]
@@ -27,7 +27,7 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
     if open_nulls:
         return _not_beyond(e, open_nulls)
     if e.q >= LEVEL:
-        return UNDECIDABLE, f"fewer than every null, but not among all tests of the run (q = {e.q:.2g})"
+        return UNDECIDABLE, f"fewer than every null, but not among the tests of this claim (q = {e.q:.2g})"
     lowest = min(e.null_mean.values())
     if e.high >= lowest:
         return UNDECIDABLE, (
@@ -43,6 +43,6 @@ def _not_beyond(e: GroupEvidence, open_nulls: list[str]) -> tuple[str, str]:
     head = f"not fewer than {e.nulls(open_nulls)}"
     if others:
         head = f"fewer than {in_words(others)}, but {head}"
-    if any(e.low > REPORTED_RATIO * e.null_mean[name] and e.high >= e.null_mean[name] for name in open_nulls):
+    if any(e.low > REPORTED_RATIO * e.most(name) and e.high >= e.most(name) for name in open_nulls):
         return CONTRADICTED, f"{head}, and the interval excludes the reported reduction by an eighth below these"
     return UNDECIDABLE, f"{head}, and the interval ({e.low:.2g} to {e.high:.2g}) allows for some reduction below these"

@@ -37,8 +37,10 @@ class Trend:
         """P (K,) of `observed` (K,), `greater` or `less` than predicted, or `two`-sided; NaN without a trend."""
         if self.freedom <= 0:
             return np.full(len(self.mean), np.nan)
+        apart = observed - self.mean
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = (observed - self.mean) / self.error
+            # what windows without any scatter predict exactly is as predicted
+            t = np.where(apart == 0, 0.0, apart / self.error)
         upper, lower = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
         found: Array = {"greater": upper, "less": lower, "two": 2.0 * np.minimum(upper, lower)}[side]
         return np.maximum(found, np.finfo(np.float64).tiny)

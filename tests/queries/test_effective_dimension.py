@@ -59,6 +59,21 @@ def test_what_all_neurons_share_is_no_property_of_the_plateau():
     assert row["verdict"] != "supported"
 
 
+def test_a_smooth_dependence_on_influence_is_no_property_of_the_plateau():
+    """Random groups from the plateau's stratum span more, since it leads; it is on the line of the trend."""
+    row = plateau(run(11, n_neurons=400, n_plateau=16, smooth=0.5), measure="participation")
+    assert max(row[f"p_{name}"] for name in ("any", "activation", "influence")) < 0.02
+    assert row["null_trend_low"] < row["estimate"] < row["null_trend_high"]
+    assert row["p"] == row["p_trend"]
+
+
+def test_a_low_rank_beyond_the_trend_is_found(planted):
+    row = plateau(planted)
+    assert row["p_trend"] < 0.01
+    assert row["p_any"] == pytest.approx(1 / 1001)
+    assert "trend over the ranking" in ANALYSIS.answer(planted)
+
+
 def test_fewer_positions_than_neurons():
     table = run(5, n_plateau=60, positions=8, n_documents=10)
     row = plateau(table)

@@ -3,7 +3,18 @@
 import numpy as np
 import polars as pl
 
-from queries.shared.coordination import KEYS, SIZES, empty_row, estimate_runs, evidence, interval
+from queries.shared.coordination import (
+    KEYS,
+    NO_TREND,
+    SIZES,
+    correct_judged,
+    empty_row,
+    estimate_runs,
+    evidence,
+    interval,
+    judge,
+    null_text,
+)
 from queries.shared.tables import schema_of
 from queries.stats.coordination import CONTRAST, Effort
 from tests.queries.activations import activation_frame
@@ -56,3 +67,33 @@ def test_evidence_is_what_the_row_says():
     found = evidence(row, ["any"])
     assert (found.null_mean, found.p) == ({"any": 3.0}, {"any": 0.2})
     assert (found.estimate, found.low, found.high, found.q, found.reason) == (1.0, 0.5, 2.0, 0.1, "")
+
+
+ROW = {
+    "estimate": 1.0, "low": 0.5, "high": 2.0, "q": 0.1, "reason": "", "null_any_mean": 3.0, "p_any": 0.001,
+    "null_trend_mean": 2.0, "null_trend_low": 1.5, "null_trend_high": 2.5, "p_trend": 0.001,
+}  # fmt: skip
+
+
+def test_a_trend_that_there_is_not_is_no_evidence_and_is_named():
+    row = dict(ROW)
+    judge(row, ["any", "trend"], lambda known: ("supported", f"{sorted(known.null_mean)} {known.ends}"))
+    assert row["reason"] == "['any', 'trend'] {'trend': (1.5, 2.5)}"
+    row = ROW | {"p_trend": np.nan, "null_trend_mean": np.nan}
+    judge(row, ["any", "trend"], lambda known: ("supported", f"{sorted(known.null_mean)} {known.ends}"))
+    assert row["reason"] == f"['any'] {{}}; {NO_TREND}"
+    row = ROW | {"p_trend": np.nan, "reason": "no documents"}
+    judge(row, ["any", "trend"], lambda known: ("undecidable", known.reason))
+    assert row["reason"] == "no documents"
+
+
+def test_only_monte_carlo_p_have_a_floor():
+    words = {"any": "groups", "trend": "trend"}
+    assert null_text(ROW, words, [0.001]) == "groups 3 (p <= 0.001), trend 2 (p = 0.001)"
+    assert null_text(ROW | {"p_trend": np.nan}, words, [0.001]) == "groups 3 (p <= 0.001)"
+
+
+def test_judged_rows_are_corrected_among_themselves():
+    rows = [{"measure": "m", "p": p} for p in (0.01, 0.02, 0.5, 0.9, 0.04)]
+    correct_judged(rows, lambda row: row["p"] < 0.03)
+    assert [round(row["q"], 9) for row in rows] == [0.02, 0.02, 0.75, 0.9, 0.12]

@@ -6,6 +6,7 @@ import pytest
 from queries.stats.coactivation import (
     BETWEEN,
     MEASURES,
+    TARGETS,
     WITHIN,
     group_coactivation,
     member_coactivation,
@@ -17,7 +18,7 @@ from queries.stats.group_evidence import GroupEvidence
 from queries.stats.nulls import circular_shifts
 
 
-def by_pairs(values, members):
+def by_pairs(values, members, targets):
     """The measures by a plain loop over pairs, with np.corrcoef and angles in degrees."""
     rest = np.setdiff1d(np.arange(values.shape[1]), members)
     r = np.corrcoef(values.T)
@@ -27,6 +28,7 @@ def by_pairs(values, members):
     for pairs, names in (
         ([(i, j) for a, i in enumerate(members) for j in members[a + 1 :]], WITHIN),
         ([(i, j) for i in members for j in rest], BETWEEN),
+        *(([(i, j) for i in members for j in targets[name] if i != j], WITHIN) for name in TARGETS),
     ):
         value = np.array([r[i, j] for i, j in pairs])
         degrees = np.array([angle[i, j] for i, j in pairs])
@@ -43,20 +45,30 @@ def test_against_pairs_counted_one_by_one():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 25)) + rng.standard_normal((40, 1)) * rng.standard_normal(25) + rng.random(25)
     groups = np.array([[0, 3, 7, 9, 20], [24, 1, 2, 5, 11]])
-    expected = np.array([by_pairs(values, group) for group in groups])
-    np.testing.assert_allclose(group_coactivation(values)(groups), expected, atol=2e-5)
+    # a random group may share neurons with the group that it is paired with
+    targets = {"power_law": np.array([4, 6, 8, 10, 12]), "decay": np.array([20, 21, 22, 23, 24])}
+    expected = np.array([by_pairs(values, group, targets) for group in groups])
+    np.testing.assert_allclose(group_coactivation(values, targets)(groups), expected, atol=2e-5)
     for group, row in zip(groups, expected, strict=True):
-        np.testing.assert_allclose(member_coactivation(values, group), row, atol=2e-5)
+        np.testing.assert_allclose(member_coactivation(values, group, targets), row, atol=2e-5)
 
 
 def test_all_neurons_have_no_rest():
-    found = member_coactivation(np.random.default_rng(1).standard_normal((20, 6)), np.arange(6))
-    assert [pairs for (pairs, _), value in zip(MEASURES, found, strict=True) if np.isnan(value)] == ["rest"] * 6
+    """Nor is there a group to pair with."""
+    values = np.random.default_rng(1).standard_normal((20, 6))
+    for found in (
+        member_coactivation(values, np.arange(6), {}),
+        group_coactivation(values, {})(np.arange(6)[None])[0],
+    ):
+        missing = [pairs for (pairs, _), value in zip(MEASURES, found, strict=True) if np.isnan(value)]
+        assert missing == ["rest"] * 6 + ["power_law"] * 7 + ["decay"] * 7
 
 
 def test_the_noise_floor_is_that_of_independent_neurons():
     rng = np.random.default_rng(2)
-    found = np.mean([member_coactivation(rng.standard_normal((30, 60)), np.arange(30)) for _ in range(40)], axis=0)
+    targets = {"power_law": np.arange(30, 45), "decay": np.arange(40, 60)}
+    drawn = [member_coactivation(rng.standard_normal((30, 60)), np.arange(30), targets) for _ in range(40)]
+    found = np.mean(drawn, axis=0)
     floor = noise_floor(30)
     for (_, name), value in zip(MEASURES, found, strict=True):
         if name in floor:
@@ -87,13 +99,27 @@ def test_shifts_destroy_coupling_and_keep_what_documents_do():
     moment = rng.standard_normal((300, 1)) + rng.standard_normal((300, 12))
     where = rng.standard_normal((30, 1))[document] + rng.standard_normal((300, 12))
     for values, kept in ((moment, False), (where, True)):
-        mean_r = shift_null(values, document, np.arange(6), 20, rng)[:, 0].mean()
+        mean_r = shift_null(values, document, [np.arange(300)], np.arange(6), {}, 20, rng)[:, 0].mean()
         assert (mean_r > 0.3) == kept
         assert (abs(mean_r) < 0.1) == (not kept)
 
 
+def test_samples_that_share_positions_share_their_turned_copy():
+    """The mean over two equal samples is that of one, and a sample is of all positions turned, not turned itself."""
+    values = np.random.default_rng(5).standard_normal((200, 12))
+    document, members = np.repeat(np.arange(10), 20), np.arange(6)
+    half = np.arange(0, 200, 2)
+    one, twice = (shift_null(values, document, [half] * n, members, {}, 15, np.random.default_rng(6)) for n in (1, 2))
+    np.testing.assert_allclose(one, twice, atol=1e-9)
+    seed = int(np.random.default_rng(6).integers(2**63))
+    (turned,) = circular_shifts(values[:, members], document, 1, np.random.default_rng(seed))
+    turned = np.hstack([turned, values[:, 6:]])
+    np.testing.assert_allclose(one[0], member_coactivation(turned[half], members, {}), atol=1e-6)
+
+
 MEANS = {"any": 0.10, "activation": 0.10, "influence": 0.12, "shift": 0.08}
 SMALL = dict.fromkeys(MEANS, 0.002)
+TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.30}, SMALL | {"trend": 0.9}
 LOWER = dict.fromkeys(MEANS, 0.0)
 
 
@@ -102,9 +128,17 @@ LOWER = dict.fromkeys(MEANS, 0.0)
     [
         (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.01), "supported", "higher than every null"),
         (False, (0.3, 0.11, 0.5, MEANS, SMALL, 0.01), "undecidable", "reaches 0.12"),
-        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among all tests"),
-        (False, (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9), "contradicted", "equal influence"),
+        (False, (0.3, 0.2, 0.4, MEANS, SMALL, 0.1), "undecidable", "not among the tests"),
+        (
+            False,
+            (0.12, 0.10, 0.14, MEANS, {**SMALL, "influence": 0.9}, 0.9),
+            "contradicted",
+            "same strata of influence",
+        ),
         (False, (0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
+        # a trend is uncertain itself: only its low end can be excluded
+        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.25, 0.35)}), "contradicted", "trend"),
+        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.1, 0.5)}), "undecidable", "trend"),
         (True, (-0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
         (True, (0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),
         (True, (0.05, 0.04, 0.06, MEANS, SMALL, 0.01), "undecidable", "reaches 0"),

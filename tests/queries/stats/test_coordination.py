@@ -1,9 +1,9 @@
-"""Equal samples, groups of equal size, jackknife over documents, and what is left without an answer."""
+"""Groups of equal size, windows of the ranking, jackknife over documents, and what is left without an answer."""
 
 import numpy as np
 import pytest
 
-from queries.stats.coordination import assess, design, equal_samples, jackknife_reach, varying
+from queries.stats.coordination import TREND, assess, design, jackknife_reach
 from queries.stats.dimension import group_dimensions, member_dimensions
 
 
@@ -18,22 +18,6 @@ def plan(rng, *, n=80, m=8, documents=10, positions=20, values=None, **changes):
         "influence": np.linspace(2, 1, n),
     }
     return design(**{**inputs, **changes}, rng=rng, n_groups=50)
-
-
-def test_classes_get_as_many_positions_of_every_document():
-    rng = np.random.default_rng(0)
-    document = np.sort(rng.integers(0, 7, 300))
-    is_rare = rng.random(300) < 0.3
-    is_rare[document == 3] = True
-    samples = equal_samples(document, is_rare, rng)
-    sizes = {name: {tuple(np.bincount(document[rows], minlength=7)) for rows in each} for name, each in samples.items()}
-    assert sizes["rare"] == sizes["common"]
-    assert len(sizes["rare"]) == 1
-    assert next(iter(sizes["rare"]))[3] == 0
-    for name, wanted in (("rare", True), ("common", False)):
-        for rows in samples[name]:
-            assert (is_rare[rows] == wanted).all()
-            assert (np.diff(rows) > 0).all()
 
 
 def test_groups_are_of_one_size_and_matched():
@@ -55,7 +39,6 @@ def test_constant_neurons_and_rows_with_gaps_are_left_out():
     found = plan(rng, values=values)
     assert found.values.shape == (199, 79)
     assert len(found.members["plateau"]) == 7
-    assert varying(np.zeros((0, 3))).tolist() == [False] * 3
 
 
 @pytest.mark.parametrize(
@@ -97,3 +80,18 @@ def test_contrasts_are_differences_of_the_same_groups():
     np.testing.assert_allclose(contrast.value, rare.value - common.value)
     np.testing.assert_allclose(contrast.nulls["any"], rare.nulls["any"] - common.nulls["any"])
     assert contrast.left_out.shape == (10, 4)
+
+
+def test_windows_of_the_ranking_are_the_plateaus_only_and_enough():
+    rng = np.random.default_rng(7)
+    design_of = plan(rng)
+    assert design_of.windows.shape == (9, 8)
+    assert (np.diff(design_of.place) < 0).all()
+    assert design_of.at > design_of.place[0]
+    found = assess(design_of, group_dimensions, member_dimensions, rng)
+    assert found["rare", "plateau"].nulls[TREND].shape == (9, 4)
+    assert TREND in found["rare_minus_common", "plateau"].nulls
+    assert TREND not in found["rare", "decay"].nulls
+    few = plan(rng, m=12)
+    assert len(few.windows) == 5
+    assert TREND not in assess(few, group_dimensions, member_dimensions, rng)["rare", "plateau"].nulls

@@ -56,6 +56,7 @@ def test_constant_and_scaled_neurons():
 
 MEANS = {"any": 0.56, "activation": 0.56, "influence": 0.54}
 SMALL = dict.fromkeys(MEANS, 0.002)
+TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.48}, SMALL | {"trend": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,12 @@ SMALL = dict.fromkeys(MEANS, 0.002)
     [
         ((0.40, 0.36, 0.44, MEANS, SMALL, 0.01), "supported", "fewer than every null"),
         ((0.40, 0.36, 0.55, MEANS, SMALL, 0.01), "undecidable", "reaches 0.55"),
-        ((0.40, 0.36, 0.44, MEANS, SMALL, 0.2), "undecidable", "not among all tests"),
-        ((0.53, 0.50, 0.56, MEANS, {**SMALL, "influence": 0.5}, 0.6), "contradicted", "groups of equal influence"),
+        ((0.40, 0.36, 0.44, MEANS, SMALL, 0.2), "undecidable", "not among the tests"),
+        ((0.53, 0.50, 0.56, MEANS, {**SMALL, "influence": 0.5}, 0.6), "contradicted", "strata of influence"),
         ((0.53, 0.40, 0.66, MEANS, {**SMALL, "influence": 0.5}, 0.6), "undecidable", "allows for"),
         ((0.60, 0.57, 0.65, MEANS, SMALL, 0.01), "contradicted", "not fewer"),
+        ((0.53, 0.50, 0.54, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.44, 0.52)}), "contradicted", "trend"),
+        ((0.53, 0.50, 0.56, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.36, 0.60)}), "undecidable", "trend"),
         ((0.53, np.nan, np.nan, MEANS, SMALL, 0.01, "only 3 documents"), "undecidable", "only 3 documents"),
     ],
 )

@@ -53,3 +53,9 @@ def test_too_few_windows_or_a_value_without_number_have_no_prediction():
     values[0, 1] = np.nan
     assert np.isnan(continued(np.arange(10.0), values, -1.0).mean).tolist() == [False, True]
     assert isinstance(continued(np.ones(9), np.ones((9, 1)), 2.0), Trend)
+
+
+def test_windows_without_scatter_predict_exactly():
+    same = continued(np.arange(9.0), np.zeros((9, 2)), -1.0)
+    assert same.p(np.array([0.0, 0.1]), "greater") == pytest.approx([0.5, 0.0], abs=1e-100)
+    assert same.p(np.zeros(2), "two").tolist() == [1.0, 1.0]
