@@ -188,10 +188,16 @@ def detection(
     clouds = np.concatenate([gaussian_grams(each, 1, rng) for each in planted])
     draws = {**nulls, "gaussian": statistic(clouds, rng)}
     critical = np.max([np.nanquantile(each, 1 - LEVEL, axis=0) for each in draws.values()], axis=0)
-    if trend.freedom > 0:
-        critical = np.fmax(critical, trend.mean + stats.t.ppf(1 - LEVEL, trend.freedom) * trend.error)
-    share: Array = (statistic(planted, rng) > critical).mean(axis=0)
+    share: Array = (statistic(planted, rng) > np.fmax(critical, trend_limit(trend, LEVEL))).mean(axis=0)
     return share
+
+
+def trend_limit(trend: Trend, level: float) -> Array:
+    """Values (S,) that are exceeded with probability `level` where the trend leads; NaN without a trend."""
+    if trend.freedom <= 0:
+        return np.full(len(trend.mean), np.nan)
+    limit: Array = trend.mean + stats.t.ppf(1 - level, trend.freedom) * trend.error
+    return limit
 
 
 def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:

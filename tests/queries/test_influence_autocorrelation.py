@@ -9,7 +9,7 @@ from queries import load
 ANALYSIS = load("influence_autocorrelation")
 
 
-def frame(rng, *, strength=0.0, n=300, plateau=30, weights=True):
+def frame(rng, *, strength=0.0, n=300, plateau=30, weights=True, gated=False):
     """One row per class and neuron; plateau neurons share `strength` of the variance of their direction."""
     direction = rng.standard_normal((n, 40))
     direction[:plateau] = np.sqrt(1 - strength) * direction[:plateau] + np.sqrt(strength) * rng.standard_normal(40)
@@ -19,6 +19,7 @@ def frame(rng, *, strength=0.0, n=300, plateau=30, weights=True):
             "neuron": np.arange(n),
             "influence": rng.lognormal(size=n),
             "is_plateau": np.arange(n) < plateau,
+            "is_gated": [gated] * n,
             "weight": direction.astype(np.float32).tolist() if weights else [None] * n,
         },
         schema_overrides={"weight": pl.List(pl.Float32)},
@@ -41,6 +42,19 @@ def test_planted_neighbours_are_found():
     assert (rows(table, "influence")["q"] > 0.05).all()
     assert rows(table, "influence")["verdict"].is_null().all()
     assert "**contradicted**" in ANALYSIS.answer(table)
+
+
+def test_signs_of_a_gated_run_change_nothing():
+    data = frame(np.random.default_rng(6), strength=0.4, gated=True)
+    sign = np.tile(np.random.default_rng(7).choice([-1.0, 1.0], 300), 2)
+    weight = np.array(data["weight"].to_list()) * sign[:, None]
+    other = data.with_columns(pl.Series("weight", weight.tolist(), dtype=pl.List(pl.Float32)))
+    table, turned = (ANALYSIS.estimate(each, np.random.default_rng(8)) for each in (data, other))
+    assert turned.equals(table, null_equal=True)
+    assert rows(table, "membership")["verdict"].to_list() == ["contradicted"] * 2
+    # where signs mean something, opposite directions are far from each other
+    signed = ANALYSIS.estimate(other.with_columns(is_gated=pl.lit(False)), np.random.default_rng(8))
+    assert (rows(signed, "membership")["estimate"] < rows(table, "membership")["estimate"]).all()
 
 
 def test_noise_has_no_neighbourhoods():
