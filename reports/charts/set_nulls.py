@@ -12,10 +12,10 @@ from matplotlib.patches import Patch
 
 from reports.charts.canvas import COLOURS, GREY, facets, interval, one, runs_of, style, words
 
-CAPTION = """Dots are groups of neurons in each space, with their 95 % intervals from leaving out documents (activations) or
-twentieths of the weights. Grey bars hold the middle 95 % of random groups from the same tenths of influence; green
-bars below them, where there are neurons enough, what the trend over the ranking predicts for the group; blue bars
-that of one Gaussian cloud with its covariance. Clusters would put the dot to the right of all."""
+CAPTION = """Dots are groups of neurons in each space, with their 95 % intervals from leaving out documents
+(activations) or twentieths of the weights. Grey bars hold the middle 95 % of random groups from the same tenths of
+influence; green bars below them, where there are neurons enough, what the trend over the ranking predicts for the
+group; blue bars that of one Gaussian cloud with its covariance. Clusters would put the dot to the right of all."""
 _GROUPS = ("plateau", "power_law", "decay")
 # columns of the ends, height above the dot, colour and words
 _BARS = (
