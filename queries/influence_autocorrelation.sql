@@ -1,7 +1,7 @@
 -- Influence, plateau membership and output weights of every neuron: is influence alike among neurons that write alike?
 -- Source: Liu et al. (2025), arXiv 2505.12822, section 4 (spatial organisation of plateau neurons).
--- Caveats: a run without output weights has a null there. In a gated MLP the sign of a neuron is arbitrary: turning a row
--- of `up` and the row of W_out changes nothing.
+-- Caveats: a run without output weights has a null there. In a gated MLP the sign of a neuron is arbitrary: turning a
+-- row of `up` and the row of W_out changes nothing.
 -- Grain: one row per (run, token_class, neuron).
 with
 gates as (

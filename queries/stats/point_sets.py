@@ -82,7 +82,8 @@ def sides(grams: Array) -> Array:
     -1.0
     """
     leading = np.linalg.eigh(grams)[1][:, :, -1]
-    return np.where(leading < 0, -1.0, 1.0)
+    signs: Array = np.where(leading < 0, -1.0, 1.0)
+    return signs
 
 
 def aligned(grams: Array) -> Array:
@@ -92,13 +93,15 @@ def aligned(grams: Array) -> Array:
     matrix whatever the signs of its points.
     """
     sign = sides(grams)
-    return grams * sign[:, :, None] * sign[:, None, :]
+    product: Array = grams * sign[:, :, None] * sign[:, None, :]
+    return product
 
 
 def turned(grams: Array, rng: np.random.Generator) -> Array:
     """Gram matrices (B, m, m) of the same points, each with a random sign."""
     sign = 2.0 * rng.integers(0, 2, grams.shape[:2]) - 1.0
-    return grams * sign[:, :, None] * sign[:, None, :]
+    product: Array = grams * sign[:, :, None] * sign[:, None, :]
+    return product
 
 
 def gram(rows: Floats) -> Array:

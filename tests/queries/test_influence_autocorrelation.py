@@ -44,6 +44,22 @@ def test_planted_neighbours_are_found():
     assert "**contradicted**" in ANALYSIS.answer(table)
 
 
+def test_a_core_that_only_leads_a_smooth_ranking_is_on_the_trend():
+    """Influence follows the direction, so every part of the ranking has neighbours, and the core no more than others."""
+    rng = np.random.default_rng(9)
+    data = frame(rng, n=400, plateau=20)
+    weight = np.array(data["weight"].to_list())
+    influence = np.exp(weight[:, 0] + 0.3 * np.tile(rng.standard_normal(400), 2))
+    core = influence >= np.sort(influence)[-40]
+    data = data.with_columns(influence=pl.Series(influence), is_plateau=pl.Series(core))
+    member = rows(ANALYSIS.estimate(data, np.random.default_rng(10)), "membership")
+    assert (member["p_null"] < 0.01).all()
+    assert (member["p_trend"] > 0.05).all()
+    assert (member["p"] == member["p_trend"]).all()
+    assert "contradicted" not in member["verdict"].to_list()
+    assert member["reason"].str.contains("the trend over the ranking explains it").all()
+
+
 def test_signs_of_a_gated_run_change_nothing():
     data = frame(np.random.default_rng(6), strength=0.4, gated=True)
     sign = np.tile(np.random.default_rng(7).choice([-1.0, 1.0], 300), 2)
@@ -83,6 +99,10 @@ def test_no_weights_few_members_ties_and_no_rows():
     few = ANALYSIS.estimate(frame(rng, plateau=3).with_columns(influence=pl.lit(1.0)), rng)
     assert rows(few, "membership")["reason"].str.contains("only 3 neurons").all()
     assert rows(few, "influence")["reason"].str.contains("same for all neurons").all()
+    short = ANALYSIS.estimate(frame(rng, n=150, plateau=20), rng)
+    assert short["p_trend"].is_nan().all()
+    assert rows(short, "membership")["p"].is_finite().all()
+    assert "too few neurons for a trend over the ranking" in ANALYSIS.answer(short)
     tiny = ANALYSIS.estimate(frame(rng, n=8, plateau=6), rng)
     assert tiny["reason"].str.contains("more than 10 are needed").all()
     absent = ANALYSIS.estimate(frame(rng).with_columns(influence=pl.lit(float("nan"))), rng)
