@@ -21,6 +21,7 @@ and the plateau as they are: how far other documents would change them is the qu
 
 Caveats: nearest neighbours in hundreds of dimensions are often hardly nearer than any other neuron. A few neurons that
 are near to everything can carry I. Neurons of like size or purpose may be neighbours for other reasons than clustering.
+Where `influence` is far beyond its null, the trend predicts too little for the core, the open end of the ranking.
 
 Source: Moran (1950), Biometrika 37, 17; the claim: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.
 """
