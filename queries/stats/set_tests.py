@@ -201,20 +201,20 @@ def trend_limit(trend: Trend, level: float) -> Array:
 
 
 def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:
-    """One row per measure; `bounds` are its name and the range that its interval is held in.
+    """One row per measure; `bounds` are its name and the range that its interval is held in, the trend too.
 
     `null_*` is the null from the same tenths of influence, `p` the largest over nulls and trend.
     """
     rows: list[Row] = []
-    trend_low, trend_high = test.trend.range()
+    # a line may leave the range of the measure
+    trend = dict(zip(("mean", "low", "high"), (test.trend.mean, *test.trend.range()), strict=True))
     for i, (measure, (least, most)) in enumerate(bounds.items()):
         row: Row = {
             "space": space.name, "token_class": space.token_class, "group": group, "measure": measure,
             "estimate": float(test.observed[i]), "low": max(least, float(test.low[i])),
             "high": min(most, float(test.high[i])), "n": test.n_neurons, "n_columns": space.rows.shape[1],
             "p": test.largest_p(i), "power": float(test.power[i]), "reason": test.reason or test.interval_reason,
-            "trend_mean": float(test.trend.mean[i]), "trend_low": float(trend_low[i]),
-            "trend_high": float(trend_high[i]), "p_trend": test.p_trend(i),
+            **{f"trend_{end}": float(np.clip(trend[end][i], least, most)) for end in trend}, "p_trend": test.p_trend(i),
         }  # fmt: skip
         for null in NULLS:
             drawn = test.nulls[null][:, i] if null in test.nulls else np.empty(0)
