@@ -10,7 +10,8 @@ from queries import Claim, finding
 from queries.shared.grouped import Grouped, grouped
 from queries.shared.tables import Row, schema_of
 from queries.stats.point_sets import Array
-from queries.stats.set_tests import FULL, Effort, Neurons, Statistic, activation_space, run_tests, weight_space
+from queries.stats.set_groups import Neurons, activation_space, weight_space
+from queries.stats.set_tests import FULL, Effort, Statistic, run_tests
 from queries.stats.set_verdict import judge
 from queries.stats.words import counted
 
@@ -20,21 +21,29 @@ CLASS_MEANING = "Whose positions, `rare` or `common`; `all` for weights, which h
 # p column -> column of the null's mean
 CLOSEST = {
     "p_influence": "null_mean", "p_any": "any_mean", "p_activation": "activation_mean", "p_gaussian": "gaussian_mean",
-    "p_shuffled": "shuffled_mean",
+    "p_shuffled": "shuffled_mean", "p_trend": "trend_mean",
 }  # fmt: skip
+# What the columns of the trend mean
+OF_TREND = {
+    "trend_mean": "What the trend over the ranking by influence predicts for the group; NaN: too few neurons.",
+    "trend_low": "Low end of its 95 % prediction interval.",
+    "trend_high": "High end of it.",
+    "p_trend": "One-sided p against it.",
+}
 
 
 def columns_of(shuffled: str, q: str, verdict: str) -> dict[str, str]:
     """What the columns mean; the shuffled null, the tests that `q` corrects for and the verdict differ."""
     return {
         "n_columns": "Positions of the class, or weights of a neuron.",
-        "null_mean": "Mean of random groups matched on influence.",
+        "null_mean": "Mean of random groups from the same tenths of influence.",
         "null_low": "Low end of 95 % of these groups.",
         "null_high": "High end of 95 % of these groups.",
         "p_influence": "One-sided p against these groups.",
+        **OF_TREND,
         "any_mean": "Mean of random groups of any neurons.",
         "p_any": "One-sided p against them.",
-        "activation_mean": "Mean of random groups matched on mean and spread of the activation.",
+        "activation_mean": "Mean of groups from the same halves or thirds of mean and spread of the activation.",
         "p_activation": "One-sided p against them.",
         "gaussian_mean": "Mean of one Gaussian cloud with the covariance of the group.",
         "gaussian_low": "Low end of 95 % of these clouds.",
@@ -42,7 +51,7 @@ def columns_of(shuffled: str, q: str, verdict: str) -> dict[str, str]:
         "p_gaussian": "One-sided p against them.",
         "shuffled_mean": f"Mean with {shuffled}.",
         "p_shuffled": "One-sided p against them.",
-        "p": "Largest of the five p-values.",
+        "p": "Largest of the six p-values.",
         "q": f"Benjamini-Hochberg q of `p` over spaces, classes and groups of the run{q}.",
         "power": "Share of random groups with planted clusters that exceed 95 % of every null.",
         "verdict": f"No clusters: `supported`, `contradicted` or `undecidable`; for {verdict} only.",
@@ -69,7 +78,7 @@ class Clustering:
         schema = schema_of(KEYS, self.columns, counts=["n_columns"])
         rows: list[Row] = []
         for run, known in grouped(frame):
-            found = self._run_rows(known, rng, effort)
+            found = self._run_rows(known.finite(), rng, effort)
             rows += judge([{"run": run, **row} for row in found], self.tested)
         return pl.DataFrame(rows, schema=schema).sort(KEYS)
 
@@ -82,6 +91,7 @@ class Clustering:
             known.influence,
             mean=activation.mean(axis=0, dtype=np.float64),
             sd=activation.std(axis=0, dtype=np.float64),
+            is_gated=known.is_gated,
         )
         spaces = [
             activation_space(activation[~is_rare], document[~is_rare], "common"),
@@ -108,10 +118,16 @@ def _sentence(row: Row, value: str, how: str) -> str:
         return head
     reach = "" if np.isnan(row["low"]) else f" ({row['low']:.3g} to {row['high']:.3g})"
     return head + (
-        f" {value} {row['estimate']:.3g}{reach}; neurons of like influence {row['null_mean']:.3g} "
-        f"({row['null_low']:.3g} to {row['null_high']:.3g}), one Gaussian cloud {row['gaussian_mean']:.3g} "
-        f"({counted(row['n'], 'neuron')})."
+        f" {value} {row['estimate']:.3g}{reach}; {_trend(row)}, groups from the same tenths of influence "
+        f"{row['null_mean']:.3g} ({row['null_low']:.3g} to {row['null_high']:.3g}), one Gaussian cloud "
+        f"{row['gaussian_mean']:.3g} ({counted(row['n'], 'neuron')})."
     )
+
+
+def _trend(row: Row) -> str:
+    if np.isnan(row["trend_mean"]):
+        return "too few neurons for a trend over the ranking"
+    return f"the trend over the ranking {row['trend_mean']:.3g} ({row['trend_low']:.3g} to {row['trend_high']:.3g})"
 
 
 def claims(method: str, value: str, measure: str) -> tuple[Claim, ...]:

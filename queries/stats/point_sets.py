@@ -6,7 +6,7 @@ its Gram matrix: |x_i - x_j|^2 = 2 (1 - G_ij). So one (N, N) matrix serves every
 Gram matrices (B, m, m). Shapes: N neurons, C columns (positions or weights), m neurons of a group.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,41 @@ class Space:
         codes = np.unique(self.block, return_inverse=True)[1] % MAX_BLOCKS
         rows = self.rows[members]
         return np.stack([gram(unit_rows(rows[:, codes != each], self.is_centred)) for each in np.unique(codes)])
+
+    def aligned(self, members: Index) -> "Space":
+        """The same with the rows of `members` (m,) turned to one side, as `aligned` turns their Gram matrix."""
+        rows = self.rows.copy()
+        rows[members] *= sides(self.gram(members)[None])[0, :, None].astype(np.float32)
+        return replace(self, rows=rows)
+
+
+def sides(grams: Array) -> Array:
+    """Signs (B, m), 1 or -1, of the leading eigenvectors of Gram matrices; 1 where an entry is zero.
+
+    >>> sides(np.array([[[1.0, -0.5], [-0.5, 1.0]]])).prod().item()
+    -1.0
+    """
+    leading = np.linalg.eigh(grams)[1][:, :, -1]
+    signs: Array = np.where(leading < 0, -1.0, 1.0)
+    return signs
+
+
+def aligned(grams: Array) -> Array:
+    """Gram matrices (B, m, m) of the same points turned to the side that most of them are on.
+
+    Where the sign of a point is arbitrary, two points may be as near as r or as far as -r. Turned, a set has one Gram
+    matrix whatever the signs of its points.
+    """
+    sign = sides(grams)
+    product: Array = grams * sign[:, :, None] * sign[:, None, :]
+    return product
+
+
+def turned(grams: Array, rng: np.random.Generator) -> Array:
+    """Gram matrices (B, m, m) of the same points, each with a random sign."""
+    sign = 2.0 * rng.integers(0, 2, grams.shape[:2]) - 1.0
+    product: Array = grams * sign[:, :, None] * sign[:, None, :]
+    return product
 
 
 def gram(rows: Floats) -> Array:

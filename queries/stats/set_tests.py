@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.groups import floor_p, monte_carlo_p, random_groups, strata
+from queries.stats.groups import floor_p, monte_carlo_p, random_groups
 from queries.stats.point_sets import (
     Array,
     Index,
     Space,
+    aligned,
     gaussian_grams,
     group_grams,
     permuted_grams,
     planted_grams,
     shifted_grams,
-    unit_rows,
+    turned,
 )
+from queries.stats.set_groups import Neurons, members_of, ranked_windows, shortage
+from queries.stats.trend import MIN_WINDOWS, Trend, continued, place_of
 from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
@@ -31,11 +34,6 @@ Row = dict[str, Any]
 Statistic = Callable[[Array, np.random.Generator], Array]
 
 NULLS = ("any", "activation", "influence", "gaussian", "shuffled")
-GROUPS = ("plateau", "power_law", "decay")
-MIN_NEURONS = 5
-MAX_NEURONS = 60
-MIN_POSITIONS = 20
-N_WEIGHT_BLOCKS = 20
 # What must be seen before "no clusters" means anything.
 PLANTED_STRENGTH, PLANTED_CLUSTERS = 0.3, 3
 
@@ -58,41 +56,19 @@ P_FLOORS = tuple(floor_p(n_draws) for n_draws in (FULL.groups, FULL.clouds, FULL
 
 
 @dataclass(frozen=True)
-class Neurons:
-    """What is known of the N neurons of a run: `regime`, `is_core`, `influence`, `mean` and `sd` of the activation."""
-
-    regime: NDArray[np.object_]
-    is_core: NDArray[np.bool_]
-    influence: Array
-    mean: Array
-    sd: Array
-
-    def strata(self, m: int) -> dict[str, Index]:
-        """The stratum (N,) of each neuron by kind of matching, for a group of m: tenths of influence; mean and sd.
-
-        Fewer strata where tenths would hold less than four times the group: a pool that is hardly more than the group
-        would give the group itself as its null.
-        """
-        n_strata = max(1, min(10, len(self.influence) // (4 * m)))
-        side = int(np.sqrt(n_strata))
-        return {
-            "activation": side * strata(self.mean, side) + strata(self.sd, side),
-            "influence": strata(np.nan_to_num(self.influence), n_strata),
-        }
-
-
-@dataclass(frozen=True)
 class SetTest:
     """S measures of one group: `observed`, `low`, `high` (S,), draws of each null (B, S), `power` (S,), and its size.
 
-    `power` is the share of random groups with planted clusters that exceed 95 % of every null. `reason` says why there
-    is no estimate, `interval_reason` why no interval.
+    `trend` is what the ranking by influence, continued to the group, predicts. `power` is the share of random groups
+    with planted clusters that exceed 95 % of every null. `reason` says why there is no estimate, `interval_reason` why
+    no interval.
     """
 
     observed: Array
     low: Array
     high: Array
     nulls: Mapping[str, Array]
+    trend: Trend
     power: Array
     n_neurons: int
     reason: str = ""
@@ -104,57 +80,21 @@ class SetTest:
             return float("nan")
         return monte_carlo_p(float(self.observed[measure]), self.nulls[null][:, measure], "greater")
 
+    def p_trend(self, measure: int) -> float:
+        """One-sided p of a measure as large as the observed where the trend leads; NaN where there is none."""
+        return float(self.trend.p(self.observed, "greater")[measure])
+
     def largest_p(self, measure: int) -> float:
-        """The largest p over the nulls: a group is clustered only if none of them explains it."""
-        known = [p for name in self.nulls if np.isfinite(p := self.p(name, measure))]
+        """The largest p over nulls and trend: a group is clustered only if none of them explains it."""
+        found = [*(self.p(name, measure) for name in self.nulls), self.p_trend(measure)]
+        known = [p for p in found if np.isfinite(p)]
         return max(known) if known else float("nan")
-
-
-def activation_space(activation: NDArray[np.float32], document: Index, token_class: str) -> Space:
-    """The space of activation profiles from the `activation` (T, N) at the positions of a class."""
-    return Space("activation", token_class, unit_rows(activation.T, is_centred=True), document, is_centred=True)
-
-
-def weight_space(weight: NDArray[np.float32] | None, n_neurons: int, rng: np.random.Generator) -> Space:
-    """The space of directions of `weight` (N, d), without columns where there is none; 20 random blocks of columns."""
-    if weight is None:
-        weight = np.zeros((n_neurons, 0), dtype=np.float32)
-    block = rng.permutation(np.arange(weight.shape[1]) % N_WEIGHT_BLOCKS).astype(np.int64)
-    return Space("weight", "all", unit_rows(weight, is_centred=False), block, is_centred=False)
-
-
-def members_of(neurons: Neurons, known: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, Index]:
-    """Neurons of each group, those that do not vary left out; larger groups are cut to a random part.
-
-    All groups are at most as large as the plateau's stable core, and never above 60: what is compared has equal size.
-    """
-    of_group = {
-        name: np.flatnonzero((neurons.regime == name) & known & (neurons.is_core if name == "plateau" else True))
-        for name in GROUPS
-    }
-    core = len(of_group["plateau"])
-    size = min(core, MAX_NEURONS) if core >= MIN_NEURONS else MAX_NEURONS
-    return {
-        name: members if len(members) <= size else np.sort(rng.choice(members, size, replace=False))
-        for name, members in of_group.items()
-    }
-
-
-def shortage(space: Space, members: Index) -> str:
-    """Why a group has no statistic in a space; empty where it has one."""
-    if space.name == "weight" and not space.rows.shape[1]:
-        return "this run has no output weights"
-    if space.name == "activation" and space.rows.shape[1] < MIN_POSITIONS:
-        return f"only {counted(space.rows.shape[1], 'position')} of this class; at least {MIN_POSITIONS} are needed"
-    if len(members) < MIN_NEURONS:
-        return f"only {counted(len(members), 'neuron')} in this group; at least {MIN_NEURONS} are needed"
-    return ""
 
 
 def without_answer(reason: str, n_measures: int, n_neurons: int) -> SetTest:
     """A test that could not be made."""
     nothing = np.full(n_measures, np.nan)
-    return SetTest(nothing, nothing, nothing, {}, nothing, n_neurons, reason, reason)
+    return SetTest(nothing, nothing, nothing, {}, Trend(nothing, nothing, 0), nothing, n_neurons, reason, reason)
 
 
 def set_test(
@@ -188,10 +128,34 @@ def set_test(
     nulls["shuffled"] = statistic(shuffle(space, members, n_clouds, rng), rng)
     observed = statistic(one[None], rng)[0]
     low, high, reason = jackknife(space, members, observed, statistic, rng)
+    trend = ranked_trend(space, whole, members, neurons, statistic, len(observed), rng)
     power = np.full(len(observed), np.nan)
     if is_judged:
-        power = detection(group_grams(whole, free[: effort.planted]), nulls, statistic, rng)
-    return SetTest(observed, low, high, nulls, power, len(members), "", reason)
+        grams = group_grams(whole, free[: effort.planted])
+        if neurons.is_gated:
+            grams = turned(aligned(grams), rng)
+        power = detection(grams, nulls, trend, statistic, rng)
+    return SetTest(observed, low, high, nulls, trend, power, len(members), "", reason)
+
+
+def ranked_trend(
+    space: Space,
+    whole: NDArray[np.float32],
+    members: Index,
+    neurons: Neurons,
+    statistic: Statistic,
+    n_measures: int,
+    rng: np.random.Generator,
+) -> Trend:
+    """What windows of the ranking, continued to the place of `members` (m,), predict of `n_measures` measures.
+
+    The plateau's core leads the ranking, so no group of its influence can be drawn beside it. NaN with few windows.
+    """
+    found = ranked_windows(neurons, space.known, members)
+    values = np.full((len(found), n_measures), np.nan)
+    if len(found) >= MIN_WINDOWS:
+        values = statistic(group_grams(whole, found), rng)
+    return continued(place_of(neurons.influence, found), values, float(place_of(neurons.influence, members)))
 
 
 def jackknife(
@@ -213,7 +177,9 @@ def jackknife(
     return observed - half, observed + half, ""
 
 
-def detection(grams: Array, nulls: Mapping[str, Array], statistic: Statistic, rng: np.random.Generator) -> Array:
+def detection(
+    grams: Array, nulls: Mapping[str, Array], trend: Trend, statistic: Statistic, rng: np.random.Generator
+) -> Array:
     """Power (S,): the share of `grams` (B, m, m) that exceed 95 % of every null once clusters are planted in them.
 
     The Gaussian null is drawn anew, one cloud for each planted set, since it takes over the planted covariance.
@@ -222,22 +188,33 @@ def detection(grams: Array, nulls: Mapping[str, Array], statistic: Statistic, rn
     clouds = np.concatenate([gaussian_grams(each, 1, rng) for each in planted])
     draws = {**nulls, "gaussian": statistic(clouds, rng)}
     critical = np.max([np.nanquantile(each, 1 - LEVEL, axis=0) for each in draws.values()], axis=0)
-    share: Array = (statistic(planted, rng) > critical).mean(axis=0)
+    share: Array = (statistic(planted, rng) > np.fmax(critical, trend_limit(trend, LEVEL))).mean(axis=0)
     return share
 
 
-def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:
-    """One row per measure; `bounds` are its name and the range that its interval is held in.
+def trend_limit(trend: Trend, level: float) -> Array:
+    """Values (S,) that are exceeded with probability `level` where the trend leads; NaN without a trend."""
+    if trend.freedom <= 0:
+        return np.full(len(trend.mean), np.nan)
+    limit: Array = trend.mean + stats.t.ppf(1 - level, trend.freedom) * trend.error
+    return limit
 
-    `null_*` is the influence-matched null, `p` the largest over the nulls.
+
+def estimate_rows(space: Space, group: str, test: SetTest, bounds: Mapping[str, tuple[float, float]]) -> list[Row]:
+    """One row per measure; `bounds` are its name and the range that its interval is held in, the trend too.
+
+    `null_*` is the null from the same tenths of influence, `p` the largest over nulls and trend.
     """
     rows: list[Row] = []
+    # a line may leave the range of the measure
+    trend = dict(zip(("mean", "low", "high"), (test.trend.mean, *test.trend.range()), strict=True))
     for i, (measure, (least, most)) in enumerate(bounds.items()):
         row: Row = {
             "space": space.name, "token_class": space.token_class, "group": group, "measure": measure,
             "estimate": float(test.observed[i]), "low": max(least, float(test.low[i])),
             "high": min(most, float(test.high[i])), "n": test.n_neurons, "n_columns": space.rows.shape[1],
             "p": test.largest_p(i), "power": float(test.power[i]), "reason": test.reason or test.interval_reason,
+            **{f"trend_{end}": float(np.clip(trend[end][i], least, most)) for end in trend}, "p_trend": test.p_trend(i),
         }  # fmt: skip
         for null in NULLS:
             drawn = test.nulls[null][:, i] if null in test.nulls else np.empty(0)
@@ -276,10 +253,17 @@ def run_tests(
             if reason := shortage(space, members):
                 test = without_answer(reason, len(bounds), len(members))
             else:
+                own = space.aligned(members) if neurons.is_gated else space
+                statistic = statistic_of(own.gram(members), rng)
                 test = set_test(
-                    space, whole, members, neurons, statistic_of(space.gram(members), rng), rng,
+                    own, whole, members, neurons, of_any_sign(statistic) if neurons.is_gated else statistic, rng,
                     is_shifted=turns_activations and space.name == "activation",
                     is_judged=group == "plateau", effort=effort,
                 )  # fmt: skip
             rows += estimate_rows(space, group, test, bounds)
     return rows
+
+
+def of_any_sign(statistic: Statistic) -> Statistic:
+    """`statistic` of the sets after their points are turned to one side, whatever signs they came with."""
+    return lambda grams, rng: statistic(aligned(grams), rng)

@@ -7,6 +7,14 @@ from queries.stats.set_tests import PLANTED_CLUSTERS, PLANTED_STRENGTH, Row
 from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 
 MIN_POWER = 0.8
+_WORDS = {
+    "p_trend": "the trend over the ranking",
+    "p_influence": "chance among neurons from the same tenths of influence",
+    "p_any": "chance among any neurons",
+    "p_activation": "chance among neurons of like mean and spread",
+    "p_gaussian": "one Gaussian cloud",
+    "p_shuffled": "shuffling",
+}
 
 
 def decide_clusters(row: Row, q: float) -> tuple[str, str]:
@@ -26,11 +34,16 @@ def decide_clusters(row: Row, q: float) -> tuple[str, str]:
         return UNDECIDABLE, f"more clustered than every null (q = {q:.2g}), but the interval reaches {row['low']:.2g}"
     if p < LEVEL:
         return UNDECIDABLE, f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
+    explained = f"{_explanation(row)} explains it (q = {q:.2g})"
     if power >= MIN_POWER:
-        seen = f"{planted} would be seen in {100 * power:.0f} % of groups"
-        return SUPPORTED, f"a null explains it (q = {q:.2g}), and {seen}"
-    seen = f"{planted} would be seen in only {100 * power:.0f} % of groups"
-    return UNDECIDABLE, f"a null explains it (q = {q:.2g}), but {seen}"
+        return SUPPORTED, f"{explained}, and {planted} would be seen in {100 * power:.0f} % of groups"
+    return UNDECIDABLE, f"{explained}, but {planted} would be seen in only {100 * power:.0f} % of groups"
+
+
+def _explanation(row: Row) -> str:
+    """The null with the largest p, in words; of equal ones the first of `_WORDS`."""
+    known = {name: row[name] for name in _WORDS if np.isfinite(row.get(name, np.nan))}
+    return _WORDS[max(known, key=known.__getitem__)] if known else "a null"
 
 
 def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:

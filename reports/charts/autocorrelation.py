@@ -12,9 +12,12 @@ from matplotlib.patches import Patch
 from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style
 
 CAPTION = """Moran's I of influence, and of being in the plateau's core, among neurons that write in like directions:
-a dot with its 95 % interval from leaving out twentieths of the weights. The grey bar is the middle 95 % with the values
-dealt anew among the neurons."""
-_NULL = "#D9D9D9"
+a dot with its 95 % interval from leaving out twentieths of the weights. Grey bars hold the middle 95 % with the
+values dealt anew among the neurons, green bars what the trend over the ranking by influence predicts for the core."""
+_BARS = (
+    ("null", -0.15, "#CCCCCC", "values dealt anew among the neurons, 95 %"),
+    ("trend", 0.15, "#B5DDB5", "trend over the ranking, 95 %"),
+)
 _PLACES = (("influence", "common"), ("influence", "rare"), ("membership", "common"), ("membership", "rare"))
 _LABELS = {"influence": "influence", "membership": "in the plateau"}
 
@@ -24,8 +27,10 @@ def _panel(axes: Axes, table: pl.DataFrame) -> None:
         row = one(table, measure=measure, token_class=token_class)
         if not row:
             continue
-        if np.isfinite(row["null_low"]):
-            axes.barh(y, row["null_high"] - row["null_low"], left=row["null_low"], height=0.6, color=_NULL, zorder=1)
+        for null, below, colour, _ in _BARS:
+            low, high = row.get(f"{null}_low", np.nan), row.get(f"{null}_high", np.nan)
+            if np.isfinite(low) and np.isfinite(high):
+                axes.barh(y + below, high - low, left=low, height=0.3, color=colour, zorder=1)
         interval(axes, y, row, COLOURS[token_class])
     axes.axvline(0, color="#555555", linewidth=0.8)
     axes.set_yticks(range(len(_PLACES)), [f"{_LABELS[name]}, {token_class} tokens" for name, token_class in _PLACES])
@@ -36,15 +41,15 @@ def _panel(axes: Axes, table: pl.DataFrame) -> None:
 
 
 def autocorrelation(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
-    """A dot with its interval for each measure and class on the bar of its null; one panel a run.
+    """A dot with its interval for each measure and class on the bars of its nulls; one panel a run.
 
-    Takes one table with `run, token_class, measure, estimate, low, high, null_low, null_high`.
+    Takes one table with `run, token_class, measure, estimate, low, high, null_low, null_high, trend_low, trend_high`.
     """
     (table,) = tables.values()
     with style():
         figure, cells = facets(runs_of(table), options.get("labels", {}), height=2.6)
         for run, cell in cells:
             _panel(cell.subplots(), table.filter(pl.col("run") == run))
-        handle = Patch(color=_NULL, label="values dealt anew among the neurons, 95 %")
-        figure.legend(handles=[handle], loc="outside upper center", frameon=False)
+        handles = [Patch(color=colour, label=label) for _, _, colour, label in _BARS]
+        figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -1,4 +1,4 @@
-"""Measures of groups of neurons beside what two nulls give."""
+"""Measures of groups of neurons beside what three nulls give."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,16 @@ from matplotlib.patches import Patch
 from reports.charts.canvas import COLOURS, GREY, facets, interval, one, runs_of, style, words
 
 CAPTION = """Dots are groups of neurons in each space, with their 95 % intervals from leaving out documents
-(activations) or twentieths of the weights. Grey bars hold the middle 95 % of random groups of like influence, the blue
-bars below them that of one Gaussian cloud with the covariance of the group; clusters would put the dot to the right of
-both."""
+(activations) or twentieths of the weights. Grey bars hold the middle 95 % of random groups from the same tenths of
+influence; green bars below them, where there are neurons enough, what the trend over the ranking predicts for the
+group; blue bars that of one Gaussian cloud with its covariance. Clusters would put the dot to the right of all."""
 _GROUPS = ("plateau", "power_law", "decay")
-_NULL, _CLOUD = "#DDDDDD", "#9ECAE9"
+# columns of the ends, height above the dot, colour and words
+_BARS = (
+    ("null", -0.24, "#CCCCCC", "groups from the same tenths of influence, 95 %"),
+    ("trend", 0.0, "#B5DDB5", "trend over the ranking, 95 %"),
+    ("gaussian", 0.24, "#9ECAE9", "one Gaussian cloud, 95 %"),
+)
 
 
 def _places(table: pl.DataFrame) -> list[tuple[str, str, str]]:
@@ -31,11 +36,10 @@ def _panel(axes: Axes, table: pl.DataFrame, places: list[tuple[str, str, str]], 
         row = one(table, measure=measure, space=space, token_class=token_class, group=group)
         if not row:
             continue
-        for low, high, below, colour in (
-            ("null_low", "null_high", -0.16, _NULL), ("gaussian_low", "gaussian_high", 0.16, _CLOUD),
-        ):  # fmt: skip
-            if np.isfinite(row.get(low, np.nan)) and np.isfinite(row.get(high, np.nan)):
-                axes.barh(y + below, row[high] - row[low], left=row[low], height=0.32, color=colour, zorder=1)
+        for null, below, colour, _ in _BARS:
+            low, high = row.get(f"{null}_low", np.nan), row.get(f"{null}_high", np.nan)
+            if np.isfinite(low) and np.isfinite(high):
+                axes.barh(y + below, high - low, left=low, height=0.24, color=colour, zorder=1)
         interval(axes, y, row, COLOURS["rare"] if group == "plateau" else GREY)
         if y and places[y - 1][:2] != (space, token_class):
             axes.axhline(y - 0.5, color="#BBBBBB", linewidth=0.8)
@@ -51,10 +55,10 @@ def _label(place: tuple[str, str, str]) -> str:
 
 
 def set_nulls(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
-    """A dot with its interval for each space, class and group on bars of two nulls; one panel a measure and run.
+    """A dot with its interval for each space, class and group on bars of three nulls; one panel a measure and run.
 
     `options["measures"]`: measure -> label of its axis. Takes one table with `run, space, token_class, group, measure,
-    estimate, low, high, null_low, null_high, gaussian_low, gaussian_high`.
+    estimate, low, high`, and `low` and `high` of `null`, `trend` and `gaussian`.
     """
     (table,) = tables.values()
     measures: Mapping[str, str] = options["measures"]
@@ -70,8 +74,7 @@ def set_nulls(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) ->
         handles = [
             Line2D([], [], color=COLOURS["rare"], marker="o", markeredgecolor="white", label="plateau"),
             Line2D([], [], color=GREY, marker="o", markeredgecolor="white", label="other regimes"),
-            Patch(color=_NULL, label="groups of like influence, 95 %"),
-            Patch(color=_CLOUD, label="one Gaussian cloud, 95 %"),
+            *(Patch(color=colour, label=label) for _, _, colour, label in _BARS),
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
     return figure

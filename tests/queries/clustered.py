@@ -6,7 +6,7 @@ import polars as pl
 N, PLATEAU = 160, 24
 
 
-def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights=True, d=60):
+def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights=True, d=60, gated=False):
     """One row per position; plateau neurons of a cluster share `strength` of the variance, in both spaces.
 
     All neurons share a weak factor of the documents. The plateau is neurons 0 to 23.
@@ -30,9 +30,21 @@ def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights
             "regime": [regime] * T,
             "is_core": [[each == "plateau" for each in regime]] * T,
             "influence": [np.geomspace(1, 1e-3, N).tolist()] * T,
-            "is_gated": [False] * T,
+            "is_gated": [gated] * T,
         },
         schema_overrides={"activation": pl.List(pl.Float32)},
     )
     first = [direction.astype(np.float32).tolist() if weights else None] + [None] * (T - 1)
     return table.with_columns(pl.Series("out_weight", first, dtype=pl.List(pl.List(pl.Float32))))
+
+
+def with_signs(table, rng):
+    """`table` with the signs of random neurons turned, in both spaces."""
+    sign = rng.choice([-1.0, 1.0], N).astype(np.float32)
+    activation = (np.array(table["activation"].to_list(), dtype=np.float32) * sign).tolist()
+    (direction, *none) = table["out_weight"].to_list()
+    turned = (np.array(direction, dtype=np.float32) * sign[:, None]).tolist()
+    return table.with_columns(
+        pl.Series("activation", activation, dtype=pl.List(pl.Float32)),
+        pl.Series("out_weight", [turned, *none], dtype=pl.List(pl.List(pl.Float32))),
+    )

@@ -5,7 +5,7 @@ import polars as pl
 
 from queries import load
 from queries.stats.set_tests import Effort
-from tests.queries.clustered import PLATEAU, N, frame
+from tests.queries.clustered import PLATEAU, N, frame, with_signs
 
 ANALYSIS = load("kmeans_structure").with_effort(Effort(groups=120, clouds=100, other=20, planted=40))
 SILHOUETTES = ("kmeans_silhouette", "ward_silhouette")
@@ -36,6 +36,20 @@ def test_planted_clusters_are_found_counted_and_covered():
     others = table.filter(pl.col("group") != "plateau")
     assert others["verdict"].is_null().all()
     assert (others["q"].drop_nans() > 0.05).all()
+
+
+def test_signs_of_a_gated_run_neither_make_clusters_nor_hide_them():
+    rng = np.random.default_rng(10)
+    factor = with_signs(frame(rng, strength=0.4, n_clusters=1, gated=True), rng)
+    table = ANALYSIS.estimate(factor, np.random.default_rng(11))
+    assert "contradicted" not in judged(table)["verdict"].to_list()
+    assert (judged(table)["p"] > 0.05).all()
+    # read as if signs meant something, one factor is two opposite clusters
+    signed = ANALYSIS.estimate(factor.with_columns(is_gated=pl.lit(False)), np.random.default_rng(11))
+    assert (judged(signed, measure="kmeans_silhouette")["p"] < 0.05).all()
+    clusters = with_signs(frame(rng, strength=0.6, gated=True), rng)
+    table = ANALYSIS.estimate(clusters, np.random.default_rng(12))
+    assert judged(table)["verdict"].to_list() == ["contradicted"] * 6
 
 
 def test_noise_has_no_clusters_and_the_same_seed_gives_the_same_table():

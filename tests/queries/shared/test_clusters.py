@@ -5,7 +5,7 @@ import polars as pl
 
 from queries.shared.clusters import CLOSEST, KEYS, Clustering, claims, columns_of, sentences
 from queries.stats.set_tests import Effort
-from tests.queries.clustered import PLATEAU, frame
+from tests.queries.clustered import PLATEAU, frame, with_signs
 
 COLUMNS = columns_of("columns dealt anew", "", "the plateau")
 
@@ -43,6 +43,45 @@ def test_a_run_without_weights_says_so():
     weights = estimate(weights=False).filter(pl.col("space") == "weight")
     assert weights["reason"].unique().to_list() == ["this run has no output weights"]
     assert weights["estimate"].is_nan().all()
+
+
+def few(rows):
+    return CLUSTERING.estimate(rows, np.random.default_rng(1), Effort(groups=30, clouds=20, other=10, planted=10))
+
+
+def test_signs_of_a_gated_run_change_nothing():
+    rows = frame(np.random.default_rng(0), strength=0.3, gated=True)
+    turned = with_signs(rows, np.random.default_rng(2))
+    assert few(turned).equals(few(rows), null_equal=True)
+    signed = few(turned.with_columns(is_gated=pl.lit(False)))
+    assert not signed.equals(few(rows), null_equal=True)
+
+
+def test_a_position_with_nan_is_left_out():
+    rows = frame(np.random.default_rng(0))
+    values = np.array(rows["activation"].to_list(), dtype=np.float32)
+    values[7, 3] = np.nan
+    damaged = rows.with_columns(pl.Series("activation", values.tolist(), dtype=pl.List(pl.Float32)))
+    table = few(damaged).filter(pl.col("space") == "activation")
+    assert table.filter(pl.col("measure") == "mean")["estimate"].is_finite().all()
+    columns = table.group_by("token_class").agg(pl.col("n_columns").first())["n_columns"].sum()
+    assert columns == rows.height - 1
+
+
+def test_the_trend_needs_windows_and_says_so():
+    judged = few(frame(np.random.default_rng(0))).filter(pl.col("verdict").is_not_null())
+    assert judged["p_trend"].is_nan().all()
+    assert judged["trend_mean"].is_nan().all()
+    assert "too few neurons for a trend over the ranking" in sentences(judged, "Mean", {})
+    # a smaller core leaves enough windows of its size
+    rows = frame(np.random.default_rng(0))
+    core = [i < 10 for i in range(160)]
+    small = rows.with_columns(pl.Series("is_core", [core] * rows.height))
+    judged = few(small).filter(pl.col("verdict").is_not_null())
+    assert judged["p_trend"].is_between(0, 1).all()
+    assert (judged["p"] >= judged["p_trend"]).all()
+    assert (judged["trend_low"] < judged["trend_mean"]).all()
+    assert "the trend over the ranking" in sentences(judged, "Mean", {})
 
 
 def test_a_sentence_per_verdict():

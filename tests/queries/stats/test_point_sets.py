@@ -7,6 +7,7 @@ from queries.stats.groups import monte_carlo_p
 from queries.stats.kmeans import cluster
 from queries.stats.point_sets import (
     Space,
+    aligned,
     eigen,
     gaussian_grams,
     gram,
@@ -14,6 +15,7 @@ from queries.stats.point_sets import (
     permuted_grams,
     planted_grams,
     shifted_grams,
+    turned,
     unit_rows,
 )
 
@@ -78,3 +80,24 @@ def test_a_gaussian_cloud_is_like_its_own_null(n_columns):
         null = cluster(gaussian_grams(one, 40, rng), rng).silhouette.max(axis=1)
         p.append(monte_carlo_p(float(cluster(one[None], rng).silhouette.max()), null, "greater"))
     assert 0.25 < np.mean(p) < 0.75
+
+
+def test_aligned_sets_have_no_sign_of_their_own():
+    rng = np.random.default_rng(11)
+    points = rng.standard_normal((9, 12)) + 1.0
+    sign = rng.choice([-1.0, 1.0], 9)
+    one, other = gram(points), gram(points * sign[:, None])
+    np.testing.assert_allclose(aligned(other[None]), aligned(one[None]))
+    # points on one side are left there
+    np.testing.assert_allclose(aligned(one[None])[0], one)
+    np.testing.assert_allclose(aligned(turned(one[None], rng)), one[None])
+
+
+def test_a_space_is_aligned_as_its_gram_matrix():
+    rng = np.random.default_rng(12)
+    rows = unit_rows(rng.standard_normal((8, 20)), is_centred=False)
+    space = Space("weight", "all", rows, np.arange(20), is_centred=False)
+    members = np.array([1, 2, 5, 7])
+    own = space.aligned(members)
+    np.testing.assert_allclose(own.gram(members), aligned(space.gram(members)[None])[0])
+    np.testing.assert_array_equal(own.rows[[0, 3, 4, 6]], rows[[0, 3, 4, 6]])
