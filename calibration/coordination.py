@@ -96,8 +96,8 @@ SLOPING = Family(
     tuple(study for study in studies(is_fixed=False) if study.slug in OF_GROUPS),
     PARTS,
     UPSTREAM,
-    "260 neurons in clusters, of whose variance a cluster shares 0 to 0.4, in a straight line with ln influence, and the "
-    "size of activations rises with it: the plateau is no more than the top of the ranking; each lake with other neurons",
+    "clusters among all of 260 neurons, sharing 0 to 0.4 of their variance in a straight line with ln influence, and "
+    "so the size of activations: the plateau is only the top of the ranking, nothing special; each lake with others",
 )
 FIXED = Family(
     "fixed",

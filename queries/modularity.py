@@ -9,21 +9,27 @@ their size, `mg_q` also how strong they are. `abs_q` is the papers' measure, on 
 (strongest share of the links) are swept; `n_communities` and `ari`, the agreement between searches, describe the
 partition of `signed_q`.
 
-The search finds some Q in anything, so a value means nothing by itself. Five nulls are searched in the same way:
-groups of the same size of any neurons, matched on mean and variance of activation, matched on influence; the same
-neurons, each turned in a circle within each document on its own; and independent Gaussian noise of as many neurons and
-positions. `p` is the largest of the first four one-sided p: small only if the group is more modular than all of them.
+The search finds some Q in anything, so a value means nothing by itself. Six nulls are searched in the same way: groups
+of the same size of any neurons, from the same fifths of mean and variance of activation, from the same tenths of
+influence (both without the group's own neurons); the trend over the ranking; the same neurons, each turned in a circle
+within each document on its own; and independent Gaussian noise of as many neurons and positions. The core of the
+plateau leads the ranking and has no equals: groups from its tenths have less influence, and what rises smoothly with
+influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and the line
+through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
+the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Turned neurons
+do not judge signed Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the sign of
+a neuron is arbitrary; there each group, and each draw of a null, is seen with the signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
-turn. `supported` means: no modules, and two planted modules would have been seen. `contradicted` means: more modular
-than every null, whichever documents are left out.
+turn. `supported` means: no modules beyond what goes with such influence, in `signed_q` and in `mg_q`, and two planted
+modules would have been seen in both. `contradicted` means: beyond every null in both, whichever documents are left out.
 
 Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of positions, and positive modules in a group
 that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
-at the same number of positions and neurons. Matched groups may hold neurons of the group itself, which makes the test
-careful. Turning within documents keeps differences between documents, so those do not count as modules. The edge that
-`mg_q` cuts noise at is for independent Gaussian positions; heavy tails exceed it, in the nulls too.
+at the same number of positions and neurons. The trend takes a straight line in ln influence for granted. Turning within
+documents keeps differences between documents, so those do not count as modules. The edge that `mg_q` cuts noise at is
+for independent Gaussian positions; heavy tails exceed it, in the nulls too.
 
 Source: Liu et al. (2025), arXiv 2505.12822 and 2509.21163 (plateau neurons do not form modules, Q of 0.05 to 0.11);
 Gomez, Jensen and Arenas (2009), Phys. Rev. E 80, 016114; MacMahon and Garlaschelli (2015), Phys. Rev. X 5, 021006.

@@ -6,6 +6,8 @@ from queries.stats.verdict import CONTRADICTED, LEVEL, ORDINARY, SUPPORTED, UNDE
 
 PLANTED_R = 0.3
 MIN_POWER = 0.8
+_MODULES = f"two modules with r = {PLANTED_R:g} inside"
+_LIKE_OTHERS = "ordinary for neurons of such influence"
 
 
 @dataclass(frozen=True)
@@ -13,10 +15,10 @@ class ModuleEvidence:
     """What one measure of modularity says of a group.
 
     `words` name the measure, `low` and `high` its interval, `null_mean` the largest mean among the nulls that judge,
-    `p` the largest p among them and `closest` which that is; `least_p` the smaller p of the two comparisons that take the
-    influence into account, with groups from the same strata and with the trend over the ranking, and `farthest` which
-    that is; `q` the q-value of `p`; `planted` the median with two planted modules and `power` the
-    share of such draws that the test finds.
+    `p` the largest p among them and `closest` which that is; `least_p` the smaller p of the two comparisons that take
+    the influence into account, with groups from the same strata and with the trend over the ranking, and `farthest`
+    which that is; `q` the q-value of `p`; `planted` the median with two planted modules and `power` the share of such
+    draws that the test finds.
     """
 
     words: str
@@ -37,8 +39,8 @@ def decide_modules(evidence: tuple[ModuleEvidence, ...], reason: str = "") -> tu
 
     Contradicted: every measure is beyond every null (q < 0.05), with an interval above the mean of each. Supported:
     every measure is ordinary for the group's influence (p >= 0.2 in both comparisons), with an interval that is not
-    above all nulls; two planted modules would have been found in 80 % of draws; and the interval ends below what they would have
-    given. Undecidable: anything else, and where a `reason` says that there is no estimate, interval or null.
+    above all nulls; two planted modules would have been found in 80 % of draws; and the interval ends below what they
+    would have given. Undecidable: anything else, and where a `reason` says that there is no estimate, interval or null.
 
     >>> one = ModuleEvidence("Q", 0.08, 0.12, 0.11, 0.6, "any", 0.3, "any", 0.7, 0.25, 0.99)
     >>> decide_modules((one, one))[0]
@@ -55,8 +57,8 @@ def decide_modules(evidence: tuple[ModuleEvidence, ...], reason: str = "") -> tu
     least = min(evidence, key=lambda each: each.least_p)
     power = min(each.power for each in evidence)
     return SUPPORTED, (
-        f"ordinary for neurons of such influence (p >= {least.least_p:.2g}); two modules with r = {PLANTED_R:g} inside would be "
-        f"found in {100 * power:.0f} % of draws and give more than the interval reaches"
+        f"{_LIKE_OTHERS} (p >= {least.least_p:.2g}); {_MODULES} would be found in "
+        f"{100 * power:.0f} % of draws and give more than the interval reaches"
     )
 
 
@@ -74,13 +76,12 @@ def _not_ordinary(e: ModuleEvidence) -> str:
 
 def _not_visible(e: ModuleEvidence) -> str:
     """Why modules might have been missed; empty where they would have been seen."""
-    modules = f"two modules with r = {PLANTED_R:g} inside"
     if not e.power >= MIN_POWER:
-        return f"ordinary for neurons of such influence, but {modules} would be found in only {100 * e.power:.0f} % of draws"
+        return f"{_LIKE_OTHERS}, but {_MODULES} would be found in only {100 * e.power:.0f} % of draws"
     if not e.high < e.planted:
         return (
-            f"ordinary for neurons of such influence, but the interval of {e.words} over documents reaches {e.high:.3g}, and "
-            f"{modules} would give {e.planted:.3g}"
+            f"{_LIKE_OTHERS}, but the interval of {e.words} over documents reaches {e.high:.3g}, "
+            f"and {_MODULES} would give {e.planted:.3g}"
         )
     return ""
 

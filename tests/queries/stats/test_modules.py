@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from queries.stats.correlations import correlation, independent
-from queries.stats.module_measures import MEASURES, QUALITIES, Sample, measure
+from queries.stats.module_measures import MEASURES, QUALITIES, Effort, Sample, measure
+from queries.stats.module_nulls import judges, shared_nulls
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
-from queries.stats.modules import jackknife_interval
+from queries.stats.modules import assess, jackknife_interval
 
 GOOD = ModuleEvidence("signed_q", 0.17, 0.23, 0.19, 0.5, "the trend", 0.3, "equals", 0.5, 0.3, 0.95)
 BEYOND = {"p": 0.001, "least_p": 0.001, "q": 0.006, "low": 0.195}
@@ -81,3 +82,52 @@ def test_verdicts(signed, correlation, verdict, words):
 
 def test_no_evidence_decides_nothing():
     assert decide_modules((), "no positions") == ("undecidable", "no positions")
+
+
+LEAST = Effort(groups=99, sweep=2, shifts=39, planted=2, restarts=2, repeats=5)
+CORE = 14
+
+
+def drawn(rng, kind, n=220, n_positions=240):
+    """A sample whose neurons are ranked by influence, the first `CORE` the group, and what they share by `kind`.
+
+    `smooth`: two factors, the more the more influential; `factor`: one for all; `planted`: that, and two modules in the
+    core with r = 0.5. In the last two the sign of each neuron is drawn, and the model is gated.
+    """
+    place = np.linspace(0.0, 1.0, n)
+    share = 0.35 * (1 - place) if kind == "smooth" else rng.uniform(0.0, 0.5, n)
+    n_factors = 2 if kind == "smooth" else 1
+    shared = rng.standard_normal((n_positions, n_factors))[:, rng.integers(0, n_factors, n)]
+    values = np.sqrt(share) * shared + np.sqrt(1 - share) * rng.standard_normal((n_positions, n))
+    if kind == "planted":
+        own = rng.standard_normal((n_positions, 2))[:, np.arange(CORE) % 2]
+        values[:, :CORE] = np.sqrt(0.5) * (values[:, :CORE] + own)
+    if kind != "smooth":
+        values *= rng.choice([-1.0, 1.0], n)
+    return Sample(values, np.arange(n_positions) // 12, correlation(values), np.exp(-5 * place), kind != "smooth")
+
+
+def largest_p(sample, rng):
+    """The largest p of `signed_q` and of `mg_q` among the nulls that judge each."""
+    shared = shared_nulls(sample, CORE, rng, LEAST)
+    found = assess(sample, np.arange(CORE), shared, rng, LEAST, has_trend=True)
+    return {name: max(found[name].nulls[null].p for null in judges(name)) for name in ("signed_q", "mg_q")}
+
+
+def beyond(kind, n_draws):
+    """How many of `n_draws` are beyond every null: in `signed_q`, in `mg_q`, in both."""
+    p = [largest_p(drawn(np.random.default_rng([i, 11]), kind), np.random.default_rng(i)) for i in range(n_draws)]
+    hits = np.array([[each[name] < 0.05 for name in ("signed_q", "mg_q")] for each in p])
+    return (*hits.sum(axis=0).tolist(), int(hits.all(axis=1).sum()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["smooth", "factor"])
+def test_nothing_special_is_seldom_beyond_every_null(kind):
+    """Of 60 cores that are only the top of a ranking, or share one factor of arbitrary sign, at most 8 % are."""
+    assert beyond(kind, 60)[2] <= 4
+
+
+@pytest.mark.slow
+def test_planted_modules_are_found_whatever_the_signs():
+    assert beyond("planted", 20)[2] >= 16
