@@ -60,7 +60,7 @@ class Comparison:
     n_draws: int
 
 
-NOTHING = Comparison(*[float("nan")] * 5, 0)
+NOTHING = Comparison(np.nan, np.nan, np.nan, np.nan, np.nan, n_draws=0)
 
 
 def compare(name: str, observed: float, null: Array) -> Comparison:
