@@ -171,24 +171,20 @@ def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: i
 
 def _verdict(row: Row, found: list[Row]) -> tuple[str, str]:
     """The verdict on the plateau of the class of `row`, from both measures, and why."""
-    own = {
-        each["measure"]: each
-        for each in found
-        if (each["token_class"], each["group"]) == (row["token_class"], "plateau")
-    }
-    reason = next((own[name]["reason"] for name in HEADLINE if own[name]["reason"]), "")
-    if reason:
-        return decide_modules((), reason)
-    return decide_modules(tuple(_evidence(own[name]) for name in HEADLINE))
+    own = [each for each in found if (each["token_class"], each["group"]) == (row["token_class"], "plateau")]
+    evidence = () if row["reason"] else tuple(_evidence(each) for each in own if each["measure"] in HEADLINE)
+    return decide_modules(evidence, row["reason"])
 
 
 def _evidence(row: Row) -> ModuleEvidence:
     nulls = [null for null in judges(row["measure"]) if not np.isnan(row[f"p_{null}"])]
     closest = max(nulls, key=lambda null: row[f"p_{null}"])
     farthest = min((null for null in nulls if null in OF_RANK), key=lambda null: row[f"p_{null}"])
-    named = {name: row[name] for name in ("low", "high", "p", "q", "planted", "power")}
+    named = {name: row[name] for name in ("p", "q", "planted", "power")}
+    # `mg_q` is exactly 0 where nothing exceeds the noise, whichever documents are left out
+    low, high = (row["estimate"] if np.isnan(row[end]) else row[end] for end in ("low", "high"))
     return ModuleEvidence(
-        words=_WORDS[row["measure"]], null_mean=max(row[f"{null}_mean"] for null in nulls),
+        words=_WORDS[row["measure"]], low=low, high=high, null_mean=max(row[f"{null}_mean"] for null in nulls),
         closest=_OF_NULL[closest], least_p=row[f"p_{farthest}"], farthest=_OF_NULL[farthest], **named,
     )  # fmt: skip
 

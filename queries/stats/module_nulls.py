@@ -77,7 +77,9 @@ def compare_trend(observed: Mapping[str, float], trend: Trend) -> dict[str, Comp
     if trend.freedom <= 0:
         return dict.fromkeys(MEASURES, NOTHING)
     value = np.array([observed[name] for name in MEASURES])
-    greater, two = trend.p(value, "greater"), trend.p(value, "two")
+    # all windows and the group have the same value: that is no surprise
+    is_same = (trend.error == 0) & (value == trend.mean)
+    greater, two = (np.where(is_same, 1.0, trend.p(value, side)) for side in ("greater", "two"))
     low, high = trend.range()
     limit = trend.mean + stats.t.ppf(0.95, trend.freedom) * trend.error
     return {

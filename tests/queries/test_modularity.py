@@ -83,6 +83,17 @@ def test_a_group_like_any_other_has_no_modules():
     assert "no modules is **supported**" in MODULARITY.answer(table)
 
 
+def test_noise_without_any_eigenvalue_beyond_the_edge_is_decided_too():
+    """Nothing is above the noise, whichever documents are left out: no interval, but an answer."""
+    data = frame(np.random.default_rng(12), positions=40)
+    noise = np.random.default_rng(13).standard_normal((data.height, 160)).tolist()
+    table = MODULARITY.estimate(data.with_columns(activation=pl.Series(noise)), np.random.default_rng(14))
+    mg = row(table, token_class="rare", group="plateau", measure="mg_q")
+    assert mg["reason"].startswith("no interval: it stays the same") or not np.isnan(mg["low"])
+    assert not row(table, token_class="rare", group="plateau", measure="signed_q")["reason"].startswith("no interval")
+    assert mg["n_windows"] == 8
+
+
 def test_the_same_seed_gives_the_same_table():
     data = frame(np.random.default_rng(4), n_documents=8)
     first, again = (MODULARITY.estimate(data, np.random.default_rng(5)) for _ in range(2))

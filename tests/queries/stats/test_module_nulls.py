@@ -14,6 +14,7 @@ from queries.stats.module_nulls import (
     own_nulls,
     ranking_trend,
 )
+from queries.stats.trend import Trend
 
 
 def graded(rng, n=160, n_positions=400):
@@ -88,6 +89,14 @@ def test_too_few_windows_and_too_few_others_are_no_null():
     nulls = own_nulls(sample, many, rng, Effort(groups=9, sweep=9, shifts=9))
     assert len(nulls["influence"]["mg_q"]) == 0
     assert len(nulls["shift"]["mg_q"]) == 9
+
+
+def test_a_group_with_the_one_value_of_all_windows_is_no_surprise():
+    zero = np.zeros(len(MEASURES))
+    found = compare_trend(dict.fromkeys(MEASURES, 0.0), Trend(zero, zero, 8))
+    assert {each.p for each in found.values()} == {1.0}
+    beyond = compare_trend(dict.fromkeys(MEASURES, 0.1), Trend(zero, zero, 8))
+    assert beyond["mg_q"].p < 1e-6
 
 
 def _measured(sample, members, rng):
