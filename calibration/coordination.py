@@ -5,15 +5,15 @@ from typing import Any
 
 from calibration.influence import FEW, FEWEST
 from calibration.targets import Family, Interval, Rejection, Study
-from calibration.worlds import Design, coupled_world
+from calibration.worlds import Design, coupled_world, sloping_world
 from queries import spectra
-from queries.stats import coordination, modules, set_tests
+from queries.stats import coordination, module_measures, set_tests
 
 # Draws for tests, and for intervals, which no null enters
 GROUPS = coordination.Effort(groups=99, shifts=2, other=2), coordination.Effort(groups=2, shifts=2, other=2)
 MODULES = (
-    modules.Effort(groups=39, sweep=2, shifts=39, planted=2, restarts=4),
-    modules.Effort(groups=2, sweep=2, shifts=2, planted=2, restarts=4),
+    module_measures.Effort(groups=39, sweep=2, shifts=39, planted=2, restarts=4),
+    module_measures.Effort(groups=2, sweep=2, shifts=2, planted=2, restarts=4),
 )
 SETS = (
     set_tests.Effort(groups=39, clouds=39, other=2, planted=2),
@@ -88,6 +88,16 @@ COUPLED = Family(
     PARTS,
     UPSTREAM,
     "share of the variance that clusters of plateau neurons share 0, 0.3, 0.6; each lake with other neurons",
+)
+OF_GROUPS = ("effective_dimension", "coactivation", "modularity", "kmeans_structure", "hopkins")
+SLOPING = Family(
+    "sloping",
+    (Design("smooth", sloping_world, is_anew=True),),
+    tuple(study for study in studies(is_fixed=False) if study.slug in OF_GROUPS),
+    PARTS,
+    UPSTREAM,
+    "clusters among all of 260 neurons, sharing 0 to 0.4 of their variance in a straight line with ln influence, and "
+    "so the size of activations: the plateau is only the top of the ranking, nothing special; each lake with others",
 )
 FIXED = Family(
     "fixed",

@@ -50,15 +50,16 @@ def frozen(world: World, document: Index, delta: Array, rng: np.random.Generator
 
 
 def activations(world: World, document: Index, rng: np.random.Generator) -> Array:
-    """Activations (T, N): common factors, the plateau's clusters, document effects, heavy tails, unequal scales."""
+    """Activations (T, N): common factors, clusters, document effects, heavy tails, unequal scales."""
     shape, n_factors = (len(document), len(world.level)), world.loading.shape[1]
     own = rng.standard_normal(shape) * np.sqrt(5.0 / rng.chisquare(5, shape) * 0.6)
     own += 0.3 * rng.standard_normal((document.max() + 1, shape[1]))[document]
     factor, shared = (_going_on(document, k, rng) for k in (n_factors, N_CLUSTERS))
     values = own + factor @ world.loading.T
     core = world.cluster >= 0
-    values[:, core] *= np.sqrt(1 - world.coupling)
-    values[:, core] += np.sqrt(world.coupling) * shared[:, world.cluster[core]]
+    coupling = world.coupling[core]
+    values[:, core] *= np.sqrt(1 - coupling)
+    values[:, core] += np.sqrt(coupling) * shared[:, world.cluster[core]]
     return np.asarray(values * world.scale)
 
 
@@ -71,17 +72,18 @@ def _going_on(document: Index, k: int, rng: np.random.Generator) -> Array:
 
 
 def weights(world: World, d: int, rng: np.random.Generator) -> dict[str, Array]:
-    """Rows (N, d) of both sides: `out` shares the clusters, `in` has eigenvalues that fall slowly in the plateau."""
+    """Rows (N, d) of both sides: `out` shares the clusters, `in` has eigenvalues that fall slowly in them."""
     n, core = len(world.level), world.cluster >= 0
+    coupling = world.coupling[core, None]  # (neurons in clusters, 1)
     sides = {}
     for side in ("in", "out"):
         sides[side] = rng.standard_normal((n, d)) + world.loading @ rng.standard_normal((world.loading.shape[1], d))
-        sides[side][core] *= np.sqrt(1 - world.coupling)
-    sides["out"][core] += np.sqrt(world.coupling) * rng.standard_normal((N_CLUSTERS, d))[world.cluster[core]]
+        sides[side][core] *= np.sqrt(1 - coupling)
+    sides["out"][core] += np.sqrt(coupling) * rng.standard_normal((N_CLUSTERS, d))[world.cluster[core]]
     decay = 1.0 / np.arange(1, 7) ** 0.5
     mixing = np.cos(np.outer(np.flatnonzero(core) + 1, np.arange(1, 7)) * 2.4) * decay
     mixing /= np.sqrt((mixing**2).sum(axis=1, keepdims=True))
-    sides["in"][core] += np.sqrt(world.coupling) * mixing @ rng.standard_normal((6, d))
+    sides["in"][core] += np.sqrt(coupling) * mixing @ rng.standard_normal((6, d))
     return sides
 
 

@@ -24,8 +24,8 @@ class World:
 
     `level` (N, 10): mean |change of the loss| in each band, nats; `bias` (N,): its signed mean over its size.
     `loading` (N, K): what common factors of the activations add to each neuron, in units of its own spread.
-    `cluster` (N,): the factor that the plateau's neurons share, -1 outside; it has the share `coupling` of the
-    variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
+    `cluster` (N,): the factor that a neuron shares with others of its cluster, -1 for none; it has the share `coupling`
+    (N,) of the variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
     `mediated` (N,): the share of the effect that is lost when a path is frozen.
     """
 
@@ -33,7 +33,7 @@ class World:
     bias: Array
     loading: Array
     cluster: Index
-    coupling: float
+    coupling: Array
     scale: Array
     mediated: Array
 
@@ -122,6 +122,20 @@ def coupled_world(rng: np.random.Generator, coupling: float = 0.0) -> World:
     return _world(np.tile(curve[:, None], N_BANDS), np.zeros(N_NEURONS), coupling, rng)
 
 
+def sloping_world(rng: np.random.Generator, steepest: float = 0.4) -> World:
+    """A plateau that is no more than the top of the ranking: clusters everywhere, all the closer the more influential.
+
+    The share that the clusters have of the variance rises in a straight line with ln influence, from 0 to `steepest`,
+    and the size of activations with it, as in real models; enough neurons for a trend over the ranking.
+    """
+    curve = plateau_curve(260)
+    world = _world(np.tile(curve[:, None], N_BANDS), np.zeros(len(curve)), 0.0, rng)
+    logs = np.log(curve)
+    coupling = steepest * (logs - logs.min()) / np.ptp(logs)
+    scale = np.sqrt(curve / curve.mean()) * rng.lognormal(0.0, 0.3, len(curve))
+    return replace(world, cluster=rng.permutation(len(curve)) % N_CLUSTERS, coupling=coupling, scale=scale)
+
+
 def mediated_world(rng: np.random.Generator, share: float = 0.0, anywhere: bool = False) -> World:
     """A plateau whose neurons have `share` of their effect through a path, a quarter more or less, and the rest none.
 
@@ -149,4 +163,5 @@ def _world(level: Array, bias: Array, coupling: float, rng: np.random.Generator)
     n = len(level)
     cluster = np.where(np.arange(n) < N_CORE, np.arange(n) % N_CLUSTERS, -1)
     loading = 0.3 * rng.standard_normal((n, 3))
-    return World(level, bias, loading, cluster, coupling, rng.lognormal(0.0, 1.0, n), np.zeros(n))
+    shares = np.where(cluster >= 0, coupling, 0.0)
+    return World(level, bias, loading, cluster, shares, rng.lognormal(0.0, 1.0, n), np.zeros(n))

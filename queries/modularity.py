@@ -9,21 +9,27 @@ their size, `mg_q` also how strong they are. `abs_q` is the papers' measure, on 
 (strongest share of the links) are swept; `n_communities` and `ari`, the agreement between searches, describe the
 partition of `signed_q`.
 
-The search finds some Q in anything, so a value means nothing by itself. Five nulls are searched in the same way:
-groups of the same size of any neurons, matched on mean and variance of activation, matched on influence; the same
-neurons, each turned in a circle within each document on its own; and independent Gaussian noise of as many neurons and
-positions. `p` is the largest of the first four one-sided p: small only if the group is more modular than all of them.
+The search finds some Q in anything, so a value means nothing by itself. Six nulls are searched in the same way: groups
+of the same size of any neurons, from the same fifths of mean and variance of activation, from the same tenths of
+influence (both without the group's own neurons); the trend over the ranking; the same neurons, each turned in a circle
+within each document on its own; and independent Gaussian noise of as many neurons and positions. The core of the
+plateau leads the ranking and has no equals: groups from its tenths have less influence, and what rises smoothly with
+influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and the line
+through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
+the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Turned neurons
+do not judge signed Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the sign of
+a neuron is arbitrary; there each group, and each draw of a null, is seen with the signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
-turn. `supported` means: no modules, and two planted modules would have been seen. `contradicted` means: more modular
-than every null, whichever documents are left out.
+turn. `supported` means: no modules beyond what goes with such influence, in `signed_q` and in `mg_q`, and two planted
+modules would have been seen in both. `contradicted` means: beyond every null in both, whichever documents are left out.
 
 Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of positions, and positive modules in a group
 that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
-at the same number of positions and neurons. Matched groups may hold neurons of the group itself, which makes the test
-careful. Turning within documents keeps differences between documents, so those do not count as modules. The edge that
-`mg_q` cuts noise at is for independent Gaussian positions; heavy tails exceed it, in the nulls too.
+at the same number of positions and neurons. The trend takes a straight line in ln influence for granted. Turning within
+documents keeps differences between documents, so those do not count as modules. The edge that `mg_q` cuts noise at is
+for independent Gaussian positions; heavy tails exceed it, in the nulls too.
 
 Source: Liu et al. (2025), arXiv 2505.12822 and 2509.21163 (plateau neurons do not form modules, Q of 0.05 to 0.11);
 Gomez, Jensen and Arenas (2009), Phys. Rev. E 80, 016114; MacMahon and Garlaschelli (2015), Phys. Rev. X 5, 021006.
@@ -42,19 +48,10 @@ from queries.stats.bootstrap import MIN_DOCUMENTS, Array
 from queries.stats.correlations import correlation
 from queries.stats.groups import Index, floor_p
 from queries.stats.module_groups import GROUPS, equal_positions, module_groups
+from queries.stats.module_measures import FULL, HEADLINE, MEASURES, QUALITIES, Effort, Sample
+from queries.stats.module_nulls import NULLS, OF_RANK, OTHERS, judges, shared_nulls
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
-from queries.stats.modules import (
-    FULL,
-    GROUP_NULLS,
-    MEASURES,
-    NULLS,
-    QUALITIES,
-    Assessment,
-    Effort,
-    Sample,
-    assess,
-    noise_floor,
-)
+from queries.stats.modules import Assessment, assess
 from queries.stats.nulls import p_text
 from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
@@ -64,11 +61,13 @@ P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FULL.shifts
 MIN_POSITIONS = 30
 _OF_NULL = {
     "any": "random groups of any neurons",
-    "activation": "groups matched on mean and variance of activation",
-    "influence": "groups matched on influence",
+    "activation": "groups from the same fifths of mean and variance of activation",
+    "influence": "groups from the same tenths of influence",
+    "trend": "the trend over the ranking, continued to the plateau",
     "shift": "the same neurons, turned within documents",
     "noise": "independent Gaussian noise",
 }
+_WORDS = {"signed_q": "signed Q", "mg_q": "modularity without noise and common mode"}
 COLUMNS = {
     "n_positions": "Positions of the class that were used, as many for rare as for common.",
     "n_neurons": "Neurons of the group.",
@@ -76,15 +75,15 @@ COLUMNS = {
         _OF_NULL, "{}", "of that null", "p in that null: one-sided (more modular) for qualities, else two-sided."
     ),
     "n_null": "Random groups in each of the first three nulls.",
-    "overlap": "Largest mean share of the group's own neurons in matched groups; strata are widened above one half.",
-    "p": "Largest of the p of the first four nulls, for qualities.",
+    "n_windows": "Windows of the ranking that the trend is fitted to; 0 where there are too few, or for other groups.",
+    "p": "Largest of the p of the first four nulls, for `mg_q` of the first five, for qualities.",
     "q": "Benjamini-Hochberg q of `p` over classes and groups of run and measure.",
-    "planted": "Median of `signed_q` with two modules of r = 0.3 added to the group.",
-    "power": "Share of such planted draws that exceed the 95 % points of the first four nulls.",
-    "verdict": "`signed_q` of the plateau: no modules is `supported`, `contradicted` or `undecidable`.",
+    "planted": "Median of `signed_q` and `mg_q` with two modules of r = 0.3 added to the group.",
+    "power": "Share of such planted draws that exceed the 95 % points of the nulls that `p` is the largest of.",
+    "verdict": "No modules is `supported`, `contradicted` or `undecidable`; for `signed_q` of the plateau, `mg_q` too.",
     "reason": "Why, in words; or why there is no estimate or no interval.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_positions", "n_neurons", "n_null"])
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["n_positions", "n_neurons", "n_null", "n_windows"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
@@ -95,7 +94,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
         correct_within(found, "measure")
         for row in found:
             if row["group"] == "plateau" and row["measure"] == "signed_q":
-                row["verdict"], row["reason"] = decide_modules(_evidence(row, found))
+                row["verdict"], row["reason"] = _verdict(row, found)
         rows += [{**row, "run": run} for row in found]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
@@ -112,7 +111,7 @@ def _run_rows(known: Grouped, rng: np.random.Generator, effort: Effort) -> list[
         found: dict[str, dict[str, Assessment]] = {name: {} for name in GROUPS}
         if not why:
             values = known.activation[chosen].astype(np.float64)
-            found = _class_groups(values, document, known.influence, groups, rng, effort)
+            found = _class_groups(values, document, known, groups, rng, effort)
         n_documents = len(np.unique(document))
         rows += [
             {"token_class": token_class, "group": group, "measure": name, "n": n_documents, "n_positions": len(chosen)}
@@ -133,16 +132,18 @@ def _too_few(n_positions: int) -> str:
 def _class_groups(
     values: Array,
     document: Index,
-    influence: Array,
+    known: Grouped,
     groups: Mapping[str, Index],
     rng: np.random.Generator,
     effort: Effort,
 ) -> dict[str, dict[str, Assessment]]:
-    """Every measure of every group at positions `values` (T, N)."""
-    sample = Sample(values, document, correlation(values), influence)
-    m = len(groups["plateau"])
-    shared = noise_floor(sample, m, rng, effort)
-    return {name: assess(sample, groups[name], shared, rng, effort) if name in groups else {} for name in GROUPS}
+    """Every measure of every group at positions `values` (T, N); only the plateau leads the ranking: it has a trend."""
+    sample = Sample(values, document, correlation(values), known.influence, known.is_gated)
+    shared = shared_nulls(sample, len(groups["plateau"]), rng, effort)
+    return {
+        name: assess(sample, groups[name], shared, rng, effort, has_trend=name == "plateau") if name in groups else {}
+        for name in GROUPS
+    }
 
 
 def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> Row:
@@ -150,32 +151,43 @@ def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: i
     nan = float("nan")
     row: Row = dict.fromkeys((*COLUMNS, "estimate", "low", "high"), nan)
     del row["n_positions"]
-    row |= {"n_neurons": n_neurons, "n_null": 0, "verdict": None, "reason": reason}
+    row |= {"n_neurons": n_neurons, "n_null": 0, "n_windows": 0, "verdict": None, "reason": reason}
     if found is None:
         return row | {"reason": reason or "the regime has fewer neurons than the core of the plateau"}
     row |= {"estimate": found.estimate, "low": found.low, "high": found.high}
     for null in NULLS:
         one = found.nulls[null]
         row |= {f"{null}_mean": one.mean, f"{null}_low": one.low, f"{null}_high": one.high, f"p_{null}": one.p}
-    row["n_null"] = found.nulls["any"].n_draws
+    row |= {"n_null": found.nulls["any"].n_draws, "n_windows": found.nulls["trend"].n_draws}
     if name in QUALITIES:
-        row["p"] = max(found.nulls[null].p for null in GROUP_NULLS)
-    if np.isnan(found.low):
+        row["p"] = max(p for null in judges(name) if not np.isnan(p := row[f"p_{null}"]))
+    if not all(found.nulls[null].n_draws for null in ("activation", "influence")):
+        row["reason"] = "too few other neurons for groups from the same strata"
+    elif np.isnan(found.low):
         few = f"fewer than {MIN_DOCUMENTS} documents hold positions of the class"
         same = "it stays the same whichever documents are left out"
         row["reason"] = f"no interval: {few if n_documents < MIN_DOCUMENTS else same}"
-    return row | {"planted": found.planted, "power": found.power, "overlap": found.overlap}
+    return row | {"planted": found.planted, "power": found.power}
 
 
-def _evidence(row: Row, found: list[Row]) -> ModuleEvidence:
-    null_mean = max(row[f"{null}_mean"] for null in GROUP_NULLS)
-    named = {name: row[name] for name in ("estimate", "low", "high", "p", "q", "planted", "power", "reason")}
-    (p_correlation,) = (
-        each["p"]
-        for each in found
-        if (each["token_class"], each["group"], each["measure"]) == (row["token_class"], "plateau", "mg_q")
-    )
-    return ModuleEvidence(null_mean=null_mean, p_correlation=p_correlation, **named)
+def _verdict(row: Row, found: list[Row]) -> tuple[str, str]:
+    """The verdict on the plateau of the class of `row`, from both measures, and why."""
+    own = [each for each in found if (each["token_class"], each["group"]) == (row["token_class"], "plateau")]
+    evidence = () if row["reason"] else tuple(_evidence(each) for each in own if each["measure"] in HEADLINE)
+    return decide_modules(evidence, row["reason"])
+
+
+def _evidence(row: Row) -> ModuleEvidence:
+    nulls = [null for null in judges(row["measure"]) if not np.isnan(row[f"p_{null}"])]
+    closest = max(nulls, key=lambda null: row[f"p_{null}"])
+    farthest = min((null for null in nulls if null in OF_RANK), key=lambda null: row[f"p_{null}"])
+    named = {name: row[name] for name in ("p", "q", "planted", "power")}
+    # `mg_q` is exactly 0 where nothing exceeds the noise, whichever documents are left out
+    low, high = (row["estimate"] if np.isnan(row[end]) else row[end] for end in ("low", "high"))
+    return ModuleEvidence(
+        words=_WORDS[row["measure"]], low=low, high=high, null_mean=max(row[f"{null}_mean"] for null in nulls),
+        closest=_OF_NULL[closest], least_p=row[f"p_{farthest}"], farthest=_OF_NULL[farthest], **named,
+    )  # fmt: skip
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -192,16 +204,25 @@ def _class_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
     if np.isnan(q["estimate"]):
         return head
-    nulls = "; ".join(
-        f"{words} {q[f'{null}_mean']:.3g} ({p_text(q[f'p_{null}'], *P_FLOORS)})" for null, words in _OF_NULL.items()
-    )
+    nulls = "; ".join(_null_words(q, mg, null) for null in NULLS)
     interval = "" if np.isnan(q["low"]) else f" ({q['low']:.3g} to {q['high']:.3g})"
+    without = "" if np.isnan(mg["low"]) else f" ({mg['low']:.3g} to {mg['high']:.3g})"
     return head + (
-        f" Signed Q of the {q['n_neurons']:,} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}; {nulls}. "
-        f"Without noise and common mode {mg['estimate']:.3g} (q = {mg['q']:.2g}); on |r|, as the papers do, "
-        f"{absolute['estimate']:.3g}, where noise alone gives {absolute['noise_low']:.3g} to "
+        f" Signed Q of the {q['n_neurons']:,} neurons is {q['estimate']:.3g}{interval}, q = {q['q']:.2g}, and without "
+        f"noise and common mode {mg['estimate']:.3g}{without}, q = {mg['q']:.2g}. Both in nulls: {nulls}. On |r|, as "
+        f"the papers do, {absolute['estimate']:.3g}, where noise alone gives {absolute['noise_low']:.3g} to "
         f"{absolute['noise_high']:.3g} ({counted(q['n'], 'document')}, {q['n_positions']:,} positions of each class)."
     )
+
+
+def _null_words(signed: Row, mg: Row, null: str) -> str:
+    """Mean and p of both measures in a null, or that there is none."""
+    if not np.isfinite(signed[f"{null}_mean"]):
+        return f"{_OF_NULL[null]} could not be made: there are too few other neurons"
+    # a prediction has no smallest p
+    floors = () if null == "trend" else P_FLOORS
+    both = " and ".join(f"{row[f'{null}_mean']:.3g} ({p_text(row[f'p_{null}'], *floors)})" for row in (signed, mg))
+    return f"{_OF_NULL[null]} {both}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
@@ -229,7 +250,7 @@ ANALYSIS = Analysis(
             "arXiv 2509.21163",
             "signed modularity Q",
             finding(
-                {f"p_{null}": f"{null}_mean" for null in GROUP_NULLS},
+                {f"p_{null}": f"{null}_mean" for null in OTHERS},
                 token_class="rare", group="plateau", measure="signed_q",
                 # beyond the nulls, they must be excluded; else what planted modules would give
                 bar=pl.when(pl.col("p") < LEVEL).then(pl.max_horizontal(f"{null}_mean" for null in GROUP_NULLS))

@@ -45,6 +45,20 @@ def of_groups(correlations: Array, groups: Index) -> Array:
     return np.asarray(correlations[groups[:, :, None], groups[:, None, :]])
 
 
+def same_signs(correlations: Array) -> Array:
+    """`correlations` (..., m, m) after neurons are turned such that the leading eigenvector is nowhere negative.
+
+    For neurons whose sign is arbitrary: turning any of them before changes nothing. Neurons that the eigenvector does
+    not reach stay as they are.
+
+    >>> same_signs(np.array([[1.0, -0.5], [-0.5, 1.0]]))
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
+    sign = np.where(np.linalg.eigh(correlations)[1][..., -1] < 0, -1.0, 1.0)  # (..., m)
+    return np.asarray(correlations * sign[..., :, None] * sign[..., None, :])
+
+
 def shifted(values: Array, document: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Correlations (n_draws, m, m) after each neuron is turned in a circle within each document, on its own.
 
@@ -73,12 +87,16 @@ def independent(m: int, n_positions: int, n_draws: int, rng: np.random.Generator
     return np.asarray(root @ root.transpose(0, 2, 1))
 
 
-def without_documents(values: Array, document: Index, n_groups: int, rng: np.random.Generator) -> Array:
-    """Correlations (G, m, m), each without one of G = min(n_groups, documents) random sets of whole documents."""
+def without_documents(values: Array, document: Index, n_groups: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Correlations (G, m, m) without one of G = min(n_groups, documents) random sets of documents, positions left (G,).
+
+    Documents are left out whole.
+    """
     documents, place = np.unique(document, return_inverse=True)
     n_groups = min(n_groups, len(documents))
     left_out = (rng.permutation(len(documents)) % n_groups)[place]
-    return np.stack([correlation(values[left_out != group]) for group in range(n_groups)])
+    kept = [left_out != group for group in range(n_groups)]
+    return np.stack([correlation(values[each]) for each in kept]), np.array([float(each.sum()) for each in kept])
 
 
 def with_modules(values: Array, r: float, n_draws: int, rng: np.random.Generator) -> Array:

@@ -35,10 +35,11 @@ def signed_modularity_matrix(weights: Array, gamma: float = 1.0) -> Array:
     return np.asarray((off - gamma * expected) / np.where(size > 0, size, 1.0))
 
 
-def correlation_modularity_matrix(correlation: Array, n_positions: int) -> Array:
+def correlation_modularity_matrix(correlation: Array, n_positions: float | Array) -> Array:
     """B (..., m, m) of what is left of a correlation matrix without noise and without what moves all neurons alike.
 
-    Eigenvalues up to the edge of Marchenko and Pastur, (1 + sqrt(m / T))^2, are noise of T independent positions. Of
+    Eigenvalues up to the edge of Marchenko and Pastur, (1 + sqrt(m / T))^2, are noise of T independent positions, where
+    T is `n_positions`, one number or (...,). Of
     larger ones their excess over the edge stays, and the direction (1, ..., 1) is projected out. Both are continuous
     forms of what the authors do, who keep the eigenvalue whole and drop the mode with the largest one: with two equal
     modules that mode is any mixture of "all" and "one against the other", and the result jumps. The diagonal, the same
@@ -52,19 +53,19 @@ def correlation_modularity_matrix(correlation: Array, n_positions: int) -> Array
     """
     m = correlation.shape[-1]
     values, vectors = np.linalg.eigh(correlation)
-    excess = np.maximum(values - marchenko_pastur_edge(m, n_positions), 0.0)
+    excess = np.maximum(values - marchenko_pastur_edge(m, n_positions)[..., None], 0.0)
     contrasts = vectors - vectors.mean(axis=-2, keepdims=True)
     rest = (contrasts * excess[..., None, :]) @ np.swapaxes(contrasts, -1, -2)
     return np.asarray(np.where(np.eye(m, dtype=bool), 0.0, rest) / max(m * (m - 1), 1))
 
 
-def marchenko_pastur_edge(m: int, n_positions: int) -> float:
-    """Largest eigenvalue that m independent series of T positions give in the limit.
+def marchenko_pastur_edge(m: int, n_positions: float | Array) -> Array:
+    """Largest eigenvalue (...,) that m independent series of `n_positions` (...,) positions give in the limit.
 
-    >>> marchenko_pastur_edge(25, 100)
-    2.25
+    >>> marchenko_pastur_edge(25, np.array([100.0, 625.0]))
+    array([2.25, 1.44])
     """
-    return float((1.0 + np.sqrt(m / n_positions)) ** 2)
+    return np.asarray((1.0 + np.sqrt(m / np.asarray(n_positions))) ** 2)
 
 
 def keep_strongest(weights: Array, share: float) -> Array:

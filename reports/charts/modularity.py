@@ -13,26 +13,28 @@ from reports.charts.canvas import COLOURS, facets, interval, one, runs_of, style
 
 CAPTION = """Three measures of modularity (panels) of each group of neurons on rare and on common tokens: a dot with its
 95 % interval over documents, and below it the middle 95 % of each null model with a tick at the mean. Modules would put
-the dot to the right of all lines below it."""
+the dot to the right of all lines below it. The plateau leads the ranking, so it is also compared with what windows of
+the ranking, continued to it, predict."""
 _PANELS = {"signed_q": "signed Q", "mg_q": "Q without noise and mode", "abs_q": "Q on |r|"}
 _CLASSES = ("rare", "common")
 _GROUPS = ("plateau", "power_law", "decay")
 # From dark to light, in the order in which they lie below the dot
 _NULLS = {
-    "influence": ("matched on influence", "#222222"),
-    "activation": ("matched on activation", "#5A5A5A"),
+    "trend": ("trend over the ranking", "#D55E00"),
+    "influence": ("same tenths of influence", "#222222"),
+    "activation": ("same fifths of activation", "#5A5A5A"),
     "any": ("any neurons", "#8C8C8C"),
     "shift": ("turned within documents", "#56B4E9"),
     "noise": ("independent noise", "#C9C9C9"),
 }
-_STEP = 0.13
+_STEP = 0.12
 
 
 def _panel(axes: Axes, table: pl.DataFrame, measure: str) -> None:
     places = [(token_class, group) for token_class in _CLASSES for group in _GROUPS]
     for place, (token_class, group) in enumerate(places):
         row = one(table, measure=measure, token_class=token_class, group=group)
-        top = place - 2.5 * _STEP
+        top = place - 3 * _STEP
         if row:
             interval(axes, top, row, COLOURS[token_class])
         for offset, (null, (_, colour)) in enumerate(_NULLS.items(), start=1):

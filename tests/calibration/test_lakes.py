@@ -1,5 +1,7 @@
 """A simulated lake is what its world says: mean deltas, their signs, what activations and weights share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from calibration.worlds import (
     flat_world,
     influence_world,
     mediated_world,
+    sloping_world,
     smooth_world,
 )
 
@@ -69,6 +72,21 @@ def test_a_cluster_shares_the_coupling_and_others_do_not():
     for shared in (np.corrcoef(values[:, :N_CORE].T), np.corrcoef(weights(world, 4000, rng)["out"][:N_CORE])):
         pairs = np.triu(np.ones_like(alike), 1).astype(bool)
         assert shared[pairs & alike].mean() - shared[pairs & ~alike].mean() == pytest.approx(0.46, abs=0.08)
+
+
+def test_on_a_slope_the_top_of_the_ranking_shares_most_and_nothing_else_is_special():
+    rng = np.random.default_rng(6)
+    world = sloping_world(rng, steepest=0.4)
+    influence = np.log(world.level[:, 0])
+    np.testing.assert_allclose(np.corrcoef(influence, world.coupling)[0, 1], 1.0)
+    assert np.corrcoef(influence, np.log(world.scale))[0, 1] > 0.8
+    document, _ = positions(LONG, rng)
+    r = np.corrcoef(activations(replace(world, loading=np.zeros_like(world.loading)), document, rng).T)
+    alike = (world.cluster[:, None] == world.cluster) & ~np.eye(len(r), dtype=bool)
+    for part in (slice(0, N_CORE), slice(N_CORE, 64)):
+        found, share = r[part, part][alike[part, part]].mean(), world.coupling[part].mean()
+        # the document's effect is in a neuron's own variance
+        assert found == pytest.approx(share / (1 + 0.09 * (1 - share)), abs=0.03)
 
 
 def test_what_is_flat_is_flat_and_what_is_smooth_has_no_component():

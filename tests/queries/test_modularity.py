@@ -5,17 +5,18 @@ import polars as pl
 import pytest
 
 from queries import load
-from queries.stats.modules import MAX_OVERLAP, MEASURES, Effort
+from queries.stats.module_measures import MEASURES, Effort
 
 FEWER = Effort(groups=99, sweep=19, shifts=99, planted=20, restarts=5)
 MODULARITY = load("modularity").with_effort(FEWER)
 M = 14
 
 
-def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.5, core=M):
+def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.5, core=M, is_gated=False, factors=2):
     """Rows as the SQL returns them: neurons with scales of their own that share three factors and documents' means.
 
-    The first `core` neurons are the plateau; two halves of them share one more factor each, with correlation `r`.
+    The first `core` neurons are the plateau; `factors` parts of them share one more factor each, with correlation `r`.
+    `is_gated`: the sign of each neuron is drawn.
     """
     T = n_documents * positions
     document = np.repeat(np.arange(n_documents), positions)
@@ -23,9 +24,11 @@ def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.
     level = 0.15 * rng.standard_normal((n_documents, n_neurons))[document]
     z = shared + level + rng.standard_normal((T, n_neurons))
     z /= z.std(axis=0)
-    factors = rng.standard_normal((T, 2))[:, np.arange(core) % 2]
-    z[:, :core] = np.sqrt(1 - r) * z[:, :core] + np.sqrt(r) * factors
+    own = rng.standard_normal((T, factors))[:, np.arange(core) % factors]
+    z[:, :core] = np.sqrt(1 - r) * z[:, :core] + np.sqrt(r) * own
     values = (z * rng.lognormal(0, 1, n_neurons)).astype(np.float32)
+    if is_gated:
+        values *= rng.choice(np.array([-1, 1], dtype=np.float32), n_neurons)
     regime = np.where(np.arange(n_neurons) < core, "plateau", np.where(np.arange(n_neurons) < 80, "power_law", "decay"))
     # what a group is matched on says nothing about the plateau here
     influence = rng.lognormal(0, 1, n_neurons)
@@ -33,6 +36,7 @@ def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.
         {
             "regime": [regime.tolist()], "is_core": [(regime == "plateau").tolist()],
             "influence": [influence.tolist()], "out_weight": [None],
+            "is_gated": [is_gated],
         }
     )  # fmt: skip
     rows = pl.DataFrame(
@@ -67,7 +71,6 @@ def test_planted_modules_are_found_and_only_there():
         assert row(table, token_class=token_class, group="plateau", measure="n_communities")["estimate"] == 2
     assert "**contradicted**" in MODULARITY.answer(table)
     assert 0 < MODULARITY.excerpt(table).height <= 60
-    assert table["overlap"].is_between(0, MAX_OVERLAP).all()
 
 
 def test_a_group_like_any_other_has_no_modules():
@@ -78,6 +81,17 @@ def test_a_group_like_any_other_has_no_modules():
     assert (verdicts["power"] >= 0.8).all()
     assert (verdicts["high"] < verdicts["planted"]).all()
     assert "no modules is **supported**" in MODULARITY.answer(table)
+
+
+def test_noise_without_any_eigenvalue_beyond_the_edge_is_decided_too():
+    """Nothing is above the noise, whichever documents are left out: no interval, but an answer."""
+    data = frame(np.random.default_rng(12), positions=40)
+    noise = np.random.default_rng(13).standard_normal((data.height, 160)).tolist()
+    table = MODULARITY.estimate(data.with_columns(activation=pl.Series(noise)), np.random.default_rng(14))
+    mg = row(table, token_class="rare", group="plateau", measure="mg_q")
+    assert mg["reason"].startswith("no interval: it stays the same") or not np.isnan(mg["low"])
+    assert not row(table, token_class="rare", group="plateau", measure="signed_q")["reason"].startswith("no interval")
+    assert mg["n_windows"] == 8
 
 
 def test_the_same_seed_gives_the_same_table():

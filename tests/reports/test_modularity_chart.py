@@ -6,7 +6,7 @@ import pytest
 from reports.charts import draw
 from reports.charts.canvas import save
 
-NULLS = ("any", "activation", "influence", "shift", "noise")
+NULLS = ("any", "activation", "influence", "trend", "shift", "noise")
 
 
 def table(runs=("r-1",), estimate=0.3):

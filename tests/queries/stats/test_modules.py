@@ -5,47 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queries.stats.correlations import independent
+from queries.stats.correlations import correlation, independent
+from queries.stats.module_measures import MEASURES, QUALITIES, Effort, Sample, measure
+from queries.stats.module_nulls import judges, shared_nulls
 from queries.stats.module_verdict import ModuleEvidence, decide_modules
-from queries.stats.modules import (
-    MAX_OVERLAP,
-    MEASURES,
-    QUALITIES,
-    compare,
-    jackknife_interval,
-    matching_strata,
-    measure,
-)
+from queries.stats.modules import assess, jackknife_interval
 
-GOOD = ModuleEvidence(0.20, 0.17, 0.23, 0.19, 0.4, 0.5, 0.3, 0.3, 0.95)
+GOOD = ModuleEvidence("signed_q", 0.17, 0.23, 0.19, 0.5, "the trend", 0.3, "equals", 0.5, 0.3, 0.95)
+BEYOND = {"p": 0.001, "least_p": 0.001, "q": 0.006, "low": 0.195}
 
 
 def test_every_measure_of_every_group():
     found = measure(independent(8, 50, 7, np.random.default_rng(0)), 50, QUALITIES, np.random.default_rng(1), 4)
     assert set(found) == set(MEASURES)
     assert all(each.shape == (7,) and np.isfinite(each).all() for each in found.values())
-
-
-def test_qualities_are_compared_one_sided():
-    null = np.linspace(0, 1, 99)
-    assert compare("signed_q", 2.0, null).p == pytest.approx(0.01)
-    assert compare("signed_q", -1.0, null).p == 1.0
-    assert compare("ari", -1.0, null).p == pytest.approx(0.02)
-    assert compare("signed_q", 0.5, null).mean == pytest.approx(0.5)
-
-
-def test_a_group_is_not_matched_with_itself():
-    """The twelve leaders of 120 neurons are the first tenth: with ten strata every matched group would be them."""
-    leaders = np.arange(12)
-    stratum, overlap = matching_strata([-np.arange(120.0)], leaders, 10)
-    assert overlap == pytest.approx(0.5)
-    assert (stratum == stratum[0]).sum() == 24
-    fine, small = matching_strata([np.arange(120.0)], np.arange(0, 120, 10), 10)
-    assert fine.max() == 9
-    assert small < MAX_OVERLAP
-    nobody_else, whole = matching_strata([np.ones(20), np.arange(20.0)], np.arange(15), 5)
-    assert (nobody_else == 0).all()
-    assert whole == 0.75
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():
@@ -57,21 +30,104 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     assert jackknife_interval(0.9, np.array([0.1, 1.0, 0.5]), (0.0, 1.0)) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("is_gated", [False, True])
+def test_signs_count_unless_they_are_arbitrary(is_gated):
+    """Turning neurons at random changes no measure of a gated model, in data and jackknife alike."""
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((200, 1)) + rng.standard_normal((200, 12))
+    turned = values * rng.choice([-1.0, 1.0], 12)
+    found = [
+        Sample(each, np.zeros(200, dtype=int), correlation(each), np.ones(12), is_gated).measure(
+            correlation(each)[None], QUALITIES, np.random.default_rng(6), 5
+        )
+        for each in (values, turned)
+    ]
+    for name in ("signed_q", "mg_q", "signed_q_density_25"):
+        assert (found[0][name] == pytest.approx(found[1][name])) is is_gated
+
+
+def test_the_jackknife_knows_how_many_positions_are_left():
+    """Without half of the positions the noise edge is higher: what lies between the edges is noise there."""
+    block = np.kron(np.eye(2), np.full((8, 8), 0.12))
+    np.fill_diagonal(block, 1.0)
+    both = measure(np.stack([block, block]), np.array([1000.0, 50.0]), ("mg_q",), np.random.default_rng(0), 3)["mg_q"]
+    assert both[0] > 0
+    assert both[1] == 0
+    alone = measure(block[None], 1000, ("mg_q",), np.random.default_rng(0), 3)["mg_q"]
+    assert both[0] == pytest.approx(alone[0])
+
+
 @pytest.mark.parametrize(
-    ("change", "verdict", "words"),
+    ("signed", "correlation", "verdict", "words"),
     [
-        ({}, "supported", "a null gives as much"),
-        ({"power": 0.5}, "undecidable", "found in only 50 %"),
-        ({"power": float("nan")}, "undecidable", "found in only"),
-        ({"p_correlation": 0.01}, "undecidable", "without noise and common mode"),
-        ({"high": 0.31}, "undecidable", "reaches 0.31"),
-        ({"p": 0.001, "q": 0.006, "low": 0.195}, "contradicted", "more modular than every null"),
-        ({"p": 0.001, "q": 0.006}, "undecidable", "reaches down to 0.17"),
-        ({"p": 0.03, "q": 0.09}, "undecidable", "not among all tests"),
-        ({"reason": "no positions"}, "undecidable", "no positions"),
+        ({}, {}, "supported", "ordinary for neurons of such influence (p >= 0.3)"),
+        ({}, {"power": 0.5}, "undecidable", "found in only 50 %"),
+        ({"power": float("nan")}, {}, "undecidable", "found in only"),
+        ({}, {"p": 0.01, "least_p": 0.01}, "undecidable", "mg_q is beyond every null (p = 0.01), but not every"),
+        ({}, {"p": 0.4, "least_p": 0.06}, "undecidable", "mg_q is rather high beside equals (p = 0.06"),
+        ({}, {"p": 0.4, "least_p": float("nan")}, "undecidable", "rather high"),
+        ({}, {"low": 0.2}, "undecidable", "begins at 0.2, above every null's mean"),
+        ({"high": 0.31}, {}, "undecidable", "reaches 0.31"),
+        (BEYOND, BEYOND, "contradicted", "more modular than every null"),
+        (BEYOND, {}, "undecidable", "signed_q is beyond every null"),
+        (BEYOND, {**BEYOND, "low": 0.17}, "undecidable", "reaches down to 0.17"),
+        (BEYOND, {**BEYOND, "p": 0.03, "q": 0.09}, "undecidable", "not among all tests"),
     ],
 )
-def test_verdicts(change, verdict, words):
-    found, reason = decide_modules(replace(GOOD, **change))
+def test_verdicts(signed, correlation, verdict, words):
+    found, reason = decide_modules((replace(GOOD, **signed), replace(GOOD, words="mg_q", **correlation)))
     assert found == verdict
     assert words in reason
+
+
+def test_no_evidence_decides_nothing():
+    assert decide_modules((), "no positions") == ("undecidable", "no positions")
+
+
+LEAST = Effort(groups=99, sweep=2, shifts=39, planted=2, restarts=2, repeats=5)
+CORE = 14
+
+
+def drawn(rng, kind, n=220, n_positions=240):
+    """A sample whose neurons are ranked by influence, the first `CORE` the group, and what they share by `kind`.
+
+    `smooth`: two factors, the more the more influential; `factor`: one for all; `planted`: that, and two modules in the
+    core with r = 0.5. In the last two the sign of each neuron is drawn, and the model is gated.
+    """
+    place = np.linspace(0.0, 1.0, n)
+    share = 0.35 * (1 - place) if kind == "smooth" else rng.uniform(0.0, 0.5, n)
+    n_factors = 2 if kind == "smooth" else 1
+    shared = rng.standard_normal((n_positions, n_factors))[:, rng.integers(0, n_factors, n)]
+    values = np.sqrt(share) * shared + np.sqrt(1 - share) * rng.standard_normal((n_positions, n))
+    if kind == "planted":
+        own = rng.standard_normal((n_positions, 2))[:, np.arange(CORE) % 2]
+        values[:, :CORE] = np.sqrt(0.5) * (values[:, :CORE] + own)
+    if kind != "smooth":
+        values *= rng.choice([-1.0, 1.0], n)
+    return Sample(values, np.arange(n_positions) // 12, correlation(values), np.exp(-5 * place), kind != "smooth")
+
+
+def largest_p(sample, rng):
+    """The largest p of `signed_q` and of `mg_q` among the nulls that judge each."""
+    shared = shared_nulls(sample, CORE, rng, LEAST)
+    found = assess(sample, np.arange(CORE), shared, rng, LEAST, has_trend=True)
+    return {name: max(found[name].nulls[null].p for null in judges(name)) for name in ("signed_q", "mg_q")}
+
+
+def beyond(kind, n_draws):
+    """How many of `n_draws` are beyond every null: in `signed_q`, in `mg_q`, in both."""
+    p = [largest_p(drawn(np.random.default_rng([i, 11]), kind), np.random.default_rng(i)) for i in range(n_draws)]
+    hits = np.array([[each[name] < 0.05 for name in ("signed_q", "mg_q")] for each in p])
+    return (*hits.sum(axis=0).tolist(), int(hits.all(axis=1).sum()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["smooth", "factor"])
+def test_nothing_special_is_seldom_beyond_every_null(kind):
+    """Of 60 cores that are only the top of a ranking, or share one factor of arbitrary sign, at most 8 % are."""
+    assert beyond(kind, 60)[2] <= 4
+
+
+@pytest.mark.slow
+def test_planted_modules_are_found_whatever_the_signs():
+    assert beyond("planted", 20)[2] >= 16
