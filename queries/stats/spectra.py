@@ -86,12 +86,12 @@ def spectra(rows: Array, groups: Index) -> Spectra:
 def _without_leading(gram: Array, largest: Array, vector: Array) -> Array:
     """Eigenvalues (B, m) after the leading right singular vector is projected out and rows are standardised again.
 
-    From G = ZZ'/d (B, m, m), its largest eigenvalue l (B,) and vector v (B, m): G - l vv' is that of the projected rows.
-    These still have mean 0, as the direction Z'v of rows of mean 0 has, so to divide by their lengths is all.
+    From G = ZZ'/d (B, m, m), its largest eigenvalue l (B,) and vector v (B, m): G - l vv' is that of the projected
+    rows. These still have mean 0, as the direction Z'v of rows of mean 0 has, so to divide by their lengths is all.
     """
     left = gram - largest[:, None, None] * vector[:, :, None] * vector[:, None, :]
     square = np.diagonal(left, axis1=1, axis2=2)  # (B, m), share of each row that is left
-    known = (square > _ZERO).all(axis=1)
+    known = square.min(axis=1) > _ZERO
     scale = np.sqrt(np.where(known[:, None], square, 1.0))
     found = np.linalg.eigvalsh(left / (scale[:, :, None] * scale[:, None, :]))[:, ::-1]
     return np.where(known[:, None], found, np.nan)
