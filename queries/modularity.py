@@ -253,7 +253,7 @@ ANALYSIS = Analysis(
                 {f"p_{null}": f"{null}_mean" for null in OTHERS},
                 token_class="rare", group="plateau", measure="signed_q",
                 # beyond the nulls, they must be excluded; else what planted modules would give
-                bar=pl.when(pl.col("p") < LEVEL).then(pl.max_horizontal(f"{null}_mean" for null in GROUP_NULLS))
+                bar=pl.when(pl.col("p") < LEVEL).then(pl.max_horizontal(f"{null}_mean" for null in OTHERS))
                 .otherwise("planted"),
             ),
         ),
