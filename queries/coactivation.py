@@ -213,10 +213,14 @@ def _nulls(row: Row) -> str:
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """What the verdicts and the noise floor need: the plateau, and the plateau with the rest."""
+    """What the verdicts and the noise floor need: the plateau, and the plateau with the rest.
+
+    Reasons of verdicts are in the answer; those of missing estimates and of signs without meaning are here.
+    """
     columns = [*KEYS, "estimate", "low", "high", *(f"null_{name}_mean" for name in OF_NULL), "noise", "p", "q"]
     wanted = pl.col("group").is_in(["plateau", BETWEEN]) & (pl.col("token_class") != CONTRAST)
-    return table.filter(wanted).select(columns).head(60)
+    is_told = pl.col("estimate").is_nan() | (pl.col("reason") == ARBITRARY)
+    return table.filter(wanted).select(*columns, pl.when(is_told).then("reason").alias("reason")).head(60)
 
 
 ANALYSIS = Analysis(

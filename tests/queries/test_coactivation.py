@@ -121,6 +121,8 @@ def test_signs_mean_nothing_in_a_gated_mlp():
     text = ANALYSIS.answer(table)
     assert "against the rest is **undecidable**: the MLP is gated" in text
     assert "Mean r with the rest" not in text
+    shown = ANALYSIS.excerpt(table).filter(pl.col("reason").is_not_null())
+    assert shown["measure"].unique().sort().to_list() == ["mean_r", "median_r", "share_negative", "share_positive"]
     (claim,) = (each for each in ANALYSIS.claims if "against" in each.statement)
     assert claim.findings(table)["verdict"].to_list() == ["undecidable"]
     assert "gated" in claim.findings(table)["reason"][0]
