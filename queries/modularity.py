@@ -102,7 +102,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 def _run_rows(known: Grouped, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without `run`, `q` and verdict."""
     groups, reason = module_groups(known.regime, known.is_core, known.influence)
-    positions = equal_positions(known.document, known.is_rare, rng)
+    positions = equal_positions(known.document, known.is_rare)
     rows = []
     for token_class in CLASSES:
         chosen = positions[token_class]
@@ -253,7 +253,8 @@ ANALYSIS = Analysis(
                 {f"p_{null}": f"{null}_mean" for null in OTHERS},
                 token_class="rare", group="plateau", measure="signed_q",
                 # beyond the nulls, they must be excluded; else what planted modules would give
-                bar=pl.when(pl.col("p") < LEVEL).then(pl.max_horizontal(f"{null}_mean" for null in OTHERS))
+                bar=pl.when(pl.col("p") < LEVEL)
+                .then(pl.max_horizontal(pl.col(f"{null}_mean").fill_nan(None) for null in OTHERS))
                 .otherwise("planted"),
             ),
         ),

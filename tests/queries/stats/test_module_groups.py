@@ -9,12 +9,12 @@ def test_both_classes_have_equally_many_positions_of_each_document():
     rng = np.random.default_rng(6)
     document = np.repeat(np.arange(6), 20)
     is_rare = rng.random(120) < 0.2
-    positions = equal_positions(document, is_rare, rng)
+    positions = equal_positions(document, is_rare)
     assert is_rare[positions["rare"]].all()
     assert not is_rare[positions["common"]].any()
     np.testing.assert_array_equal(document[positions["rare"]], document[positions["common"]])
     assert (np.diff(positions["common"]) > 0).all()
-    alone = equal_positions(document, np.ones(120, dtype=bool), rng)
+    alone = equal_positions(document, np.ones(120, dtype=bool))
     assert (len(alone["rare"]), len(alone["common"])) == (120, 0)
 
 
