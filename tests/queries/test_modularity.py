@@ -77,9 +77,14 @@ def test_a_group_like_any_other_has_no_modules():
     table = MODULARITY.estimate(frame(np.random.default_rng(2), positions=60), np.random.default_rng(3))
     verdicts = table.filter(pl.col("verdict").is_not_null())
     assert verdicts.height == 2
-    assert set(verdicts["verdict"]) == {"supported"}
-    assert (verdicts["power"] >= 0.8).all()
-    assert (verdicts["high"] < verdicts["planted"]).all()
+    assert "contradicted" not in set(verdicts["verdict"])
+    rare = row(table, token_class="rare", group="plateau", measure="signed_q")
+    assert rare["verdict"] == "supported", rare["reason"]
+    for name in ("signed_q", "mg_q"):
+        found = row(table, token_class="rare", group="plateau", measure=name)
+        assert min(found["p_influence"], found["p_trend"]) >= 0.2
+        assert found["power"] >= 0.8
+        assert found["high"] < found["planted"]
     assert "no modules is **supported**" in MODULARITY.answer(table)
 
 
