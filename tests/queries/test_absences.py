@@ -17,6 +17,7 @@ def clusters(**changes):
 
 def neighbours(**changes):
     row = {"measure": "membership", "p": 0.001, "power": 0.9, "reason": "", "low": 0.3, "null_mean": 0.2}
+    row |= {"p_null": 0.001, "p_trend": math.nan, "trend_mean": math.nan}
     return _verdict({**row, **changes}, q=0.001)["verdict"]
 
 
