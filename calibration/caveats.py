@@ -105,6 +105,18 @@ CAVEATS = (
         )
         for target in ("kmeans_silhouette", "ward_silhouette, activation")
     ),
+    *(
+        Caveat(
+            "kmeans_structure",
+            target,
+            "a silhouette that bends up towards the top of the ranking lies above the line that is continued to it, so "
+            "p is too small where it depends smoothly on influence. The verdict asks for the interval as well.",
+            (0.0, 0.35),
+            designs=("smooth",),
+            kind="size",
+        )
+        for target in ("kmeans_silhouette", "ward_silhouette")
+    ),
     Caveat(
         "effective_dimension",
         "d95",
