@@ -74,6 +74,7 @@ from queries.stats.coordination import (
 )
 from queries.stats.groups import floor_p
 from queries.stats.null_columns import null_columns
+from queries.stats.verdict import ARBITRARY
 from queries.stats.words import counted
 
 BETWEEN = "plateau_x_rest"
@@ -81,7 +82,6 @@ BETWEEN = "plateau_x_rest"
 PAIRED = (*(f"plateau_x_{name}" for name in TARGETS), BETWEEN)
 # Where a verdict is given, and the side of its p: the plateau's neurons are coupled; they act against the rest
 CLAIMS = {("plateau", "mean_abs_r"): "greater", (BETWEEN, "mean_r"): "less"}
-ARBITRARY = "the MLP is gated: the sign of a neuron is arbitrary in it, and so is that of r"
 P_FLOORS = (
     *(floor_p(n_draws) for n_draws in (FULL.groups, FULL.shifts)),
     *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.shifts, FULL.other)),

@@ -82,3 +82,7 @@ def test_another_condition_than_the_interval():
     assert "clear of 0 already" in lack(low=0.1).words
     assert "the estimate is what it is held against" in lack(estimate=0.0).words
     assert "not known" in lack(bar=math.nan).words
+
+
+def test_no_number_of_documents_gives_a_sign_a_meaning():
+    assert lack(reason=verdict.ARBITRARY).brief == "more documents do not help"
