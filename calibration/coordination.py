@@ -6,8 +6,7 @@ from typing import Any
 from calibration.influence import FEW, FEWEST
 from calibration.targets import Family, Interval, Rejection, Study
 from calibration.worlds import Design, coupled_world, sloping_world
-from queries import spectra
-from queries.stats import coordination, module_measures, set_tests
+from queries.stats import coordination, module_measures, set_tests, spectra_groups
 
 # Draws for tests, and for intervals, which no null enters
 GROUPS = coordination.Effort(groups=99, shifts=2, other=2), coordination.Effort(groups=2, shifts=2, other=2)
@@ -19,7 +18,10 @@ SETS = (
     set_tests.Effort(groups=39, clouds=39, other=2, planted=2),
     set_tests.Effort(groups=2, clouds=2, other=2, planted=2),
 )
-SPECTRA = spectra.Effort(groups=59, halves=5, permuted=2), spectra.Effort(groups=2, halves=99, permuted=2)
+SPECTRA = (
+    spectra_groups.Effort(groups=59, halves=5, permuted=2),
+    spectra_groups.Effort(groups=2, halves=99, permuted=2),
+)
 
 
 def _rare(measure: str, group: str = "plateau", **more: str) -> dict[str, str]:

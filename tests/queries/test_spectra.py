@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from queries import load, spectra
+from queries import load
 from queries.stats.groups import sparse_strata
+from queries.stats.spectra_groups import Effort
 from reports.charts import draw
 
-FEWER = spectra.Effort(groups=99, halves=30, permuted=19)
+FEWER = Effort(groups=99, halves=30, permuted=19)
 SPECTRA = load("spectra").with_effort(FEWER)
 
 
