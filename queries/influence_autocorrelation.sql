@@ -1,27 +1,17 @@
 -- Influence, plateau membership and output weights of every neuron: is influence alike among neurons that write alike?
 -- Source: Liu et al. (2025), arXiv 2505.12822, section 4 (spatial organisation of plateau neurons).
--- Caveats: a run without output weights has a null there. In a gated MLP the sign of a neuron is arbitrary: turning a
--- row of `up` and the row of W_out changes nothing.
+-- Caveats: a run without output weights has a null there.
 -- Grain: one row per (run, token_class, neuron).
-with
-gates as (
-    select
-        run,
-        bool_or(gate_norm is not null) as is_gated
-    from neurons
-    group by run
-)
-
 select
     plateau_stability.run as run,
     plateau_stability.token_class as token_class,
     plateau_stability.neuron as neuron,
     plateau_stability.influence,
     coalesce(plateau_stability.regime = 'plateau' and plateau_stability.is_core, false) as is_plateau,
-    coalesce(gates.is_gated, false) as is_gated,
+    coalesce(gated_runs.is_gated, false) as is_gated,
     directions.weight
 from plateau_stability
-left join gates on plateau_stability.run = gates.run
+left join gated_runs on plateau_stability.run = gated_runs.run
 left join weights as directions
     on
         plateau_stability.run = directions.run

@@ -1,6 +1,6 @@
 -- The activations of all neurons at every position and, at the first position of a run, what is known of its neurons:
 -- regime, core, influence and, where the run has weights, the rows of W_out; and whether its MLP is gated, so that the
--- sign of an activation is arbitrary (turning a row of `up` and the row of W_out changes nothing).
+-- sign of an activation is arbitrary.
 -- The lists of neurons are null at all other positions: repeated at each of 25,000 they would fill a gigabyte.
 -- Caveats: needs the table `plateau_stability` beside the views; the regimes are those of the rare tokens, for either
 -- class.
@@ -13,14 +13,6 @@ create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'ta
             run,
             min(token_index) as token_index
         from token_classes(rare_quantile := rare_quantile, rare_by := rare_by)
-        group by run
-    ),
-
-    gates as (
-        select
-            run,
-            bool_or(gate_norm is not null) as is_gated
-        from neurons
         group by run
     ),
 
@@ -75,10 +67,10 @@ create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'ta
             neurons.is_core,
             neurons.influence,
             directions.out_weight,
-            gates.is_gated
+            gated_runs.is_gated
         from firsts
         inner join neurons on firsts.run = neurons.run
-        left join gates on firsts.run = gates.run
+        left join gated_runs on firsts.run = gated_runs.run
         left join directions on firsts.run = directions.run
     ) as known
         on
