@@ -7,8 +7,8 @@ exponential of their entropy; all are divided by m. Low values mean: the neurons
 `null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: of any neurons; with
 as many neurons of each stratum of activation mean and variance; of each stratum of influence. The plateau's core leads
 the ranking and has no equals in its strata, so `null_trend` is what a smooth dependence on influence gives: the
-statistic of windows of the ranking, continued along a line to the place of the core. A group is special only beyond ALL
-of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
+statistic of windows of the ranking, continued along a parabola to the place of the core. A group is special only beyond
+ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -20,8 +20,8 @@ of them, within an interval that excludes the reported reduction by an eighth (0
 Caveats: values depend on the number of positions and cannot be compared between runs with different numbers; with fewer
 positions than neurons, d95 is at most (positions - 1) / m. Neurons that are constant in a class are left out. The nulls
 ask about neurons, the interval about documents: random groups may hold neurons of the plateau, which makes the test
-careful; a dependence on influence that bends at the top of the ranking is not on the line of the trend. Few dimensions
-come from any common cause, such as the position or a frequent word.
+careful; a dependence on influence that turns sharply at the top of the ranking is not on the parabola of the trend.
+Few dimensions come from any common cause, such as the position or a frequent word.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 4 (d95/m of 0.49 for plateau neurons, 0.56 for random groups).
 """

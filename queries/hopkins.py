@@ -11,8 +11,8 @@ That is not so: one Gaussian cloud is dense in its middle and gives 0.65 with 40
 same halves or thirds of mean and spread of the activation (`activation`), groups from the same tenths of influence
 (`null`, the wide bar), one Gaussian cloud with the group's covariance, `shuffled`: every column (position or weight)
 dealt anew among the neurons, and the trend over the ranking. The core leads the ranking by influence and has no equals:
-groups from its tenth lie below it. So the line through windows of the ranking is continued to it (`trend`, its
-prediction interval and p); with fewer than 8 windows there is none, and the answer says so. `p` is the largest of the
+groups from its tenth lie below it. So a parabola through windows of the ranking is continued to it (`trend`, its
+prediction interval and p); with fewer than 10 windows there is none, and the answer says so. `p` is the largest of the
 six one-sided p-values. `power` is how often three planted clusters whose neurons correlate by 0.3 more than others
 would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and the interval lies
 above the means of all nulls; `supported` if some null explains the value (p >= 0.05) and the power is at least 80 %;
@@ -26,7 +26,7 @@ these documents, for these neurons.
 
 Caveats: five components hold a small part of what 30 to 60 neurons do, and clusters beyond them are not seen. With
 fewer than 50 neurons the statistic is weak, as `power` says. `supported` is about clusters of the planted kind. The
-trend is a straight line in mean ln influence.
+trend is a parabola in mean ln influence.
 
 Source: Hopkins and Skellam (1954), Ann. Bot. 18, 213; the exponent: Wright (2022), The R Journal 14/3, 282; the claim:
 Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.

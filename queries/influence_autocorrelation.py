@@ -8,9 +8,9 @@ the influence, `membership` whether a neuron is in the plateau's stable core (1)
 
 `null` deals the values anew among the neurons 1,999 times. For `membership` there is a second null: the core leads the
 ranking by influence, and where neighbours have like influence any part of the ranking has neighbours. So the other
-neurons are cut into windows of the ranking, as large as the core, and the line through their I is continued to the
-core: `trend`, its prediction interval and p. With fewer than 8 windows there is none, and the answer says so. `p` is
-the larger of the one-sided p-values. `power` is how often a planted set would be beyond 95 % of both nulls: as many
+neurons are cut into windows of the ranking, as large as the core, and a parabola through their I is continued to
+the core: `trend`, its prediction interval and p. With fewer than 10 windows there is none, and the answer says so. `p`
+is the larger of the one-sided p-values. `power` is how often a planted set would be beyond 95 % of both nulls: as many
 neurons as the plateau has, a third of them in neighbourhoods of 11 neurons. The papers say that plateau neurons are
 spread and form no clusters: for `membership` that is `contradicted` if q < 0.05 and the interval lies above the means
 of both nulls, `supported` if p >= 0.05 and the power is at least 80 %, else `undecidable`. An `influence` beyond its
@@ -21,7 +21,7 @@ and the plateau as they are: how far other documents would change them is the qu
 
 Caveats: nearest neighbours in hundreds of dimensions are often hardly nearer than any other neuron. A few neurons that
 are near to everything can carry I. Neurons of like size or purpose may be neighbours for other reasons than clustering.
-Where `influence` is far beyond its null, the trend predicts too little for the core, the open end of the ranking.
+Where `influence` is far beyond its null, the trend may predict too little for the core, the open end of the ranking.
 
 Source: Moran (1950), Biometrika 37, 17; the claim: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.
 """

@@ -12,12 +12,12 @@ from the same halves or thirds of mean and spread of the activation (`activation
 influence (`null`, the wide bar), one Gaussian cloud with the group's covariance, `shuffled`: activations turned in time
 within documents, weights dealt anew among the neurons, and the trend over the ranking. The core leads the ranking by
 influence and has no equals: groups from its tenth lie below it, and what rises smoothly with influence would look
-special. So the other neurons are cut into windows of the ranking, and the line through their values is continued to the
-core (`trend`, its prediction interval and p); with fewer than 8 windows there is none, and the answer says so. `p` is
-the largest of the six one-sided p-values. `power` is how often three planted clusters whose neurons correlate by 0.3
-more than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and the
-interval lies above the means of all nulls; `supported` if some null explains the silhouette (p >= 0.05) and the power
-is at least 80 %; else `undecidable`.
+special. So the other neurons are cut into windows of the ranking, and a parabola through their values is continued to
+the core (`trend`, its prediction interval and p); with fewer than 10 windows there is none, and the answer says so.
+`p` is the largest of the six one-sided p-values. `power` is how often three planted clusters whose neurons correlate by
+0.3 more than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and
+the interval lies above the means of all nulls; `supported` if some null explains the silhouette (p >= 0.05) and the
+power is at least 80 %; else `undecidable`.
 
 In a gated MLP (Llama and the like) the sign of a neuron is arbitrary. There every set, of a null too, is first turned
 to one side: each neuron by its sign in the leading eigenvector of the set's correlations or cosines.
@@ -28,9 +28,9 @@ these documents, for these neurons.
 Caveats: intervals are cautious, because a best of many jumps when documents are left out. `supported` is about clusters
 of the planted kind; fewer, smaller or weaker ones may be there. Silhouettes of correlations near zero are close to zero
 with or without clusters in a subspace. Matching is coarser where the plateau is a large part of the neurons, and the
-plateau's own neurons may be drawn. The trend is a straight line in mean ln influence, and it is continued: a curve that
-bends upwards before the core is taken for something special. The gap's reference is drawn for the group once and serves
-its nulls too.
+plateau's own neurons may be drawn. The trend is a parabola in mean ln influence, and it is continued: a curve that
+turns sharply upwards just before the core is taken for something special. The gap's reference is drawn for the group
+once and serves its nulls too.
 
 Source: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163 (no spatial clusters among plateau neurons); gap:
 Tibshirani, Walther and Hastie (2001), J. R. Statist. Soc. B 63, 411.

@@ -14,7 +14,7 @@ of the same size of any neurons, from the same fifths of mean and variance of ac
 influence (both without the group's own neurons); the trend over the ranking; the same neurons, each turned in a circle
 within each document on its own; and independent Gaussian noise of as many neurons and positions. The core of the
 plateau leads the ranking and has no equals: groups from its tenths have less influence, and what rises smoothly with
-influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and the line
+influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and a parabola
 through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
 the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Turned neurons
 do not judge signed Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the sign of
@@ -27,7 +27,7 @@ modules would have been seen in both. `contradicted` means: beyond every null in
 
 Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of positions, and positive modules in a group
 that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
-at the same number of positions and neurons. The trend takes a straight line in ln influence for granted. Turning within
+at the same number of positions and neurons. The trend takes a parabola in ln influence for granted. Turning within
 documents keeps differences between documents, so those do not count as modules. The edge that `mg_q` cuts noise at is
 for independent Gaussian positions; heavy tails exceed it, in the nulls too.
 

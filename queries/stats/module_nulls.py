@@ -85,7 +85,7 @@ def compare_trend(observed: Mapping[str, float], trend: Trend) -> dict[str, Comp
     return {
         name: Comparison(
             float(trend.mean[k]), float(low[k]), float(high[k]),
-            float(greater[k] if name in QUALITIES else two[k]), float(limit[k]), trend.freedom + 2,
+            float(greater[k] if name in QUALITIES else two[k]), float(limit[k]), trend.n_windows,
         )
         for k, name in enumerate(MEASURES)
     }  # fmt: skip

@@ -1,9 +1,9 @@
 """What a group would show if it were no more than its rank: the trend over the ranking, continued to the group.
 
 A group that leads a ranking has no equals to compare with: the random groups that share its tenth of the ranking are
-lower. So the other neurons, in order of influence, are cut into windows of the group's size, the statistic of the
-windows is regressed on their place, and the prediction at the place of the group, with its error, is what a smooth
-dependence on influence gives. Windows share no neurons, so their errors are their own.
+lower. So the other neurons, in order of influence, are cut into windows of the group's size; a parabola is fitted to
+the statistic of the windows by their place; and its prediction at the place of the group, with its error, is what a
+smooth dependence on influence gives. Windows share no neurons, so their errors are their own.
 Source: Abadie and Imbens (2011), Journal of Business & Economic Statistics 29, 1, for adjusting what matching leaves.
 """
 
@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 # Windows that a trend needs, and the share of them, those nearest to the group, that it is fitted to.
-MIN_WINDOWS, NEAREST = 8, 0.5
+MIN_WINDOWS, NEAREST = 10, 0.5
+N_COEFFICIENTS = 3  # of a parabola
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Trend:
     mean: Array
     error: Array
     freedom: int
+
+    @property
+    def n_windows(self) -> int:
+        """Windows that it is fitted to; 0 where there are too few."""
+        return self.freedom + N_COEFFICIENTS if self.freedom > 0 else 0
 
     def range(self) -> tuple[Array, Array]:
         """Ends (K,) of the 95 % prediction interval."""
@@ -66,18 +72,22 @@ def place_of(influence: Array, groups: Index) -> Array:
 
 
 def continued(place: Array, values: Array, at: float) -> Trend:
-    """The line through `values` (W, K) of windows at `place` (W,), continued to the place `at` of the group.
+    """The parabola through `values` (W, K) of windows at `place` (W,), continued to the place `at` of the group.
 
-    Fitted to the half of the windows next to the group, at least 8; fewer give NaN, and so do values that are NaN.
+    Fitted to the half of the windows next to the group, at least 10; fewer give NaN, and so do values that are NaN.
+    A line would predict too little where a statistic bends up towards the top of the ranking.
     """
     order = np.argsort(np.abs(place - at), kind="stable")[: max(MIN_WINDOWS, int(np.ceil(NEAREST * len(place))))]
     x, y = place[order] - at, values[order]
     n, nothing = len(x), np.full(values.shape[1], np.nan)
-    spread = float(((x - x.mean()) ** 2).sum()) if n else 0.0
-    if n < MIN_WINDOWS or spread <= 0:
+    # x is 0 at the group, so the prediction is the first coefficient; scaled, so that the powers are of one size
+    powers = np.vander(x / max(np.abs(x).max(initial=0.0), np.finfo(float).tiny), N_COEFFICIENTS, increasing=True)
+    if n < MIN_WINDOWS or np.linalg.matrix_rank(powers) < N_COEFFICIENTS:
         return Trend(nothing, nothing, 0)
-    slope = ((x - x.mean())[:, None] * y).sum(axis=0) / spread
-    mean = y.mean(axis=0) - slope * x.mean()
-    left = y - mean - slope * x[:, None]
-    variance = (left**2).sum(axis=0) / (n - 2)
-    return Trend(mean, np.sqrt(variance * (1 + 1 / n + x.mean() ** 2 / spread)), n - 2)
+    solve = np.linalg.pinv(powers)
+    left = y - powers @ (solve @ y)
+    variance = (left**2).sum(axis=0) / (n - N_COEFFICIENTS)
+    error = np.sqrt(variance * (1 + solve[0] @ solve[0]))
+    # windows that are all the same, of a statistic that counts say, predict exactly that, without an error of rounding
+    same = (y == y[0]).all(axis=0)
+    return Trend(np.where(same, y[0], solve[0] @ y), np.where(same, 0.0, error), n - N_COEFFICIENTS)

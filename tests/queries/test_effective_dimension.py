@@ -22,7 +22,7 @@ def plateau(table, token_class="rare", measure="d95"):
 
 @pytest.fixture(scope="module")
 def planted():
-    return run(rank=4)
+    return run(rank=4, n_neurons=240)
 
 
 def test_rows_and_columns(planted):

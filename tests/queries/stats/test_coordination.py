@@ -7,7 +7,7 @@ from queries.stats.coordination import TREND, assess, design, jackknife_reach
 from queries.stats.dimension import group_dimensions, member_dimensions
 
 
-def plan(rng, *, n=80, m=8, documents=10, positions=20, values=None, **changes):
+def plan(rng, *, n=96, m=8, documents=10, positions=20, values=None, **changes):
     T = documents * positions
     inputs = {
         "values": rng.standard_normal((T, n)).astype(np.float32) if values is None else values,
@@ -26,26 +26,26 @@ def test_groups_are_of_one_size_and_matched():
     assert found.members["power_law"][[0, -1]].tolist() == [8, 37]
     for nulls in found.draws.values():
         assert all(each.shape == (50, 8) for each in nulls.values())
-    # 80 neurons and 4 x 8 in a stratum leave two strata, and the plateau is in the upper one
-    assert found.draws["plateau"]["influence"].max() < 40
-    assert found.draws["decay"]["influence"].max() > 70
+    # 96 neurons and 4 x 8 in a stratum leave three strata, and the plateau is in the upper one
+    assert found.draws["plateau"]["influence"].max() < 32
+    assert found.draws["decay"]["influence"].max() > 86
 
 
 def test_constant_neurons_and_rows_with_gaps_are_left_out():
     rng = np.random.default_rng(2)
-    values = rng.standard_normal((200, 80)).astype(np.float32)
+    values = rng.standard_normal((200, 96)).astype(np.float32)
     values[:, 3] = 7.0
     values[5, 50] = np.nan
     found = plan(rng, values=values)
-    assert found.values.shape == (199, 79)
+    assert found.values.shape == (199, 95)
     assert len(found.members["plateau"]) == 7
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"is_core": np.zeros(80, dtype=bool)}, "stable core"),
-        ({"regime": np.array([None] * 80, dtype=object)}, "stable core"),
+        ({"is_core": np.zeros(96, dtype=bool)}, "stable core"),
+        ({"regime": np.array([None] * 96, dtype=object)}, "stable core"),
         ({"is_rare": np.zeros(200, dtype=bool)}, "no positions of the class"),
         ({"is_rare": np.arange(200) < 10}, "10 positions"),
     ],
@@ -59,7 +59,7 @@ def test_what_has_no_answer_says_why(changes, reason):
 
 
 def test_a_regime_smaller_than_the_core():
-    regime = np.array(["plateau"] * 8 + ["power_law"] * 5 + ["decay"] * 67, dtype=object)
+    regime = np.array(["plateau"] * 8 + ["power_law"] * 5 + ["decay"] * 83, dtype=object)
     found = plan(np.random.default_rng(4), regime=regime)
     assert set(found.members) == {"plateau", "decay"}
     assert "fewer than the 8" in found.reason("rare", "power_law")
@@ -85,13 +85,13 @@ def test_contrasts_are_differences_of_the_same_groups():
 def test_windows_of_the_ranking_are_the_plateaus_only_and_enough():
     rng = np.random.default_rng(7)
     design_of = plan(rng)
-    assert design_of.windows.shape == (9, 8)
+    assert design_of.windows.shape == (11, 8)
     assert (np.diff(design_of.place) < 0).all()
     assert design_of.at > design_of.place[0]
     found = assess(design_of, group_dimensions, member_dimensions, rng)
-    assert found["rare", "plateau"].nulls[TREND].shape == (9, 4)
+    assert found["rare", "plateau"].nulls[TREND].shape == (11, 4)
     assert TREND in found["rare_minus_common", "plateau"].nulls
     assert TREND not in found["rare", "decay"].nulls
     few = plan(rng, m=12)
-    assert len(few.windows) == 5
+    assert len(few.windows) == 7
     assert TREND not in assess(few, group_dimensions, member_dimensions, rng)["rare", "plateau"].nulls

@@ -77,7 +77,7 @@ def test_leaders_of_a_smooth_ranking_are_high_beside_others_and_on_the_trend():
     assert trend["mg_q"].mean > nulls["influence"]["mg_q"].mean()
     assert trend["mg_q"].low < observed["mg_q"] < trend["mg_q"].high
     assert trend["mg_q"].mean < trend["mg_q"].limit < trend["mg_q"].high
-    assert trend["mg_q"].n_draws == 8
+    assert trend["mg_q"].n_draws == 10
 
 
 def test_too_few_windows_and_too_few_others_are_no_null():
