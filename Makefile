@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 	no-torch clean
 
 demo: .venv/.installed
-	$(BIN)/rt extract
+	$(BIN)/rt extract --frozen-tokens 4000
 	$(BIN)/rt report
 
 test: .venv/.dev
@@ -65,14 +65,10 @@ bench-full: .venv-bench/.installed
 golden: .venv/.dev
 	RT_GOLDEN=write $(BIN)/python -m pytest -q -k golden
 
-# An install without torch must run every query and report on the lake that `make demo` made. confidence_neurons asks
-# for frozen deltas, which that lake lacks: it gets a small lake of its own.
+# An install without torch must run every query and report on the lake that `make demo` made.
 no-torch: .venv-queries/.installed .venv/.installed
 	! .venv-queries/bin/python -c "import torch" 2>/dev/null
-	$(BIN)/rt extract --lake lake-frozen --frozen --tokens 2048
-	.venv-queries/bin/rt run confidence_neurons --lake lake-frozen --output /dev/null --format csv
-	.venv-queries/bin/rt run --list | cut -d' ' -f1 | grep -v '^confidence_neurons$$' \
-		| xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
+	.venv-queries/bin/rt run --list | cut -d' ' -f1 | xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
 	.venv-queries/bin/rt report --strict --html --output report-no-torch/report.md
 
 dev: .venv/.dev
@@ -104,4 +100,4 @@ dev: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv .venv-queries .venv-bench .bench lake lake-frozen report report-no-torch
+	rm -rf .venv .venv-queries .venv-bench .bench lake report report-no-torch

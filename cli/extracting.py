@@ -54,12 +54,13 @@ def extract(
     dtype: Annotated[str, typer.Option(help="Of the forward pass: `float32`, `bfloat16` or `float16`.")] = "float32",
     batch_size: Annotated[int, typer.Option(help="Windows per forward pass; the result does not depend on it.")] = 4,
     memory: Annotated[float, typer.Option(help="Gigabytes that the ablation may take, besides the model.")] = 2.0,
-    frozen: Annotated[
-        bool,
+    frozen_tokens: Annotated[
+        int,
         typer.Option(
-            "--frozen", help="Also each delta with the final norm's scale, and with the frequency direction, frozen."
+            help="Positions, in whole windows spread over the run, whose deltas are also computed with the norm's "
+            "scale, and with the frequency direction, frozen; as many as --tokens: all."
         ),
-    ] = False,
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time and disk; write nothing.")] = False,
 ) -> None:
     """Run a model once over text; ablate every last-layer neuron at every position; write a run into the lake.
@@ -87,7 +88,7 @@ def extract(
         dtype=dtype,
         batch_size=batch_size,
         memory=memory,
-        frozen=frozen,
+        frozen_tokens=frozen_tokens,
     )
     if not dry_run:
         extract_run(settings)

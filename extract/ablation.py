@@ -59,6 +59,13 @@ class Routes:
             self.worst_bound = max(self.worst_bound, float(error.max()))
             self.worst_share = max(self.worst_share, float(share.max()))
 
+    def add(self, other: "Routes") -> None:
+        """Add the pairs of other positions."""
+        for name in ("n_moments", "n_terms", "n_double"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.worst_bound = max(self.worst_bound, other.worst_bound)
+        self.worst_share = max(self.worst_share, other.worst_share)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -72,6 +79,27 @@ class Result:
     entropy: Tensor
     rank: Tensor
     routes: dict[str, Routes] = field(default_factory=dict)
+
+
+def joined(parts: list[Result], order: Tensor) -> Result:
+    """One result of positions that were done in `parts`: row i is row `order[i]` (T,) of all together.
+
+    A delta that a part lacks is NaN there.
+    """
+    n_neurons = next(iter(parts[0].deltas.values())).shape[1]
+    deltas, routes = {}, {}
+    for name in max((part.deltas for part in parts), key=len):
+        nothing = [torch.full((len(part.loss), n_neurons), torch.nan, device=part.loss.device) for part in parts]
+        found = [part.deltas.get(name, none) for part, none in zip(parts, nothing, strict=True)]
+        deltas[name] = torch.cat(found)[order]
+        routes[name] = Routes()
+        for part in parts:
+            if name in part.routes:
+                routes[name].add(part.routes[name])
+    loss, entropy, rank = (
+        torch.cat([getattr(part, name) for part in parts])[order] for name in ("loss", "entropy", "rank")
+    )
+    return Result(deltas, loss, entropy, rank, routes)
 
 
 class Ablation:
@@ -146,24 +174,27 @@ class Ablation:
         activation: Tensor,
         target: Tensor,
         progress: Callable[[int], object] | None = None,
+        is_plain: bool = False,
     ) -> Result:
         """Loss with the neuron at its mean minus the loss, in nats: (T, N) float32; exactly 0 where it is at its mean.
 
         `residual` (T, d), `activation` (T, N), `target` (T,). `progress` is told the number of pairs done after each
-        block. Error at most 1e-6 + 1e-3 |delta| against float64. Raises ModelError if a delta is not finite.
+        block. `is_plain`: no frozen deltas here. Error at most 1e-6 + 1e-3 |delta| against float64. Raises ModelError
+        if a delta is not finite.
         """
-        deltas = {name: torch.empty(activation.shape, device=residual.device) for name in self.names}
-        routes = {name: Routes() for name in self.names}
-        baselines, left = [], _Left(self.names)
+        names = self.names[:1] if is_plain else self.names
+        deltas = {name: torch.empty(activation.shape, device=residual.device) for name in names}
+        routes = {name: Routes() for name in names}
+        baselines, left = [], _Left(names)
         for rows in self._rows(len(residual)):
             positions = self._reader.read(residual[rows], target[rows])
             baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
             for columns in blocks(self.last.d_mlp, self.n_neurons):
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
-                changes = changes_of(self.last, positions, neurons, difference, self.names)
+                changes = changes_of(self.last, positions, neurons, difference, names)
                 found = expectations(self.vocabulary, positions, neurons, changes, self.half)
-                for name, change, each in zip(self.names, changes, found, strict=True):
+                for name, change, each in zip(names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)
                     left.add(name, each.left, change, rows.start, columns.start)

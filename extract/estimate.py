@@ -34,14 +34,14 @@ class Estimate:
     seconds: float
 
 
-def disk_bytes(n_positions: int, last: LastLayer, frozen: bool) -> tuple[int, int]:
+def disk_bytes(n_positions: int, last: LastLayer, n_frozen: int) -> tuple[int, int]:
     """(bytes of the finished run, bytes at the most while it is made)."""
     pairs = n_positions * last.d_mlp
     fixed = 3 * last.d_mlp * last.d_model * 4 + last.n_vocabulary * 40
-    per_pair = BYTES_PER_PAIR + (BYTES_PER_FROZEN if frozen else 0)
-    final = int(pairs * per_pair + n_positions * (last.d_model * 4 + 60) + fixed)
+    of_pairs = pairs * BYTES_PER_PAIR + n_frozen * last.d_mlp * BYTES_PER_FROZEN
+    final = int(of_pairs + n_positions * (last.d_model * 4 + 60) + fixed)
     # what is staged is not compressed: activations twice, residuals, deltas
-    return final, final + int(pairs * (20 if frozen else 12) + n_positions * last.d_model * 4)
+    return final, final + int(pairs * (20 if n_frozen else 12) + n_positions * last.d_model * 4)
 
 
 def check_disk(lake: Path, needed: int) -> None:
@@ -74,14 +74,20 @@ def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate
     frequency = torch.arange(last.n_vocabulary, device=x.device)
     mean = a.double().mean(dim=0)
     begun = time.monotonic()
-    engine = Ablation(last, mean, settings.memory_bytes, x[:: -(-len(x) // 64)], frequency, settings.frozen)
+    engine = Ablation(
+        last, mean, settings.memory_bytes, x[:: -(-len(x) // 64)], frequency, frozen=settings.frozen_tokens > 0
+    )
     engine.run(x[:1], a[:1], target.flatten()[:1])
     setup = time.monotonic() - begun
-    begun = time.monotonic()
-    engine.run(x, a, target.flatten())
-    per_position = (time.monotonic() - begun) / len(x)
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
-    final, most = disk_bytes(n_positions, last, settings.frozen)
+    n_frozen = min(settings.frozen_tokens, n_positions)
+    per_position = 0.0
+    for is_plain, share in ((True, 1 - n_frozen / n_positions), (False, n_frozen / n_positions)):
+        if share:
+            begun = time.monotonic()
+            engine.run(x, a, target.flatten(), is_plain=is_plain)
+            per_position += share * (time.monotonic() - begun) / len(x)
+    final, most = disk_bytes(n_positions, last, n_frozen)
     check_disk(settings.lake, most)
     return Estimate(
         run=inputs.run,

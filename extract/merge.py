@@ -69,7 +69,12 @@ def _neuron_block(shards: list[Path], groups: range, names: list[str], n_neurons
     }
     for column in TABLES["neuron_tokens"].columns[2:]:
         missing = column.name not in values
-        columns[column.name] = pa.nulls(n * n_positions, pa.float32()) if missing else values[column.name].ravel()
+        columns[column.name] = (
+            pa.nulls(n * n_positions, pa.float32())
+            if missing
+            # a frozen delta that was not asked for is null; an activation that is NaN was refused before
+            else pa.array(values[column.name].ravel(), from_pandas=column.nullable)
+        )
     return pa.table(columns, schema=arrow_schema(TABLES["neuron_tokens"]))
 
 

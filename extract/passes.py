@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from extract.ablation import Ablation, Result
+from extract.ablation import Ablation, Result, joined
 from extract.families import LastLayer, capture
 from extract.merge import STAGED_NEURONS, gather_rows, merge_pairs
 from extract.progress import Progress
 from extract.settings import Settings
 from extract.staging import Stage, beside_the_caller
-from extract.windows import Window, positions_per_window
+from extract.windows import Window, positions_per_window, spread
 from warehouse.errors import ModelError
 from warehouse.schema import TABLES
 from warehouse.shards import ShardWriter, write_shard
@@ -40,11 +40,12 @@ class Passes:
     ) -> None:
         self.settings, self.stage, self.last, self.windows = settings, stage, last, windows
         self.log_unigram = log_unigram  # (V,)
-        self.deltas = DELTAS if settings.frozen else DELTAS[:1]
+        self.deltas = DELTAS if settings.frozen_tokens else DELTAS[:1]
         self.per_window = positions_per_window(settings.context, settings.skip)
         self.per_shard = max(1, PAIRS // (self.per_window * last.d_mlp))
         self.n_shards = -(-len(windows) // self.per_shard)
         self.n_positions = len(windows) * self.per_window
+        self.is_frozen = spread(len(windows), -(-settings.frozen_tokens // self.per_window))  # (windows,)
 
     def _shard(self, index: int) -> list[Window]:
         return self.windows[index * self.per_shard : (index + 1) * self.per_shard]
@@ -133,16 +134,31 @@ class Passes:
                 memory=self.settings.memory_bytes,
                 sample=torch.from_numpy(self._sample()).to(device),
                 log_unigram=torch.from_numpy(self.log_unigram).to(device),
-                frozen=self.settings.frozen,
+                frozen=self.settings.frozen_tokens > 0,
             )
             with Progress("ablation", self.n_positions, "positions", done) as bar:
                 for index in todo:
                     residual, activation = self._read_forward(index)
                     target = self._targets(index)
                     x, a = torch.from_numpy(residual).to(device), torch.from_numpy(activation).to(device)
-                    found = engine.run(x, a, target.to(device))
+                    found = self._ablated(engine, index, x, a, target.to(device))
                     beside(self._write_ablation, index, target.numpy(), activation, found)
                     bar.advance(len(residual))
+
+    def _ablated(
+        self, engine: Ablation, index: int, residual: torch.Tensor, activation: torch.Tensor, target: torch.Tensor
+    ) -> Result:
+        """The deltas of a shard; NaN for the frozen ones of windows that do not get them."""
+        chosen = self.is_frozen[index * self.per_shard : (index + 1) * self.per_shard]
+        if chosen.all() or not chosen.any():
+            return engine.run(residual, activation, target, is_plain=not chosen.any())
+        is_frozen = torch.from_numpy(np.repeat(chosen, self.per_window)).to(residual.device)
+        rows = [torch.nonzero(~is_frozen).flatten(), torch.nonzero(is_frozen).flatten()]
+        parts = [
+            engine.run(residual[each], activation[each], target[each], is_plain=is_plain)
+            for each, is_plain in zip(rows, (True, False), strict=True)
+        ]
+        return joined(parts, torch.cat(rows).argsort())
 
     def _sample(self) -> np.ndarray:
         """Residuals (n, d) from all over the run: the same ones however often it was interrupted."""
@@ -161,7 +177,9 @@ class Passes:
         self._write_tokens(index, target, loss, entropy, rank)
         routes = {name: asdict(routes) for name, routes in found.routes.items()}
         self.stage.note(routes={**self.stage.facts.get("routes", {}), str(index): routes})
-        self._write_pairs(index, activation, [found.deltas[name].cpu().numpy() for name in self.deltas])
+        nothing = np.full(activation.shape, np.nan, dtype=np.float32)
+        deltas = [found.deltas[name].cpu().numpy() if name in found.deltas else nothing for name in self.deltas]
+        self._write_pairs(index, activation, deltas)
 
     def _targets(self, index: int) -> torch.Tensor:
         return self._ids(self._shard(index))[:, self.settings.skip + 1 :].flatten()  # (T,)

@@ -46,7 +46,9 @@ def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
             return already_there(settings.lake, run, say)
         with Stage.open(settings.lake, run, inputs.identity) as stage:
             if not stage.state["shards"]:
-                check_disk(settings.lake, disk_bytes(n_positions, session.last, settings.frozen)[1])
+                check_disk(
+                    settings.lake, disk_bytes(n_positions, session.last, min(settings.frozen_tokens, n_positions))[1]
+                )
             say(
                 f"{run}: {len(plan.windows):,} window{'s' * (len(plan.windows) != 1)} of "
                 f"{len(plan.documents):,} document{'s' * (len(plan.documents) != 1)}, "

@@ -21,7 +21,8 @@ EXTRACTION = 2
 class Settings:
     """The options of `rt extract`; units are tokens where nothing else is said.
 
-    `memory`: gigabytes that the ablation may work in, besides the model. `frozen`: the two frozen deltas too.
+    `memory`: gigabytes that the ablation may work in, besides the model. `frozen_tokens`: positions that get the two
+    frozen deltas too.
     """
 
     lake: Path
@@ -39,7 +40,7 @@ class Settings:
     dtype: str = "float32"
     batch_size: int = 4
     memory: float = 2.0
-    frozen: bool = False
+    frozen_tokens: int = 0
 
     def check(self) -> None:
         """Raise `RtError` for values that make no sense, whatever the model."""
@@ -47,7 +48,7 @@ class Settings:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise RtError(f"--{name} {getattr(self, name)}", hint=f"allowed: {', '.join(values)}")
-        for name, least in {"tokens": 0, "skip": 0, "batch_size": 1, "seed": 0}.items():
+        for name, least in {"tokens": 0, "skip": 0, "batch_size": 1, "seed": 0, "frozen_tokens": 0}.items():
             if getattr(self, name) < least:
                 raise RtError(f"--{name.replace('_', '-')} {getattr(self, name)}", hint=f"at least {least}")
         if self.unigrams not in UNIGRAMS:
@@ -88,6 +89,6 @@ class Settings:
             "seed": self.seed,
             "unigrams": unigrams,
             "dtype": self.dtype,
-            "frozen": self.frozen,
+            "frozen_tokens": self.frozen_tokens,
             "device": device,
         }

@@ -41,6 +41,18 @@ def positions_per_window(context: int, skip: int) -> int:
     return context - 1 - skip
 
 
+def spread(n: int, chosen: int) -> np.ndarray:
+    """Which of `n` windows are among the `chosen` (all, if these are more), as evenly spread as can be: (n,) bool.
+
+    >>> spread(6, 2).tolist()
+    [False, True, False, False, True, False]
+    """
+    chosen = min(chosen, n)
+    found = np.zeros(n, dtype=bool)
+    found[((np.arange(chosen) + 0.5) * n / max(chosen, 1)).astype(int)] = True
+    return found
+
+
 def plan_windows(
     documents: Iterable[Document],
     tokenizer: Any,

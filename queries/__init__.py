@@ -277,9 +277,9 @@ def extraction(columns: Iterable[str]) -> str:
     """The command that measures `columns` (`table.column`).
 
     >>> extraction(["neuron_tokens.delta_frozen_norm"])
-    'rt extract --frozen'
+    'rt extract --frozen-tokens 4000'
     """
-    return "rt extract --frozen" if any("frozen" in column for column in columns) else "rt extract"
+    return "rt extract --frozen-tokens 4000" if any("frozen" in column for column in columns) else "rt extract"
 
 
 def run(

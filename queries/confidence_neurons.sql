@@ -1,6 +1,7 @@
 -- How much of each neuron's effect is left when it cannot act through the norm, or along the token frequencies.
 -- Source: Stolfo et al. (2024), arXiv 2406.16254.
--- Caveats: the frozen deltas are there if the run was extracted with --frozen; the plateau is that of the rare tokens.
+-- Caveats: only positions that have the frozen deltas (rt extract --frozen-tokens); the plateau is that of the rare
+-- tokens, at all positions.
 -- Grain: one row per (run, token_class, document, neuron).
 with effects as (
     select

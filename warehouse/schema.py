@@ -162,14 +162,15 @@ TABLES: dict[str, Table] = {
                 Column(
                     "delta_frozen_norm",
                     "FLOAT",
-                    "`delta_loss` if the scale of the final norm stayed as it was (`rt extract --frozen`).",
+                    "`delta_loss` if the scale of the final norm stayed as it was (`rt extract --frozen-tokens`).",
                     "nats",
                     nullable=True,
                 ),
                 Column(
                     "delta_frozen_frequency",
                     "FLOAT",
-                    "`delta_loss` if the logits did not move along the log-unigram vector (`rt extract --frozen`).",
+                    "`delta_loss` if the logits did not move along the log-unigram vector "
+                    "(`rt extract --frozen-tokens`).",
                     "nats",
                     nullable=True,
                 ),

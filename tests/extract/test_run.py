@@ -82,7 +82,7 @@ def test_the_manifest_tells_how_every_delta_was_found(settings, run):
 
 
 def test_frozen_deltas_on_request(settings, run, tmp_path):
-    other = extract(replace(settings, lake=tmp_path / "lake", frozen=True), quiet)
+    other = extract(replace(settings, lake=tmp_path / "lake", frozen_tokens=9999), quiet)
     assert other != run
     con = connect(tmp_path / "lake")
     mean = frame(con, "select mean_activation from neurons order by neuron")["mean_activation"].to_numpy().copy()
@@ -105,6 +105,30 @@ def test_frozen_deltas_on_request(settings, run, tmp_path):
         assert ((stored(name) - truth).abs() <= 1e-6 + 1e-3 * truth.abs()).all()
     plain = frame(connect(settings.lake), "select delta_loss from ablations order by neuron, token_index")
     assert pairs["delta_loss"].to_list() == plain["delta_loss"].to_list()
+
+
+def test_frozen_deltas_of_some_windows(settings, run, tmp_path):
+    """Whole windows spread over the run, as computed with all; the others are null, and nothing else changes."""
+    some, every = (extract(replace(settings, lake=tmp_path / f"lake{n}", frozen_tokens=n), quiet) for n in (40, 8 * 28))
+    assert len({run, some, every}) == 3
+    query = "select * from ablations join tokens using (run, token_index) order by neuron, token_index"
+    part, whole = (frame(connect(tmp_path / f"lake{n}"), query) for n in (40, 8 * 28))
+    there = part["delta_frozen_norm"].is_not_null()
+    assert part.filter(there)["window"].unique().sort().to_list() == [2, 6]
+    assert there.sum() == 2 * 28 * 24
+    for name in ("delta_frozen_norm", "delta_frozen_frequency"):
+        assert part[name].is_not_null().equals(there)
+        assert part.filter(there)[name].to_list() == pytest.approx(
+            whole.filter(there)[name].to_list(), rel=1e-3, abs=1e-6
+        )
+    assert part["delta_loss"].to_list() == pytest.approx(whole["delta_loss"].to_list(), rel=1e-3, abs=1e-6)
+    routes = find_run(tmp_path / "lake40", some).manifest["routes"]
+    n_pairs = {name: sum(each[f"n_{way}"] for way in ("moments", "terms", "double")) for name, each in routes.items()}
+    assert n_pairs == {
+        "delta_loss": 8 * 28 * 24,
+        "delta_frozen_norm": 2 * 28 * 24,
+        "delta_frozen_frequency": 2 * 28 * 24,
+    }
 
 
 def test_little_memory_gives_the_same_rows(settings, run, tmp_path, monkeypatch):
