@@ -11,7 +11,7 @@ from queries.stats import specialists
 from queries.stats.segmentation import fit_values
 from queries.stats.three_regimes import QUANTITIES
 
-FEWER = specialists.Effort(variance=200, resamples=20, simulated=59, planted=2, tail=2)
+FEWER = specialists.Effort(variance=200, resamples=2, simulated=59, planted=2, tail=2)
 OF_TAIL = specialists.Effort(variance=200, resamples=2, simulated=2, planted=2, tail=59)
 OF_LEAD = specialists.Effort(variance=200, resamples=100, simulated=2, planted=2, tail=2)
 
