@@ -137,10 +137,13 @@ def sloping_world(rng: np.random.Generator, steepest: float = 0.4) -> World:
 
 
 def opposed_world(rng: np.random.Generator, against: float = 0.0) -> World:
-    """A plateau whose activations have the share `against` of their own variance in common, the rest minus that."""
-    world = coupled_world(rng)
+    """A plateau whose activations have the share `against` of their own variance in common, the rest minus that.
+
+    No clusters; enough neurons for a trend over the ranking.
+    """
+    world = sloping_world(rng, steepest=0.0)
     loading = world.loading.copy()
-    loading[:, 0] = np.sqrt(against) * np.where(np.arange(N_NEURONS) < N_CORE, 1.0, -1.0)
+    loading[:, 0] = np.sqrt(against) * np.where(np.arange(len(loading)) < N_CORE, 1.0, -1.0)
     return replace(world, loading=loading)
 
 
