@@ -126,8 +126,8 @@ CAVEATS = (
     Caveat(
         "coactivation",
         "share of |r| above 0.5",
-        "the share of strong pairs bends up towards the top of the ranking where coupling rises in a straight line with "
-        "ln influence, so p is too small there. No verdict rests on it.",
+        "the share of strong pairs bends up towards the top of the ranking where coupling rises in a straight line "
+        "with ln influence, so p is too small there. No verdict rests on it.",
         (0.0, 0.35),
         designs=("smooth",),
         kind="size",
