@@ -55,7 +55,7 @@ CAVEATS = (
     ),
     Caveat(
         "ranking_reliability",
-        "overlap of two top tens",
+        "overlap of two top",
         "cautious, for the same reason; with a low reliability it covers always.",
         _CAUTIOUS,
     ),
@@ -80,6 +80,12 @@ CAVEATS = (
     ),
     Caveat(
         "rare_contrast",
+        "most selective neuron",
+        "cautious: it allows for the search among all neurons.",
+        _CAUTIOUS,
+    ),
+    Caveat(
+        "rare_contrast",
         "",
         _FREEDOM + "so that q-values hold far out in the tail.",
         _CAUTIOUS,
@@ -100,10 +106,10 @@ CAVEATS = (
         Caveat(
             "kmeans_structure",
             target,
-            "cautious: a silhouette is a best of many, which jumps when a set of documents is left out.",
+            "cautious: a silhouette or a gap is a best of many, which jumps when a set of documents is left out.",
             _CAUTIOUS,
         )
-        for target in ("kmeans_silhouette", "ward_silhouette, activation")
+        for target in ("kmeans_silhouette", "ward_silhouette, activation", "gap")
     ),
     *(
         Caveat(
@@ -116,6 +122,19 @@ CAVEATS = (
             kind="size",
         )
         for target in ("kmeans_silhouette", "ward_silhouette")
+    ),
+    Caveat(
+        "coactivation",
+        "share of |r| above 0.5",
+        "the share of strong pairs bends up towards the top of the ranking where coupling rises in a straight line "
+        "with ln influence, so p is too small there. No verdict rests on it.",
+        (0.0, 0.35),
+        designs=("smooth",),
+        kind="size",
+    ),
+    *(
+        Caveat(slug, target, "cautious: a whole rank, which a clear step leaves the same in every corpus.", _CAUTIOUS)
+        for slug, target in (("regimes", "plateau_end"), ("plateau_contrast", "difference of plateau_end"))
     ),
     Caveat(
         "effective_dimension",

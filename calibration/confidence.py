@@ -3,7 +3,7 @@
 from functools import partial
 
 from calibration.influence import FEW, FEWEST
-from calibration.targets import Family, Interval, Rejection, Study, Truth
+from calibration.targets import Family, Interval, Rejection, Row, Study, Truth
 from calibration.worlds import Corpus, Design, World, mediated_world
 
 # A neuron of the plateau and one that is not
@@ -11,7 +11,7 @@ PLACES = {"plateau": 5, "other": 25}
 
 
 def _share(neuron: int) -> Truth:
-    def truth(world: World, corpus: Corpus) -> float:
+    def truth(world: World, corpus: Corpus, row: Row) -> float:
         return float(world.mediated[neuron])
 
     return truth
@@ -23,6 +23,8 @@ def confidence_study() -> Study:
     intervals = [
         Interval(f"share, {name} neuron", {**row, "neuron": neuron}, _share(neuron)) for name, neuron in PLACES.items()
     ]
+    along = {**row, "neuron": PLACES["plateau"], "measure": "frequency_share"}
+    intervals.append(Interval("share along the frequencies, plateau neuron", along, _share(PLACES["plateau"])))
     first = {**row, "neuron": 0}
     overlap = ("overlap", "overlap_low", "overlap_high")
     intervals.append(Interval("overlap", first, None, overlap, "overlap", SAME))

@@ -1,11 +1,11 @@
 """All families of lakes, in the order in which they are run: the quick ones first."""
 
 from calibration.confidence import FROZEN
-from calibration.coordination import COUPLED, FIXED, SLOPING
+from calibration.coordination import COUPLED, FIXED, OPPOSED, SLOPING
 from calibration.influence import GRADED, RANKING
-from calibration.laws import CLASSES, LAWS
+from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
 
-FAMILIES = (GRADED, FROZEN, FIXED, RANKING, COUPLED, SLOPING, LAWS, CLASSES)
+FAMILIES = (GRADED, FROZEN, FIXED, RANKING, COUPLED, OPPOSED, SLOPING, LAWS, COMPONENT, TAILS, CLASSES)
 
 
 def slugs() -> list[str]:

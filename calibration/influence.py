@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import polars as pl
 
 from calibration.lakes import true_influences
-from calibration.targets import Family, Interval, Rejection, Study, Truth
+from calibration.targets import Family, Interval, Rejection, Row, Study, Truth
 from calibration.worlds import N_CORE, Array, Corpus, Design, World, flat_world, influence_world
 from queries.stats import stability
-from queries.stats.ranking import ordinal_ranks, spearman_rows
+from queries.stats.ranking import leading_share, ordinal_ranks, spearman_rows
 
 # A neuron of the plateau, one of the power law, one of the decay; those that end in 5 have what is planted
 PLACES = {"top": 5, "middle": 25, "bottom": 95}
@@ -18,7 +19,7 @@ FEWEST = stability.Effort(replicates=200, splits=2, group_splits=1, null=1)
 
 
 def _neuron(values: Callable[[World], Array], neuron: int) -> Truth:
-    return lambda world, corpus: float(values(world)[neuron])
+    return lambda world, corpus, row: float(values(world)[neuron])
 
 
 def _influence(token_class: str) -> Callable[[World], Array]:
@@ -41,8 +42,12 @@ def _relative(world: World) -> Array:
     return np.asarray(world.selectivity - world.selectivity.mean())
 
 
+def _top_share(world: World, corpus: Corpus, row: Row) -> float:
+    return float(leading_share(world.influence("rare")[None])[0])
+
+
 def influence_study() -> Study:
-    """Influence, signed mean and rank of three neurons; the sign test of the same."""
+    """Influence, signed mean and rank of three neurons, the sign test of the same; the curve and its concentration."""
     intervals, tests = [], []
     for name, neuron in PLACES.items():
         rare, common = ({"token_class": each, "neuron": neuron} for each in ("rare", "common"))
@@ -54,17 +59,33 @@ def influence_study() -> Study:
             Interval(f"rank, {name} neuron", rare, _neuron(_rank, neuron), ("rank", "rank_low", "rank_high"), "rank"),
         ]
         tests.append(Rejection(f"sign test, {name} neuron", common))
+    share = ("top_share", "top_share_low", "top_share_high")
+    intervals.append(Interval("share of the leading 1 %", {"token_class": "rare", "neuron": 0}, _top_share, share))
+    for rank in (1, 30):
+        row = {"token_class": "rare", "rank": rank}
+        intervals.append(Interval(f"curve at rank {rank}", row, None, ("estimate", "curve_low", "curve_high")))
     return Study("influence", tuple(intervals), tuple(tests))
 
 
+def _relative_of_row(world: World, corpus: Corpus, row: Row) -> float:
+    return float(_relative(world)[row["neuron"]])
+
+
+# Of the neurons above the network, the one with the smallest p, as the report's first page picks it
+LEADING = (pl.col("estimate").is_nan() | (pl.col("estimate") <= 0), pl.col("p"), pl.col("neuron"))
+
+
 def contrast_study() -> Study:
-    """Rare against common of three neurons, in nats and relative to the network."""
+    """Rare against common of three neurons, in nats and relative to the network, and of the neuron that is found."""
     intervals, tests = [], []
     for name, neuron in PLACES.items():
         for contrast, truth in (("difference", _difference), ("relative", _relative)):
             row = {"contrast": contrast, "neuron": neuron}
             intervals.append(Interval(f"{contrast}, {name} neuron", row, _neuron(truth, neuron)))
             tests.append(Rejection(f"{contrast}, {name} neuron", row))
+    searched = ("estimate", "selected_low", "selected_high")
+    relative = {"contrast": "relative"}
+    intervals.append(Interval("most selective neuron, found", relative, _relative_of_row, searched, first=LEADING))
     first = {"contrast": "relative", "neuron": 0}
     effect = ("rank_biserial", "rank_biserial_low", "rank_biserial_high")
     intervals.append(Interval("rank-biserial effect", first, None, effect, "rank_biserial"))
@@ -73,14 +94,14 @@ def contrast_study() -> Study:
 
 
 def _band(curve: str, band: int) -> Truth:
-    def truth(world: World, corpus: Corpus) -> float:
+    def truth(world: World, corpus: Corpus, row: Row) -> float:
         plateau, rest = world.level[:N_CORE, band - 1].mean(), world.level[N_CORE:, band - 1].mean()
         return float({"plateau": plateau, "rest": rest, "plateau_over_rest": np.log(plateau / rest)}[curve])
 
     return truth
 
 
-def _trend(world: World, corpus: Corpus) -> float:
+def _trend(world: World, corpus: Corpus, row: Row) -> float:
     over = np.log(world.level[:N_CORE].mean(axis=0) / world.level[N_CORE:].mean(axis=0))
     return float(np.polyfit(np.arange(1, len(over) + 1), over, 1)[0])
 
@@ -94,13 +115,14 @@ def frequency_study() -> Study:
     ]
     row = {"curve": "plateau_over_rest", "band": 1}
     intervals.append(Interval("trend", row, _trend, ("trend", "trend_low", "trend_high"), "trend"))
-    return Study("frequency_curve", tuple(intervals), (Rejection("no trend", row),))
+    tests = (Rejection("no trend", row), Rejection("the plateau gains (verdict)", row, "verdict", "supported"))
+    return Study("frequency_curve", tuple(intervals), tests)
 
 
 _KNOWN: dict[tuple[bytes, Corpus], float] = {}
 
 
-def _reliability(world: World, corpus: Corpus) -> float:
+def _reliability(world: World, corpus: Corpus, row: Row) -> float:
     """What the rankings of two other corpora of the same size correlate by, on average of 300 pairs."""
     key = (world.level.tobytes(), corpus)
     if key not in _KNOWN:
@@ -111,11 +133,12 @@ def _reliability(world: World, corpus: Corpus) -> float:
 
 
 def reliability_study() -> Study:
-    """Reliability of the ranking and the overlap of two top tens."""
-    row, top = ({"token_class": "all", "measure": each} for each in ("spearman", "top_10"))
+    """Reliability of the ranking and the overlap of two top tens and thirties."""
+    row, top, wide = ({"token_class": "all", "measure": each} for each in ("spearman", "top_10", "top_30"))
     intervals = (
         Interval("reliability", row, _reliability),
         Interval("overlap of two top tens", top, signal="half"),
+        Interval("overlap of two top thirties", wide, signal="half", designs=SOFT),
     )
     tests = (Rejection("reliability", row), Rejection("overlap of two top tens", top))
     return Study("ranking_reliability", intervals, tests)

@@ -12,15 +12,17 @@ from queries import Analysis, load
 
 LEVEL = 0.05
 Row = Mapping[str, Any]
-Truth = Callable[[World, Corpus], float]
+# What is true, of the world and the corpus; the row of the table says which neuron, where that was searched for.
+Truth = Callable[[World, Corpus, Row], float]
 
 
 @dataclass(frozen=True)
 class Interval:
     """An interval of the one row per run whose columns equal `row`; `columns` are the estimate and its ends.
 
-    `truth(world, corpus)` is what was planted; without it the truth is the mean over all draws of the column `signal`,
-    which is what other corpora of the same size give on average. `designs` limits it to some.
+    `truth(world, corpus, row)` is what was planted; without it the truth is the mean over all draws of the column
+    `signal`, which is what other corpora of the same size give on average. `designs` limits it to some. `first` orders
+    the rows where a report picks one of several, such as the neuron with the smallest p: the first of each run counts.
     """
 
     name: str
@@ -29,31 +31,45 @@ class Interval:
     columns: tuple[str, str, str] = ("estimate", "low", "high")
     signal: str = "estimate"
     designs: tuple[str, ...] = ()
+    first: tuple[pl.Expr, ...] = ()
 
     def is_for(self, design: Design) -> bool:
         """Whether it is looked at in this design."""
         return not self.designs or design.name in self.designs
 
+    def rows(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Its row of every run."""
+        found = table.filter(*(pl.col(name) == value for name, value in self.row.items()))
+        return found.sort("run", *self.first).unique("run", keep="first") if self.first else found
+
     def outcome(self, row: Row, world: World, corpus: Corpus) -> dict[str, float]:
         """What is kept of one draw."""
         estimate, low, high = (_number(row[name]) for name in self.columns)
         nan = float("nan")
-        truth = nan if self.truth is None else self.truth(world, corpus)
+        truth = nan if self.truth is None else self.truth(world, corpus, row)
         return {"estimate": estimate, "low": low, "high": high, "truth": truth, "signal": _number(row[self.signal])}
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A test: `column` is a p-value, or, with `claim`, the verdict that must not be given under the null."""
+    """A test: `column` is a p-value, or, with `claim`, the verdict that must not be given under the null.
+
+    `designs` limits it to some.
+    """
 
     name: str
     row: Row
     column: str = "p"
     claim: str = ""
+    designs: tuple[str, ...] = ()
 
     def is_for(self, design: Design) -> bool:
         """Whether it is looked at in this design."""
-        return design.is_tested
+        return design.is_tested and (not self.designs or design.name in self.designs)
+
+    def rows(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Its row of every run."""
+        return table.filter(*(pl.col(name) == value for name, value in self.row.items()))
 
     def outcome(self, row: Row, world: World, corpus: Corpus) -> dict[str, float]:
         """What is kept of one draw: 1 for a rejection, 0 for none, NaN for no answer."""
@@ -100,8 +116,7 @@ class Study:
         for target in self.targets:
             if not target.is_for(design):
                 continue
-            chosen = table.filter(*(pl.col(name) == value for name, value in target.row.items()))
-            found = {row["run"]: row for row in chosen.iter_rows(named=True)}
+            found = {row["run"]: row for row in target.rows(table).iter_rows(named=True)}
             for place, (run, world) in enumerate(zip(runs, worlds, strict=True)):
                 rows.append({"run": place, "target": target.name, **target.outcome(found[run], world, design.corpus)})
         return pl.DataFrame(rows, schema=OUTCOME)

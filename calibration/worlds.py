@@ -136,6 +136,17 @@ def sloping_world(rng: np.random.Generator, steepest: float = 0.4) -> World:
     return replace(world, cluster=rng.permutation(len(curve)) % N_CLUSTERS, coupling=coupling, scale=scale)
 
 
+def opposed_world(rng: np.random.Generator, against: float = 0.0) -> World:
+    """A plateau whose activations have the share `against` of their own variance in common, the rest minus that.
+
+    No clusters; enough neurons for a trend over the ranking.
+    """
+    world = sloping_world(rng, steepest=0.0)
+    loading = world.loading.copy()
+    loading[:, 0] = np.sqrt(against) * np.where(np.arange(len(loading)) < N_CORE, 1.0, -1.0)
+    return replace(world, loading=loading)
+
+
 def mediated_world(rng: np.random.Generator, share: float = 0.0, anywhere: bool = False) -> World:
     """A plateau whose neurons have `share` of their effect through a path, a quarter more or less, and the rest none.
 
@@ -157,6 +168,12 @@ def smooth_world(rng: np.random.Generator, component: float = 0.0, n: int = 150)
         logs[:size] = np.quantile(logs, 0.97) + component + 0.2 * rng.standard_normal(size)
     order = np.argsort(-logs)
     return _world(np.tile(1e-3 * np.exp(logs[order])[:, None], N_BANDS), np.zeros(n), 0.0, rng)
+
+
+def power_world(rng: np.random.Generator, alpha: float = 2.5, n: int = 150) -> World:
+    """Influences drawn from a power law with the density exponent `alpha`, from the smallest on."""
+    level = 1e-4 * np.sort(rng.random(n)) ** (-1 / (alpha - 1))
+    return _world(np.tile(level[:, None], N_BANDS), np.zeros(n), 0.0, rng)
 
 
 def _world(level: Array, bias: Array, coupling: float, rng: np.random.Generator) -> World:

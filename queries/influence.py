@@ -30,6 +30,7 @@ from queries.stats.bootstrap import (
     replicate_blocks,
     replicates,
 )
+from queries.stats.corrected import correct_level
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import N_FLIPS, benjamini_hochberg, sign_flip_p
@@ -45,7 +46,7 @@ COLUMNS = {
     "rank_high": "High end of the interval of the rank, rounded up.",
     "curve_low": "Low end of 95 % of the influences that have this rank when documents are resampled and ranked anew.",
     "curve_high": "High end of them: the band of the ranked curve, about whichever neurons have the rank.",
-    "top_share": "Share of the total influence that the leading 1 % of the neurons carry; the same for all neurons.",
+    "top_share": "Share of the total influence of the leading 1 % of the neurons, without the bias of ranking.",
     "top_share_low": "Low end of its interval.",
     "top_share_high": "High end of its interval.",
     "mean_delta": "Signed mean of the change of the loss, nats.",
@@ -97,7 +98,7 @@ def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) ->
         {
             "estimate": influence, "low": size.low, "high": size.high,
             "n": np.full(len(influence), sums.n_positions), "n_documents": np.full(len(influence), sums.n_documents),
-            "rank": rank, **resampled, "top_share": np.full(len(influence), leading_share(influence[None])[0]),
+            "rank": rank, **resampled,
             "mean_delta": mean_delta, "mean_delta_low": signed.low, "mean_delta_high": signed.high,
             "p": p, "q": benjamini_hochberg(p),
             "sign_group": np.where(mean_delta > 0, "boost", np.where(mean_delta < 0, "suppress", "none")),
@@ -112,7 +113,7 @@ def _class_columns(sums: ClassSums, weights: Array, rng: np.random.Generator) ->
 
 def _unknown_ranks(n: int) -> dict[str, Array]:
     """The columns of `_ranked_again` for a class whose documents cannot be resampled."""
-    names = ("rank_low", "rank_high", "curve_low", "curve_high", "top_share_low", "top_share_high")
+    names = ("rank_low", "rank_high", "curve_low", "curve_high", "top_share", "top_share_low", "top_share_high")
     return {name: np.full(n, np.nan) for name in names}
 
 
@@ -127,14 +128,25 @@ def _ranked_again(sums: ClassSums, weights: Array, influence: Array, rank: Array
         shares.append(leading_share(drawn))
     low, high = percentile_interval(np.concatenate(ranks))
     curve_low, curve_high = ranked_band(np.concatenate(curves), -np.sort(-influence))
-    share_low, share_high = percentile_interval(np.concatenate(shares))
+    share, share_low, share_high = _without_bias(influence, np.concatenate(shares), sums.n_documents)
     place = rank.astype(np.int64) - 1
     return {
         # the rank itself is always in its interval
         "rank_low": np.floor(np.minimum(low, rank)), "rank_high": np.ceil(np.maximum(high, rank)),
         "curve_low": curve_low[place], "curve_high": curve_high[place],
-        "top_share_low": np.full(len(rank), share_low), "top_share_high": np.full(len(rank), share_high),
+        "top_share": np.full(len(rank), share), "top_share_low": np.full(len(rank), share_low),
+        "top_share_high": np.full(len(rank), share_high),
     }  # fmt: skip
+
+
+def _without_bias(influence: Array, drawn: Array, n_documents: int) -> tuple[float, float, float]:
+    """The leaders' share and its interval: the leaders of a noisy ranking are partly lucky, those drawn twice so."""
+    observed = float(leading_share(influence[None])[0])
+    if not observed > 0:
+        return observed, float("nan"), float("nan")
+    found = correct_level(float(np.log(observed)), np.log(drawn), max(2, n_documents))
+    share, low, high = (min(1.0, float(np.exp(value))) for value in found)
+    return share, low, high
 
 
 def answer(table: pl.DataFrame) -> str:

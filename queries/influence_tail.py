@@ -106,14 +106,20 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
     for (run,), group in by_group(frame, ("run",)):
         sums = document_sums(*(group[name].to_numpy() for name in INPUT))
         weights = document_weights(len(sums.documents), N_REPLICATES, rng)
-        found = {}
+        found: dict[str, Assessment] = {}
         for token_class in TOKEN_CLASSES:
             of_class = sums.classes[token_class]
-            found[token_class] = assess(of_class.absolute, of_class.counts, weights, rng, effort)
+            found[token_class] = (
+                found["all"]
+                if sums.is_everything(token_class)
+                else assess(of_class.absolute, of_class.counts, weights, rng, effort)
+            )
         q = benjamini_hochberg(np.array([each.p for each in found.values()]))
+        tail: dict[str, Any] = {}
         for q_mixture, (token_class, each) in zip(q, found.items(), strict=True):
             of_class = sums.classes[token_class]
-            tail = _tail(of_class, each, rng, effort.tail)
+            # a class with all positions has what `all` has
+            tail = tail if sums.is_everything(token_class) else _tail(of_class, each, rng, effort.tail)
             rows += [
                 {"run": run, "token_class": token_class, **row, **(tail if row["law"] == "power_law" else {})}
                 for row in _rows(of_class, each, float(q_mixture))

@@ -35,18 +35,28 @@ class Corrected:
 def correct(observed: Array, drawn: Array, n_documents: int) -> Corrected:
     """From `observed` (9,) and replicates `drawn` (B, 9); NaN where more than 5 % of the replicates are NaN."""
     estimate, low, high = observed.copy(), np.full(len(observed), np.nan), np.full(len(observed), np.nan)
-    # sd of a resample is short of the true one by sqrt((D - 1) / D), and its normal quantile by t / z
-    widening = float(np.sqrt(n_documents / (n_documents - 1)) * stats.t.ppf(0.975, n_documents - 1) / 1.96)
     for i, quantity in enumerate(QUANTITIES):
         values = drawn[:, i]
         if np.isnan(observed[i]) or np.isnan(values).mean() > MAX_ABSENT_SHARE:
             continue
-        lower, upper = percentile_interval(values)
         if quantity in CORRECTED:
-            middle = float(np.nanmedian(values))
-            estimate[i] = 2 * observed[i] - middle
-            reach = float(np.hypot(widening * max(upper - middle, middle - lower), middle - observed[i]))
-            low[i], high[i] = estimate[i] - reach, estimate[i] + reach
+            estimate[i], low[i], high[i] = correct_level(float(observed[i]), values, n_documents)
         else:
+            lower, upper = percentile_interval(values)
             low[i], high[i] = min(float(lower), observed[i]), max(float(upper), observed[i])
     return Corrected(estimate, low, high)
+
+
+def correct_level(observed: float, drawn: Array, n_documents: int) -> tuple[float, float, float]:
+    """A level without its bias, and its interval, from the value `observed` and its replicates `drawn` (B,).
+
+    >>> correct_level(1.2, np.linspace(1.3, 1.5, 201), 1000)[0].round(3)
+    1.0
+    """
+    # sd of a resample is short of the true one by sqrt((D - 1) / D), and its normal quantile by t / z
+    widening = float(np.sqrt(n_documents / (n_documents - 1)) * stats.t.ppf(0.975, n_documents - 1) / 1.96)
+    lower, upper = percentile_interval(drawn)
+    middle = float(np.nanmedian(drawn))
+    estimate = 2 * observed - middle
+    reach = float(np.hypot(widening * max(upper - middle, middle - lower), middle - observed))
+    return estimate, estimate - reach, estimate + reach

@@ -44,6 +44,11 @@ class DocumentSums:
     documents: NDArray[np.int64]
     classes: Mapping[str, ClassSums]
 
+    def is_everything(self, token_class: str) -> bool:
+        """Whether another class than `all` has all positions, so that what is said of `all` is said of it."""
+        n = self.classes["all"].n_positions
+        return token_class != "all" and 0 < n == self.classes[token_class].n_positions
+
 
 def document_sums(
     token_class: NDArray[np.object_],

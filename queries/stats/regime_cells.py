@@ -37,13 +37,16 @@ def sign_members(signed: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
 
 
 def assess_cells(sums: DocumentSums, rng: np.random.Generator) -> dict[tuple[str, str], Cell]:
-    """Every class and sign group, on the same resamples of documents."""
+    """Every class and sign group, on the same resamples; a class with all positions has what `all` has."""
     weights = document_weights(len(sums.documents), N_REPLICATES, rng)
     overall = sums.classes["all"]
     members = sign_members(overall.mean(overall.signed))
-    cells = {}
+    cells: dict[tuple[str, str], Cell] = {}
     for token_class in TOKEN_CLASSES:
         of_class = sums.classes[token_class]
+        if sums.is_everything(token_class):
+            cells |= {(token_class, sign_group): cells["all", sign_group] for sign_group in members}
+            continue
         for sign_group, member in members.items():
             absolute = of_class.absolute[:, member]
             cells[token_class, sign_group] = Cell(

@@ -173,15 +173,14 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     by_step = np.einsum("bsc,bsc->bs", fits, fits)  # explained by the lines alone (B, S)
     bend = (centred @ designs.hinges.reshape(-1, k).T).reshape(len(curves), len(designs.steps), -1)
     kink_alone = (bend[:, 0] ** 2).max(axis=1)
-    # the last regime is a decay: steeper than the middle one, so the line bends down
-    pairs = bend[:, 1:]
-    bends_up = pairs >= 0
-    pairs *= pairs
-    pairs[bends_up] = -np.inf
-    pairs += by_step[:, 1:, None]
-    best = pairs.reshape(len(curves), -1).argmax(axis=1)
-    step, kink = np.unravel_index(best, pairs.shape[1:])
-    row = np.arange(len(curves))
+    # the last regime is a decay: steeper than the middle one, so the line bends down, and of one step the kink with the
+    # most negative product explains most
+    pairs, row = bend[:, 1:], np.arange(len(curves))
+    least = pairs.min(axis=2)  # (B, S - 1)
+    explained = np.where(least < 0, least**2, -np.inf) + by_step[:, 1:]
+    step = explained.argmax(axis=1)
+    kink = pairs[row, step].argmin(axis=1)
+    most = explained[row, step]
 
     def bic(explained: Array, n_parameters: int) -> Array:
         # a perfect fit leaves only rounding
@@ -190,7 +189,7 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
         return result
 
     # coefficients and, for each breakpoint, one parameter more
-    bic2 = bic(pairs[row, step, kink], 7)
+    bic2 = bic(most, 7)
     bic1 = np.minimum(bic(by_step[:, 0] + kink_alone, 4), bic(by_step[:, 1:].max(axis=1), 5))
     bins, lines = rank_bins(n, n_bins), designs.columns[step + 1]
     place = _refine(lines, designs.kinks, kink, curves, bins)
@@ -198,7 +197,7 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     last = designs.steps[step + 1].astype(np.float64)
     quantity = _quantities(coefficients, last, place, n)
     is_plateau = np.abs(coefficients[:, 1]) < PLATEAU_RATIO * np.abs(coefficients[:, 3])
-    found = np.isfinite(pairs[row, step, kink])
+    found = np.isfinite(most)
     quantity[~found] = np.nan
     return Regimes(
         quantity,

@@ -14,6 +14,8 @@ from calibration.worlds import (
     flat_world,
     influence_world,
     mediated_world,
+    opposed_world,
+    power_world,
     sloping_world,
     smooth_world,
 )
@@ -95,3 +97,18 @@ def test_what_is_flat_is_flat_and_what_is_smooth_has_no_component():
     assert np.log(flat_world(rng, spread=0.1).level[:, 0]).std() == pytest.approx(0.1, abs=0.01)
     gap = [np.diff(np.log(smooth_world(rng, component=c).level[:14, 0])).min() for c in (0.0, 2.0)]
     assert gap[1] < gap[0] < 0
+
+
+def test_a_plateau_against_the_rest_is_negatively_correlated_with_it():
+    rng = np.random.default_rng(7)
+    world = opposed_world(rng, against=0.1)
+    document, _ = positions(LONG, rng)
+    r = np.corrcoef(activations(replace(world, loading=world.loading * [1.0, 0.0, 0.0]), document, rng).T)
+    assert r[:N_CORE, N_CORE:].mean() == pytest.approx(-0.1 / 1.19, abs=0.01)
+    assert r[N_CORE:, N_CORE:][~np.eye(len(r) - N_CORE, dtype=bool)].mean() == pytest.approx(0.1 / 1.19, abs=0.01)
+
+
+def test_a_power_law_has_its_exponent():
+    level = power_world(np.random.default_rng(8), alpha=2.5, n=20000).level[:, 0]
+    assert 1 + 1 / np.log(level / level.min()).mean() == pytest.approx(2.5, abs=0.03)
+    assert (np.diff(level) <= 0).all()

@@ -114,7 +114,9 @@ def test_the_band_is_that_of_the_ranked_curve(table):
 def test_the_leading_share_is_that_of_the_leading_neurons(table):
     rare = table.filter(pl.col("token_class") == "rare").sort("rank")
     row = rare.row(0, named=True)
-    assert row["top_share"] == pytest.approx(rare["estimate"].head(2).sum() / rare["estimate"].sum())
+    observed = rare["estimate"].head(2).sum() / rare["estimate"].sum()
+    # the luck of the leaders is taken out
+    assert 0.8 * observed < row["top_share"] < observed
     assert row["top_share_low"] <= row["top_share"] <= row["top_share_high"]
     (claim,) = INFLUENCE.claims
     found = claim.findings(table).row(0, named=True)

@@ -36,3 +36,17 @@ def test_few_neurons_are_assessed_as_undecidable_with_a_reason():
     verdict, reason = decide_cell(whole, Corrected(nothing, nothing, nothing), 0.01, 0.01)
     assert (verdict, reason) == ("undecidable", whole.assessment.reason)
     assert reason
+
+
+def test_a_class_with_all_positions_has_what_all_has():
+    rng = np.random.default_rng(1)
+    n_documents, n_neurons = 6, 12
+    document = np.repeat(np.arange(n_documents), n_neurons)
+    delta = rng.standard_normal(len(document))
+    token_class = np.full(len(document), "common", dtype=object)
+    neuron, counts = np.tile(np.arange(n_neurons), n_documents), np.full(len(document), 10)
+    sums = document_sums(token_class, document, neuron, counts, delta, np.abs(delta))
+    assert [name for name in TOKEN_CLASSES if sums.is_everything(name)] == ["common"]
+    cells = assess_cells(sums, rng)
+    assert all(cells["common", name] is cells["all", name] for name in SIGN_GROUPS)
+    assert cells["rare", "all"].assessment.reason
