@@ -5,7 +5,7 @@ from typing import Any
 
 from calibration.influence import FEW, FEWEST
 from calibration.targets import Family, Interval, Rejection, Study
-from calibration.worlds import Design, coupled_world, opposed_world, sloping_world
+from calibration.worlds import N_RANKED, Design, coupled_world, opposed_world, sloping_world
 from queries.stats import coordination, module_measures, set_tests, spectra_groups
 
 # Draws for tests, and for intervals, which no null enters
@@ -128,14 +128,15 @@ PARTS, UPSTREAM = ("activations", "weights"), (Study("plateau_stability", effort
 COUPLED = Family(
     "coupled",
     (
-        Design("none", coupled_world, is_anew=True),
-        Design("weak", partial(coupled_world, coupling=0.3), is_anew=True, effect=0.3),
-        Design("strong", partial(coupled_world, coupling=0.6), is_anew=True, effect=0.6),
+        Design("none", partial(coupled_world, n=N_RANKED), is_anew=True),
+        Design("weak", partial(coupled_world, coupling=0.3, n=N_RANKED), is_anew=True, effect=0.3),
+        Design("strong", partial(coupled_world, coupling=0.6, n=N_RANKED), is_anew=True, effect=0.6),
     ),
     studies(is_fixed=False),
     PARTS,
     UPSTREAM,
-    "share of the variance that clusters of plateau neurons share 0, 0.3, 0.6; each lake with other neurons",
+    f"share of the variance that clusters of plateau neurons share 0, 0.3, 0.6, among {N_RANKED}; each lake with other "
+    "neurons",
 )
 # As many turns as the verdict needs to tell the neurons from the same turned within documents
 TURNED = coordination.Effort(groups=99, shifts=39, other=2), GROUPS[1]
@@ -158,8 +159,9 @@ SLOPING = Family(
     tuple(study for study in studies(is_fixed=False) if study.slug in OF_GROUPS),
     PARTS,
     UPSTREAM,
-    "clusters among all of 260 neurons, sharing 0 to 0.4 of their variance in a straight line with ln influence, and "
-    "so the size of activations: the plateau is only the top of the ranking, nothing special; each lake with others",
+    f"clusters among all of {N_RANKED} neurons, sharing 0 to 0.4 of their variance in a straight line with ln "
+    "influence, and so the size of activations: the plateau is only the top of the ranking, nothing special; each lake "
+    "with others",
 )
 FIXED = Family(
     "fixed",

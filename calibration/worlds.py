@@ -14,6 +14,7 @@ Index = NDArray[np.int64]
 
 N_BANDS = 10
 N_NEURONS, N_CORE, N_CLUSTERS = 132, 16, 4
+N_RANKED = 260  # neurons enough for a trend over the ranking
 # Bands of the common and of the rare half of the vocabulary; types of a half are equally frequent in the corpus
 HALVES = {"common": slice(0, 5), "rare": slice(5, 10)}
 
@@ -116,10 +117,10 @@ def flat_world(rng: np.random.Generator, spread: float = 0.0) -> World:
     return _world(np.tile(1e-3 * np.exp(logs)[:, None], N_BANDS), np.zeros(n), 0.0, rng)
 
 
-def coupled_world(rng: np.random.Generator, coupling: float = 0.0) -> World:
+def coupled_world(rng: np.random.Generator, coupling: float = 0.0, n: int = N_NEURONS) -> World:
     """A plateau whose neurons fall into `N_CLUSTERS` clusters that share `coupling` of their variance."""
-    curve = plateau_curve(N_NEURONS, excess=2.0)
-    return _world(np.tile(curve[:, None], N_BANDS), np.zeros(N_NEURONS), coupling, rng)
+    curve = plateau_curve(n, excess=2.0)
+    return _world(np.tile(curve[:, None], N_BANDS), np.zeros(n), coupling, rng)
 
 
 def sloping_world(rng: np.random.Generator, steepest: float = 0.4) -> World:
@@ -128,7 +129,7 @@ def sloping_world(rng: np.random.Generator, steepest: float = 0.4) -> World:
     The share that the clusters have of the variance rises in a straight line with ln influence, from 0 to `steepest`,
     and the size of activations with it, as in real models; enough neurons for a trend over the ranking.
     """
-    curve = plateau_curve(260)
+    curve = plateau_curve(N_RANKED)
     world = _world(np.tile(curve[:, None], N_BANDS), np.zeros(len(curve)), 0.0, rng)
     logs = np.log(curve)
     coupling = steepest * (logs - logs.min()) / np.ptp(logs)
