@@ -23,7 +23,12 @@ HEAD_TABLES = (
             _HEAD,
             Column("has_path", "BOOLEAN", "Whether anything of the head can reach the neurons of the last MLP."),
             Column("reason", "VARCHAR", "Why it cannot; null where it can.", nullable=True),
-            Column("mean_output", "FLOAT[]", "Mean of its part of the projection's input over the analysed positions."),
+            Column(
+                "mean_output",
+                "FLOAT[]",
+                "Mean of its part of the projection's input over the analysed positions; null without `mean`.",
+                nullable=True,
+            ),
         ),
         _HEADS,
     ),
