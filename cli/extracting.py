@@ -13,6 +13,7 @@ from warehouse.errors import LakeError
     epilog=examples(
         "rt extract",
         "rt extract --dry-run --tokens 20000",
+        "rt extract --heads",
         "rt extract --model EleutherAI/pythia-410m --revision step4000 --corpus pile.jsonl.zst --unigrams counts.npy",
         "rt extract --model checkpoints --revision step512 --corpus texts/ --lake /data/lake",
     )
@@ -61,14 +62,31 @@ def extract(
             "scale, and with the frequency direction, frozen; as many as --tokens: all."
         ),
     ] = 0,
+    heads: Annotated[
+        bool,
+        typer.Option("--heads", help="Also ablate every attention head, at sampled positions."),
+    ] = False,
+    head_tokens: Annotated[
+        int, typer.Option(help="With --heads: positions to sample, half rare and half common targets; 0: all pairs.")
+    ] = 512,
+    head_ablation: Annotated[
+        str,
+        typer.Option(
+            help="With --heads: what replaces a head's output: `mean`; `bos`, as if it attended to position 0 only; "
+            "or `bos,mean`, both."
+        ),
+    ] = "mean",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time and disk; write nothing.")] = False,
 ) -> None:
     """Run a model once over text; ablate every last-layer neuron at every position; write a run into the lake.
 
-    An interrupted extraction goes on when the same command is run again.
+    An interrupted extraction goes on when the same command is run again. Optional passes (--heads) are added to the
+    run, also to one that is there already.
     """
     need_torch()
     from extract.estimate import estimate
+    from extract.extra_passes import ExtraPass
+    from extract.head_pass import HeadPass
     from extract.run import extract as extract_run
     from extract.settings import Settings
 
@@ -90,16 +108,19 @@ def extract(
         memory=memory,
         frozen_tokens=frozen_tokens,
     )
+    passes: list[ExtraPass] = [HeadPass.of(head_tokens, head_ablation, seed)] if heads else []
     if not dry_run:
-        extract_run(settings)
+        extract_run(settings, passes=passes)
         return
-    found = estimate(settings)
+    found = estimate(settings, passes=passes)
     from queries.stats.words import counted
 
     print(f"run {found.run}: {counted(found.n_windows, 'window')} of {counted(found.n_documents, 'document')}")
     print(f"{counted(found.n_positions, 'position')} x {counted(found.d_mlp, 'neuron')}")
     print(f"time: about {found.seconds / 60:,.1f} minutes")
     print(f"disk: about {found.final_bytes / 1e6:,.0f} MB, {found.staged_bytes / 1e6:,.0f} MB while it is made")
+    for name, seconds, size in found.passes:
+        print(f"{name}: about {seconds / 60:,.1f} minutes and {size / 1e6:,.0f} MB more")
 
 
 @app.command("import", epilog=examples("rt import mine/ --model my-model --corpus my-corpus"))

@@ -1,7 +1,7 @@
 """The app, the options that several commands have, and what they share on the way to the lake."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,18 +83,25 @@ def connect_lake(lake: Path, runs: Iterable[str] | None = None, where: str = "")
     from warehouse.connection import connect
 
     names = full_names(lake, runs)
-    if not names:
-        warn_of_unreadable(lake)
+    warn_of_unreadable(lake, names)
     con = connect(lake, names, where)
     mend(lake)
     return con
 
 
-def warn_of_unreadable(lake: Path) -> None:
-    """Name the runs that are left out because their manifest cannot be read."""
-    from warehouse.lake import open_lake
+def warn_of_unreadable(lake: Path, chosen: Collection[str] = ()) -> None:
+    """Name the runs, and the passes of runs, that are left out because their manifest cannot be read.
 
-    for name, error in open_lake(lake).unreadable.items():
+    Where runs are `chosen`, only passes of those.
+    """
+    from warehouse.lake import open_lake, with_pass
+
+    opened = open_lake(lake)
+    unreadable = {} if chosen else dict(opened.unreadable)
+    for run in opened.runs:
+        if not chosen or run.name in chosen:
+            unreadable |= {with_pass(run.name, each): error for each, error in run.unreadable.items()}
+    for name, error in unreadable.items():
         print(f"warning: {name} is left out: {error.message}; {error.hint}", file=sys.stderr)
 
 

@@ -2,13 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from extract.ablation import Ablation
+from extract.extra_passes import ExtraPass
 from extract.families import LastLayer, capture
 from extract.session import Session, gather, stack
 from extract.settings import Settings
@@ -22,7 +23,10 @@ PAIRS_PER_SECOND = 1e7  # that the merge writes; measured 1.2e7
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take: positions, neurons, bytes on disk at the end and while it is made, seconds."""
+    """What a run will take: positions, neurons, bytes on disk at the end and while it is made, seconds.
+
+    `passes`: name, seconds and bytes of each optional pass, on top of that.
+    """
 
     run: str
     n_windows: int
@@ -32,6 +36,7 @@ class Estimate:
     final_bytes: int
     staged_bytes: int
     seconds: float
+    passes: tuple[tuple[str, float, int], ...] = ()
 
 
 def disk_bytes(n_positions: int, last: LastLayer, n_frozen: int) -> tuple[int, int]:
@@ -57,8 +62,10 @@ def check_disk(lake: Path, needed: int) -> None:
         )
 
 
-def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate:
+def estimate(settings: Settings, say: Callable[[str], None] = print, passes: Sequence[ExtraPass] = ()) -> Estimate:
     """Measure the forward pass and the ablation of a batch of windows, and scale up; writes nothing."""
+    for each in passes:
+        each.check()
     inputs = gather(settings, say)
     session = Session(inputs)
     plan = session.plan()
@@ -88,7 +95,8 @@ def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate
             engine.run(x, a, target.flatten(), is_plain=is_plain)
             per_position += share * (time.monotonic() - begun) / len(x)
     final, most = disk_bytes(n_positions, last, n_frozen)
-    check_disk(settings.lake, most)
+    added = tuple((each.of_pass, *each.estimate(session, plan)) for each in passes)
+    check_disk(settings.lake, most + sum(size for _, _, size in added))
     return Estimate(
         run=inputs.run,
         n_windows=len(plan.windows),
@@ -98,4 +106,5 @@ def estimate(settings: Settings, say: Callable[[str], None] = print) -> Estimate
         final_bytes=final,
         staged_bytes=most,
         seconds=setup + forward * len(plan.windows) + (per_position + last.d_mlp / PAIRS_PER_SECOND) * n_positions,
+        passes=added,
     )

@@ -22,6 +22,7 @@ class Family:
     """Where the parts of a model are: dotted paths, those of one layer relative to it.
 
     The input of `down` is the value a_i that multiplies a neuron's row of W_out (`act(gate) * up` where gated).
+    `attention_out` is the projection after the attention: its input is the outputs of the heads, one after the other.
     `mlp_norm` is the norm whose output the MLP reads; with a `parallel` residual it reads the layer's input, else the
     layer's input plus the attention. `parallel` may name the config field that says which. `is_transposed`: weights
     are stored (in, out), as in GPT-2's Conv1D, so that the rows of `down` are neurons.
@@ -34,6 +35,7 @@ class Family:
     norm: str
     norm_kind: Literal["rms", "layer"]
     attention: str
+    attention_out: str
     mlp_norm: str
     up: str
     down: str
@@ -51,6 +53,7 @@ FAMILIES: tuple[Family, ...] = (
         norm="transformer.ln_f",
         norm_kind="layer",
         attention="attn",
+        attention_out="attn.c_proj",
         mlp_norm="ln_2",
         up="mlp.c_fc",
         down="mlp.c_proj",
@@ -64,6 +67,7 @@ FAMILIES: tuple[Family, ...] = (
         norm="gpt_neox.final_layer_norm",
         norm_kind="layer",
         attention="attention",
+        attention_out="attention.dense",
         mlp_norm="post_attention_layernorm",
         up="mlp.dense_h_to_4h",
         down="mlp.dense_4h_to_h",
@@ -77,6 +81,7 @@ FAMILIES: tuple[Family, ...] = (
         norm="model.norm",
         norm_kind="rms",
         attention="self_attn",
+        attention_out="self_attn.o_proj",
         mlp_norm="post_attention_layernorm",
         up="mlp.up_proj",
         down="mlp.down_proj",
@@ -90,6 +95,7 @@ FAMILIES: tuple[Family, ...] = (
         norm="model.final_layernorm",
         norm_kind="layer",
         attention="self_attn",
+        attention_out="self_attn.dense",
         mlp_norm="input_layernorm",
         up="mlp.fc1",
         down="mlp.fc2",
@@ -103,6 +109,7 @@ FAMILIES: tuple[Family, ...] = (
         norm="model.decoder.final_layer_norm",
         norm_kind="layer",
         attention="self_attn",
+        attention_out="self_attn.out_proj",
         mlp_norm="final_layer_norm",
         up="fc1",
         down="fc2",
@@ -231,9 +238,19 @@ def last_inputs(model: Any, last: LastLayer) -> Iterator[dict[str, list[Tensor]]
             handle.remove()
 
 
+def layers_of(model: Any, last: LastLayer) -> list[Any]:
+    """The modules of all decoder layers."""
+    return list(_part(model, last.parts.layers))
+
+
+def attention_outs(model: Any, last: LastLayer) -> list[Any]:
+    """Of every layer, the projection whose input is the outputs of the attention heads."""
+    return [_part(layer, last.parts.attention_out) for layer in layers_of(model, last)]
+
+
 def last_layer(model: Any, last: LastLayer) -> Any:
     """The module of the last decoder layer."""
-    return _part(model, last.parts.layers)[-1]
+    return layers_of(model, last)[-1]
 
 
 def down_projection(model: Any, last: LastLayer) -> Any:

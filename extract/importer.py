@@ -13,7 +13,7 @@ from extract.publication import already_there, publish_run, run_id
 from warehouse.errors import LakeError
 from warehouse.files import sha256
 from warehouse.lake import locked, runs_folder, staging_folder
-from warehouse.schema import TABLES, Table
+from warehouse.schema import TABLES, Table, tables_of
 from warehouse.shards import Shard, ShardWriter
 
 
@@ -61,13 +61,13 @@ def _sources(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise LakeError(f"no folder {folder}", hint="give a folder with tokens.parquet, neuron_tokens.parquet, ...")
     found: dict[str, list[Path]] = {}
+    allowed = [table.name for table in tables_of("") if table.name != "runs"]
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         name = path.stem if path.parent == folder else path.parent.name
-        if name not in TABLES or name == "runs":
-            allowed = ", ".join(table for table in TABLES if table != "runs")
-            raise LakeError(f"{path} is not named by a table", hint=f"tables: {allowed}")
+        if name not in allowed:
+            raise LakeError(f"{path} is not named by a table", hint=f"tables: {', '.join(allowed)}")
         found.setdefault(name, []).append(path)
     missing = [name for name in NEEDED if name not in found]
     if missing:

@@ -81,3 +81,22 @@ def _neuron_block(shards: list[Path], groups: range, names: list[str], n_neurons
 def _matrix(data: pa.Table, name: str, n: int) -> np.ndarray:
     """A column as (n, T)."""
     return np.asarray(data.column(name).combine_chunks().to_numpy(zero_copy_only=False)).reshape(n, -1)
+
+
+def merge_groups(stage: Stage, table: str, shards: list[str], n_groups: int, block: int, row_group: int) -> None:
+    """Write one file of a table from shards with the same `n_groups` row groups each, which cut the table by its key.
+
+    Of `block` row groups at a time the rows of all shards are put in the order of the key.
+    """
+    declared = TABLES[table]
+    order = [(name, "ascending") for name in declared.key]
+    with ShardWriter(stage.folder / f"run/{table}/part-00000.parquet", declared, stage.folder) as writer:
+        for first in range(0, n_groups, block):
+            some = list(range(first, min(first + block, n_groups)))
+            parts = []
+            for shard in shards:
+                with pq.ParquetFile(stage.folder / shard) as file:
+                    parts.append(file.read_row_groups(some))
+            writer.write(pa.concat_tables(parts).sort_by(order), row_group)
+    assert writer.shard is not None
+    stage.record(writer.shard)

@@ -1,4 +1,4 @@
-"""The last step of `rt extract` and `rt import`: the short form of the run, its manifest, and the rename."""
+"""The last step of `rt extract` and `rt import`: the manifest of the run, or of a pass of it, and the rename."""
 
 import datetime
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from warehouse.catalog import refresh_catalog
-from warehouse.lake import find_run, publish
+from warehouse.lake import find_run, publish, with_pass
 from warehouse.manifest import FORMAT, NAME, rt_version, versions, write_json
 from warehouse.schema import TABLES
 from warehouse.shards import Shard, arrow_schema, write_shard
@@ -60,16 +60,52 @@ def publish_run(
             "command": sys.argv,
             "versions": versions(),
             **manifest,
-            "tables": {
-                name: {
-                    "columns": [column.name for column in TABLES[name].columns],
-                    "rows": sum(shard.rows for shard in shards),
-                    "files": [shard.as_dict() for shard in shards],
-                }
-                for name, shards in files.items()
-            },
+            "tables": _tables(files),
         },
     )
     folder = publish(staged, lake, run)
     refresh_catalog(lake)
     return folder
+
+
+def publish_pass(
+    lake: Path,
+    run: str,
+    of_pass: str,
+    staged: Path,
+    tables: Mapping[str, Sequence[Shard]],
+    manifest: Mapping[str, Any],
+) -> Path:
+    """Write the manifest of an optional pass into `staged`, then add it to the published run by one rename.
+
+    `manifest` holds at least `identity`, the settings that determine its rows.
+    """
+    created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+    write_json(
+        staged / NAME,
+        {
+            "format": FORMAT,
+            "run": run,
+            "pass": of_pass,
+            "created_at": created.isoformat(),
+            "command": sys.argv,
+            "versions": versions(),
+            **manifest,
+            "tables": _tables(tables),
+        },
+    )
+    folder = publish(staged, lake, with_pass(run, of_pass))
+    refresh_catalog(lake)
+    return folder
+
+
+def _tables(files: Mapping[str, Sequence[Shard]]) -> dict[str, Any]:
+    """What a manifest says of its tables."""
+    return {
+        name: {
+            "columns": [column.name for column in TABLES[name].columns],
+            "rows": sum(shard.rows for shard in shards),
+            "files": [shard.as_dict() for shard in shards],
+        }
+        for name, shards in files.items()
+    }

@@ -1,8 +1,9 @@
 """`rt extract`: from the settings to a published run, or on from where an earlier attempt stopped."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from extract.directions import directions
 from extract.estimate import check_disk, disk_bytes
+from extract.extra_passes import ExtraPass, add_pass
 from extract.families import LastLayer
 from extract.frequencies import Frequencies, choose_frequencies
 from extract.passes import Passes, list_column, total_routes
@@ -23,20 +25,31 @@ from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.shards import write_shard
 
 
-def extract(settings: Settings, say: Callable[[str], None] = print) -> str:
-    """Extract a run into the lake and return its id; goes on where an earlier attempt stopped.
+def extract(settings: Settings, say: Callable[[str], None] = print, passes: Sequence[ExtraPass] = ()) -> str:
+    """Extract a run into the lake, add the optional `passes` that it lacks, and return its id.
 
-    A run that is there already is left as it is. Raises `RtError` for what the user can mend; what is finished of the
-    run then stays in `LAKE/staging` for the next attempt.
+    Goes on where an earlier attempt stopped. A run that is there already is left as it is. Raises `RtError` for what
+    the user can mend; what is finished of the run, or of a pass, then stays in `LAKE/staging` for the next attempt.
     """
+    for each in passes:
+        each.check()
     inputs = gather(settings, say)
-    run = inputs.run
+    opened = cache(lambda: Session(inputs))  # the model is loaded once, and not where nothing is left to do
+    run = _extract_run(inputs, opened, say)
+    for each in passes:
+        add_pass(inputs, opened, run, each, say)
+    return run
+
+
+def _extract_run(inputs: Inputs, opened: Callable[[], Session], say: Callable[[str], None]) -> str:
+    """The run itself; `opened()` is the session."""
+    settings, run = inputs.settings, inputs.run
     if runs_folder(settings.lake, run).exists():
         if staging_folder(settings.lake, run).exists():  # an attempt was killed just after publishing
             with locked(settings.lake, run):
                 shutil.rmtree(staging_folder(settings.lake, run), ignore_errors=True)
         return already_there(settings.lake, run, say)
-    session = Session(inputs)
+    session = opened()
     plan = session.plan()
     texts = token_texts(session.tokenizer, session.last.n_vocabulary)
     frequencies = choose_frequencies(settings.unigram_option(), plan, settings.skip, *texts, say)

@@ -188,7 +188,7 @@ def self_check(
     truth = _losses(hooked, target) - _losses(logits, target)
     closed = Ablation(last, mean).delta(residual.float(), activation.float(), target)
     error = (closed[place, neuron].double() - truth).abs()
-    errors |= _passed("closed form, as a share of its tolerance", error / (ABSOLUTE + RELATIVE * truth.abs()), 1.0)
+    errors |= passed("closed form, as a share of its tolerance", error / (ABSOLUTE + RELATIVE * truth.abs()), 1.0)
     return errors | {"closed form, nats": float(error.max()), "pairs": float(n_windows * length)}
 
 
@@ -210,8 +210,8 @@ def _check_tail(model: Any, last: LastLayer, ids: Tensor, residual: Tensor, logi
         own = model(input_ids=ids, use_cache=False).logits.flatten(0, 1).double()
     captured = _rows(capture(model, last, ids)[0]).double()
     rounding = ROUNDING[next(model.parameters()).dtype]
-    return _passed("float64 logits against the model's own", _relative(logits, own), rounding) | _passed(
-        "float64 residual against the captured one", _relative(residual, captured), rounding
+    return passed("float64 logits against the model's own", relative(logits, own), rounding) | passed(
+        "float64 residual against the captured one", relative(residual, captured), rounding
     )
 
 
@@ -229,10 +229,10 @@ def _check_algebra(
     recomputed = torch.cat([y @ part.double().T for part in last.unembed.split(4096)], dim=1)
     recomputed = recomputed if last.unembed_bias is None else recomputed + last.unembed_bias.double()
     return (
-        _passed("residual is input + attention + MLP", _relative(start + attention + mlp, residual), EXACT)
-        | _passed("what the MLP's norm reads", _relative(read, branch["mlp norm"]), EXACT)
-        | _passed("MLP output from the activations", _relative(output, mlp), EXACT)
-        | _passed("logits from the residual", _relative(recomputed, logits), EXACT)
+        passed("residual is input + attention + MLP", relative(start + attention + mlp, residual), EXACT)
+        | passed("what the MLP's norm reads", relative(read, branch["mlp norm"]), EXACT)
+        | passed("MLP output from the activations", relative(output, mlp), EXACT)
+        | passed("logits from the residual", relative(recomputed, logits), EXACT)
     )
 
 
@@ -280,13 +280,13 @@ def _losses(logits: Tensor, target: Tensor) -> Tensor:
     return torch.logsumexp(logits, 1) - logits.gather(1, target[:, None])[:, 0]
 
 
-def _relative(found: Tensor, expected: Tensor) -> Tensor:
+def relative(found: Tensor, expected: Tensor) -> Tensor:
     """Largest difference over the largest value; infinite where a value is not finite."""
     error = (found.double() - expected.double()).abs().max() / expected.double().abs().max()
     return torch.where(torch.isfinite(error), error, torch.inf)
 
 
-def _passed(name: str, error: Tensor, tolerance: float) -> dict[str, float]:
+def passed(name: str, error: Tensor, tolerance: float) -> dict[str, float]:
     """The largest error under its name; ModelError if it, or any of them, is not within the tolerance."""
     largest = float(torch.where(torch.isnan(error), torch.inf, error).max())
     if not largest <= tolerance:

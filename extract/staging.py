@@ -16,7 +16,7 @@ from typing import Any
 
 from warehouse.errors import LakeError
 from warehouse.files import disk_errors
-from warehouse.lake import staging_folder
+from warehouse.lake import removal, staging_folder
 from warehouse.manifest import write_json
 from warehouse.shards import Shard
 
@@ -30,7 +30,7 @@ class Stage:
 
     @classmethod
     def open(cls, lake: Path, run: str, identity: Mapping[str, Any]) -> "Stage":
-        """Go on with what is there of `run`, or begin."""
+        """Go on with what is there of `run` (or of a pass, `RUN+PASS`), or begin."""
         folder = staging_folder(lake, run)
         with disk_errors(folder):
             (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,8 @@ class Stage:
         if path.exists():
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["identity"] != json.loads(json.dumps(identity)):
-                raise LakeError(f"{folder} belongs to another run", hint=f"remove it: rt rm {run}")
+                other = "was begun with other settings" if "+" in run else "belongs to another run"
+                raise LakeError(f"{folder} {other}", hint=f"remove it: {removal(run)}")
             return cls(folder, state)
         stage = cls(folder, {"identity": dict(identity), "shards": {}, "facts": {}, "seconds": {}})
         stage._save()

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from warehouse.connection import frame
 from warehouse.errors import QueryError
+from warehouse.schema import PASSES, TABLES
 
 FOLDER = Path(__file__).parent
 ESTIMATE = ("estimate", "low", "high", "n")
@@ -278,8 +279,14 @@ def extraction(columns: Iterable[str]) -> str:
 
     >>> extraction(["neuron_tokens.delta_frozen_norm"])
     'rt extract --frozen-tokens 4000'
+    >>> extraction(["neuron_tokens.delta_loss", "head_tokens.delta_loss"])
+    'rt extract --heads'
     """
-    return "rt extract --frozen-tokens 4000" if any("frozen" in column for column in columns) else "rt extract"
+    names = list(columns)
+    passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
+    if passes:
+        return " and ".join(passes)
+    return "rt extract --frozen-tokens 4000" if any("frozen" in name for name in names) else "rt extract"
 
 
 def run(

@@ -4,7 +4,7 @@ import typer
 
 import cli
 import queries
-from warehouse.schema import RUN, TABLES
+from warehouse.schema import PASSES, RUN, TABLES
 
 
 def analyses() -> str:
@@ -21,7 +21,8 @@ def dictionary() -> str:
     """The data dictionary: every table with its grain, columns, types and meanings."""
     parts = []
     for table in TABLES.values():
-        parts += [f"### `{table.name}`", "", f"{table.meaning} Grain: ({', '.join(table.grain)}).", ""]
+        added = f" Empty unless `{PASSES[table.of_pass]}` added it." if table.of_pass else ""
+        parts += [f"### `{table.name}`", "", f"{table.meaning} Grain: ({', '.join(table.grain)}).{added}", ""]
         parts += ["| column | type | unit | meaning |", "|---|---|---|---|"]
         for column in (RUN, *table.columns):
             null = " May be null." if column.nullable else ""

@@ -9,7 +9,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from warehouse.lake import RunFolder, open_lake
+from warehouse.lake import open_lake
+from warehouse.run_folder import RunFolder
 from warehouse.schema import RUN, TABLES, Table
 
 SQL = Path(__file__).parent / "sql"
@@ -32,20 +33,21 @@ def _glob(path: Path) -> str:
 def _source(table: Table, root: Path, runs: Sequence[RunFolder], some: bool) -> str:
     """The `select` of a table's view: from its files, or typed and empty when no run has any.
 
-    If `runs` are only `some` of those in the lake, their folders are named one by one: the files of the others, which
-    may be damaged, are not opened.
+    If `runs` are only `some` of those in the lake, or a pass of one is unreadable, the folders are named one by one:
+    the files of the others, which may be damaged, are not opened.
     """
-    holders = [run for run in runs if run.manifest["tables"].get(table.name, {}).get("files")]
+    holders = [run for run in runs if run.tables.get(table.name, {}).get("files")]
     if not holders:
         columns = ", ".join(f"null::{column.type} as {_quoted(column.name)}" for column in (RUN, *table.columns))
         return f"select {columns} where false"
-    stored = {name for run in holders for name in run.manifest["tables"][table.name]["columns"]}
+    stored = {name for run in holders for name in run.tables[table.name]["columns"]}
     columns = ", ".join(
         f"{_quoted(column.name) if column.name in stored else 'null'}::{column.type} as {_quoted(column.name)}"
         for column in table.columns
     )
+    some = some or any(table.of_pass in run.unreadable for run in runs)
     folders = [_glob(run.folder) for run in holders] if some else [f"{_glob(root)}/runs/run=*"]
-    files = ", ".join(_text(f"{folder}/{table.name}/*.parquet") for folder in folders)
+    files = ", ".join(_text(f"{folder}/{table.path}/*.parquet") for folder in folders)
     return (
         f"select run::varchar as run, {columns} from read_parquet([{files}], hive_partitioning = true, "
         "hive_types = {'run': varchar}, union_by_name = true)"

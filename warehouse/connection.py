@@ -10,7 +10,8 @@ import polars as pl
 
 from warehouse.catalog import statements
 from warehouse.errors import LakeError, QueryError
-from warehouse.lake import RunFolder, open_lake
+from warehouse.lake import open_lake
+from warehouse.run_folder import RunFolder
 from warehouse.schema import TABLES
 from warehouse.statements import refused
 

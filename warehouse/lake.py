@@ -3,10 +3,14 @@
 ```
 LAKE/runs/run=r-0123456789/manifest.json
 LAKE/runs/run=r-0123456789/TABLE/part-00000.parquet
+LAKE/runs/run=r-0123456789/PASS/manifest.json         an optional pass that was added to the run, and its tables
+LAKE/runs/run=r-0123456789/PASS/TABLE/part-00000.parquet
 LAKE/staging/r-0123456789/                            a run in the making: no reader looks here
+LAKE/staging/r-0123456789+PASS/                       a pass in the making
 LAKE/warehouse.duckdb                                 views only; made from the above, safe to delete
 ```
-A run appears by one rename of its folder from `staging` to `runs`, and disappears by one rename back.
+A run, or a pass, appears by one rename of its folder from `staging` to `runs`, and disappears by one rename back.
+What is made is called by the run's name, or by `RUN+PASS`.
 """
 
 import fcntl
@@ -14,76 +18,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from warehouse.errors import LakeError
-from warehouse.files import disk_errors, sha256, sync_folder
-from warehouse.manifest import NAME, RUN_PATTERN, read_manifest
+from warehouse.files import disk_errors, sync_folder
+from warehouse.run_folder import RunFolder
+from warehouse.schema import PASSES
 
 _REMOVED = "removed-"
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """One published run: its name, folder and manifest."""
-
-    name: str
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-
-    def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(table, record) for every file in the manifest."""
-        for table, content in self.manifest["tables"].items():
-            for record in content["files"]:
-                yield table, record
-
-    def check_sizes(self) -> None:
-        """Raise `LakeError` if a file is missing, of another size, or not in the manifest: cheap, on every use.
-
-        A file too many would be read with the others, and count rows twice.
-        """
-        for _, record in self.files():
-            path = self.folder / record["file"]
-            size = path.stat().st_size if path.is_file() else None
-            if size != record["bytes"]:
-                what = "is missing" if size is None else f"has {size:,} of {record['bytes']:,} bytes"
-                raise LakeError(
-                    f"{path} {what}", hint=f"run `rt check {self.name}`; restore the file or remove the run"
-                )
-        for path in self._extra():
-            raise LakeError(f"{path} is not in the run's manifest", hint="move it out of the lake")
-
-    def _extra(self) -> list[Path]:
-        """Parquet files that a query would read, but the manifest does not name."""
-        named = {self.folder / record["file"] for _, record in self.files()}
-        return sorted(set(self.folder.glob("*/*.parquet")) - named)
-
-    def faults(self) -> list[str]:
-        """Everything wrong with the run's files, a line each; empty if they are as the manifest says."""
-        found = []
-        for _, record in self.files():
-            path = self.folder / record["file"]
-            if not path.is_file():
-                found.append(f"{record['file']}: missing")
-            elif path.stat().st_size < record["bytes"]:
-                found.append(f"{record['file']}: truncated: {path.stat().st_size:,} of {record['bytes']:,} bytes")
-            elif sha256(path) != record["sha256"]:
-                found.append(f"{record['file']}: altered: its SHA-256 is not the manifest's")
-            elif (rows := _rows(path)) != record["rows"]:
-                found.append(f"{record['file']}: {rows} rows where the manifest says {record['rows']}")
-        return [*found, *(f"{path.relative_to(self.folder).as_posix()}: not in the manifest" for path in self._extra())]
-
-
-def _rows(path: Path) -> int | str:
-    import pyarrow as pa  # here: to list the runs of a lake must not wait for it
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        return f"unreadable ({error})"
 
 
 @dataclass(frozen=True)
@@ -95,14 +38,26 @@ class Lake:
     unreadable: dict[str, LakeError]
 
 
-def runs_folder(lake: Path, run: str) -> Path:
-    """Where a run is when it is published."""
-    return lake.resolve() / "runs" / f"run={run}"
+def with_pass(run: str, of_pass: str = "") -> str:
+    """The name of a run, or that of one of its passes, in the making."""
+    return f"{run}+{of_pass}" if of_pass else run
 
 
-def staging_folder(lake: Path, run: str) -> Path:
-    """Where a run is while it is made."""
-    return lake.resolve() / "staging" / run
+def removal(name: str) -> str:
+    """The command that removes a run or, of a name like `RUN+PASS`, one of its passes."""
+    run, _, of_pass = name.partition("+")
+    return f"rt rm {run} --pass {of_pass}" if of_pass else f"rt rm {run}"
+
+
+def runs_folder(lake: Path, name: str) -> Path:
+    """Where a run or a pass is when it is published."""
+    run, _, of_pass = name.partition("+")
+    return lake.resolve() / "runs" / f"run={run}" / of_pass
+
+
+def staging_folder(lake: Path, name: str) -> Path:
+    """Where a run or a pass is while it is made."""
+    return lake.resolve() / "staging" / name
 
 
 def open_lake(lake: Path) -> Lake:
@@ -116,15 +71,10 @@ def open_lake(lake: Path) -> Lake:
         raise LakeError(f"no lake at {lake}", hint="run `rt extract` first, or give its folder with --lake")
     runs, unreadable = [], {}
     for folder in sorted((lake.resolve() / "runs").glob("run=*")):
-        name = folder.name.removeprefix("run=")
         try:
-            manifest = read_manifest(folder / NAME)
-            if not RUN_PATTERN.fullmatch(name) or manifest["run"] != name:
-                raise LakeError(f"{folder} holds the run {manifest['run']!r}", hint="a run's folder must keep its name")
+            runs.append(RunFolder.read(folder))
         except LakeError as error:
-            unreadable[name] = error
-        else:
-            runs.append(RunFolder(name, folder, manifest))
+            unreadable[folder.name.removeprefix("run=")] = error
     runs.sort(key=lambda run: (run.manifest["created_at"], run.name))
     return Lake(lake.resolve(), tuple(runs), unreadable)
 
@@ -146,20 +96,27 @@ def find_run(lake: Path, run: str) -> RunFolder:
     return runs[found[0]]
 
 
-def removable(lake: Path, run: str) -> str:
-    """`run`, if it is the whole name of a run, readable or not, finished or not. Raises `LakeError` if it is not."""
+def removable(lake: Path, run: str, of_pass: str = "") -> str:
+    """What `remove_run` may be given: `run` or, if one is asked for, its pass; readable or not, finished or not.
+
+    Raises `LakeError` if `run` is not the whole name of a run, or has nothing of that pass.
+    """
     opened = open_lake(lake)
-    names = sorted({*(each.name for each in opened.runs), *opened.unreadable, *unfinished(lake)})
+    begun = unfinished(lake)
+    names = sorted({*(each.name for each in opened.runs), *opened.unreadable, *(n.partition("+")[0] for n in begun)})
     if run not in names:
         like = [name for name in names if run and name.startswith(run)]
         what = f"{run} is only the beginning of a run's id" if like else f"no run {run} in {lake}"
         there = f"there are: {', '.join(names) or 'none'}"
         raise LakeError(what, hint=f"what is removed is named in full: {', '.join(like)}" if like else there)
-    return run
+    has = [each for each in PASSES if os.path.lexists(runs_folder(lake, run) / each) or with_pass(run, each) in begun]
+    if of_pass and of_pass not in has:
+        raise LakeError(f"{run} has no pass {of_pass}", hint=f"it has: {', '.join(has) or 'none'}")
+    return with_pass(run, of_pass)
 
 
 def unfinished(lake: Path) -> list[str]:
-    """Runs that were begun and not published, and runs whose removal was cut off."""
+    """Runs and passes (`RUN+PASS`) that were begun and not published, or whose removal was cut off."""
     staged = [path.name for path in (lake / "staging").glob("*") if path.is_dir()]
     names = {name.removeprefix(_REMOVED) for name in staged if name.startswith(("r-", _REMOVED))}
     return sorted(name for name in names if not os.path.lexists(runs_folder(lake, name)))
@@ -167,7 +124,9 @@ def unfinished(lake: Path) -> list[str]:
 
 @contextmanager
 def locked(lake: Path, run: str) -> Iterator[None]:
-    """Hold the lock of a run in the making; a process that dies lets go of it. Raises `LakeError` if it is held.
+    """Hold the lock of a run that is made, added to or removed; a process that dies lets go of it.
+
+    Raises `LakeError` if it is held.
 
     The holder deletes the file before it lets go. Who opened it earlier then holds the lock of a file that has no name
     any more, which keeps nobody out: so a lock counts only if the file still has its name, else it is taken anew.
@@ -201,9 +160,9 @@ def _is_named(handle: int, path: Path) -> bool:
         return False
 
 
-def publish(staged: Path, lake: Path, run: str) -> Path:
-    """Make a staged run visible: one rename of its folder."""
-    target = runs_folder(lake, run)
+def publish(staged: Path, lake: Path, name: str) -> Path:
+    """Make a staged run or pass visible: one rename of its folder."""
+    target = runs_folder(lake, name)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(target)
@@ -211,17 +170,24 @@ def publish(staged: Path, lake: Path, run: str) -> Path:
     return target
 
 
-def remove_run(lake: Path, run: str) -> None:
-    """Take a run out of the lake: hidden by one rename, then deleted. What was staged of it goes too."""
+def remove_run(lake: Path, name: str) -> None:
+    """Take a run, or one of its passes, out of the lake: hidden by one rename, then deleted.
+
+    What was staged of it goes too; of a run, also what was staged of its passes. `name` as `removable` gives it.
+    """
+    run, _, of_pass = name.partition("+")
     with locked(lake, run):
-        shutil.rmtree(staging_folder(lake, run), ignore_errors=True)
-        hidden = staging_folder(lake, f"{_REMOVED}{run}")
-        target = runs_folder(lake, run)
+        parts = [name] if of_pass else [run, *(with_pass(run, each) for each in PASSES)]
+        for each in parts:
+            shutil.rmtree(staging_folder(lake, each), ignore_errors=True)
+        hidden = [staging_folder(lake, f"{_REMOVED}{each}") for each in parts]
+        target = runs_folder(lake, name)
         with disk_errors(target):
-            _delete(hidden)
+            for folder in hidden:
+                _delete(folder)
             if os.path.lexists(target):
-                target.rename(hidden)
-                _delete(hidden)
+                target.rename(hidden[0])
+                _delete(hidden[0])
 
 
 def _delete(path: Path) -> None:

@@ -3,46 +3,18 @@
 This is data, not code: the writer, the DuckDB views with their comments, the checks of `rt import` and the data
 dictionary in `docs/` are all made from `TABLES`. The column `run` is not stored in the files: it is the partition
 (`runs/run=r-.../TABLE/part-00000.parquet`), and every view has it as its first column.
+
+The tables of an optional pass lie in a folder of their own (`runs/run=r-.../PASS/TABLE/part-00000.parquet`): a run has
+all of them or none.
 """
 
-from dataclasses import dataclass
+from warehouse.columns import DOCUMENT, LAYER, NEURON, RUN, TOKEN_INDEX, Column, Table
+from warehouse.head_tables import HEAD_TABLES
 
+__all__ = ["PASSES", "RUN", "TABLES", "Column", "Table", "tables_of"]
 
-@dataclass(frozen=True)
-class Column:
-    """One column: its DuckDB type, its meaning, its unit where it has one, and whether it may be null."""
-
-    name: str
-    type: str
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: one row per `grain`, files sorted by it."""
-
-    name: str
-    grain: tuple[str, ...]
-    meaning: str
-    columns: tuple[Column, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The grain within one run: the columns that are stored in the files and sort them."""
-        return tuple(name for name in self.grain if name != "run")
-
-    def __getitem__(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
-
-
-RUN = Column("run", "VARCHAR", "Run id, `r-` and ten hexadecimal digits of what determines its rows.")
-_DOCUMENT = Column("document", "INTEGER", "Document, from 0 in the order of the corpus; the unit that is resampled.")
-_TOKEN_INDEX = Column("token_index", "INTEGER", "Analysed position, from 0 over the run.")
-_LAYER = Column("layer", "INTEGER", "Transformer layer of the MLP, from 0.")
-_NEURON = Column("neuron", "INTEGER", "Neuron of that MLP, from 0 to d_mlp - 1.")
-
+# The optional passes, each with the command that adds it to a run.
+PASSES = {"heads": "rt extract --heads"}
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -85,7 +57,7 @@ TABLES: dict[str, Table] = {
             ("run", "document"),
             "One row per document of which at least one position was analysed.",
             (
-                _DOCUMENT,
+                DOCUMENT,
                 Column("name", "VARCHAR", "Name of the document in the corpus."),
                 Column("n_characters", "INTEGER", "Length of the whole document.", "characters", nullable=True),
                 Column("n_tokens", "INTEGER", "Length of the whole document.", "tokens", nullable=True),
@@ -97,7 +69,7 @@ TABLES: dict[str, Table] = {
             "One row per window of text that the model read; never padded, never across documents.",
             (
                 Column("window", "INTEGER", "Window, from 0 over the run."),
-                _DOCUMENT,
+                DOCUMENT,
                 Column("start", "INTEGER", "Where in the document's tokens the window begins.", "tokens"),
                 Column("token_ids", "INTEGER[]", "The tokens of the window, the BOS token included if there is one."),
             ),
@@ -107,8 +79,8 @@ TABLES: dict[str, Table] = {
             ("run", "token_index"),
             "One row per analysed position: the token that was read, the token to be predicted, how well it was.",
             (
-                _TOKEN_INDEX,
-                _DOCUMENT,
+                TOKEN_INDEX,
+                DOCUMENT,
                 Column("window", "INTEGER", "Window of the position.", nullable=True),
                 Column("position", "INTEGER", "Position in the window, from 0.", nullable=True),
                 Column("token_id", "INTEGER", "The token at the position: the input.", nullable=True),
@@ -123,8 +95,8 @@ TABLES: dict[str, Table] = {
             ("run", "layer", "neuron"),
             "One row per neuron: moments of its activation over the analysed positions, norms of its weights.",
             (
-                _LAYER,
-                _NEURON,
+                LAYER,
+                NEURON,
                 Column("mean_activation", "DOUBLE", "Mean over the analysed positions: what mean ablation sets."),
                 Column("sd_activation", "DOUBLE", "Standard deviation over the analysed positions (ddof 1)."),
                 Column("in_norm", "FLOAT", "Length of the row of W_in (`up` where gated).", nullable=True),
@@ -149,8 +121,8 @@ TABLES: dict[str, Table] = {
             ("run", "neuron", "token_index"),
             "One row per neuron and analysed position: every neuron at every position, sorted by neuron.",
             (
-                _NEURON,
-                _TOKEN_INDEX,
+                NEURON,
+                TOKEN_INDEX,
                 Column("activation", "FLOAT", "Value that multiplies the neuron's row of W_out.", nullable=True),
                 Column(
                     "delta_loss",
@@ -180,15 +152,15 @@ TABLES: dict[str, Table] = {
             "residuals",
             ("run", "token_index"),
             "One row per analysed position: the residual stream before the final norm.",
-            (_TOKEN_INDEX, Column("residual", "FLOAT[]", "d_model values.")),
+            (TOKEN_INDEX, Column("residual", "FLOAT[]", "d_model values.")),
         ),
         Table(
             "weights",
             ("run", "layer", "neuron", "side"),
             "One row per neuron and side: its weights.",
             (
-                _LAYER,
-                _NEURON,
+                LAYER,
+                NEURON,
                 Column("side", "VARCHAR", "`in` (W_in, or `up` where gated), `gate`, or `out` (W_out)."),
                 Column("weight", "FLOAT[]", "d_model values."),
             ),
@@ -211,5 +183,11 @@ TABLES: dict[str, Table] = {
                 ),
             ),
         ),
+        *HEAD_TABLES,
     )
 }
+
+
+def tables_of(of_pass: str) -> list[Table]:
+    """The tables that a pass writes; of the run itself, those of the empty name."""
+    return [table for table in TABLES.values() if table.of_pass == of_pass]
