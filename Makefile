@@ -65,13 +65,14 @@ bench-full: .venv-bench/.installed
 golden: .venv/.dev
 	RT_GOLDEN=write $(BIN)/python -m pytest -q -k golden
 
-# An install without torch must run every query and report on the lake that `make demo` made. confidence_neurons asks
-# for frozen deltas, which that lake lacks: it gets a small lake of its own.
+# An install without torch must run every query and report on the lake that `make demo` made. What asks for frozen deltas
+# or an optional pass, which that lake lacks, gets a small lake of its own.
+OPTIONAL := confidence_neurons head_loss head_routing
 no-torch: .venv-queries/.installed .venv/.installed
 	! .venv-queries/bin/python -c "import torch" 2>/dev/null
-	$(BIN)/rt extract --lake lake-frozen --frozen --tokens 2048
-	.venv-queries/bin/rt run confidence_neurons --lake lake-frozen --output /dev/null --format csv
-	.venv-queries/bin/rt run --list | cut -d' ' -f1 | grep -v '^confidence_neurons$$' \
+	$(BIN)/rt extract --lake lake-frozen --frozen --tokens 2048 --heads --head-tokens 32
+	echo $(OPTIONAL) | tr ' ' '\n' | xargs -I{} .venv-queries/bin/rt run {} --lake lake-frozen --output /dev/null --format csv
+	.venv-queries/bin/rt run --list | cut -d' ' -f1 | grep -vxF "$$(echo $(OPTIONAL) | tr ' ' '\n')" \
 		| xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
 	.venv-queries/bin/rt report --strict --html --output report-no-torch/report.md
 

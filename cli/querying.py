@@ -114,7 +114,8 @@ def run(
     if lacking := queries.missing(con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
-            hint=f"`{queries.extraction(lacking)}` measures them, `rt import` brings them in",
+            hint=f"`{queries.extraction(lacking)}` measures them"
+            f"{', `rt import` brings them in' if queries.importable(lacking) else ''}",
         )
     table = queries.run(con, analysis, seed, parameters)
     if table.is_empty():

@@ -71,4 +71,5 @@ def _loss(model: torch.nn.Module, ids: Tensor, position: int) -> Tensor:
     """Loss () of the token after `position` by a plain forward pass of the window."""
     with torch.no_grad():
         logits = model(input_ids=ids[None], use_cache=False).logits[0, position].float()
-    return torch.logsumexp(logits, 0) - logits[ids[position + 1]]
+    loss: Tensor = torch.logsumexp(logits, 0) - logits[ids[position + 1]]
+    return loss

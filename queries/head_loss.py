@@ -41,9 +41,11 @@ COLUMNS = {
     "q": "Benjamini-Hochberg q of `p` over the heads of run, ablation and class.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = {
-    **schema_of(KEYS, COLUMNS, counts=("n_positions", "layer", "head")), "layer": pl.Int64, "head": pl.Int64,
-}  # fmt: skip
+SCHEMA: dict[str, Any] = {
+    **schema_of(KEYS, COLUMNS, counts=("n_positions", "layer", "head")),
+    "layer": pl.Int64,
+    "head": pl.Int64,
+}
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

@@ -68,9 +68,11 @@ COLUMNS = {
     "verdict": "Attention routes rare tokens to the plateau; only in the row of `excess`.",
     "reason": "Why, or why there is no number.",
 }
-SCHEMA = {
-    **schema_of(KEYS, COLUMNS, counts=("n_positions", "n_neurons")), "layer": pl.Int64, "head": pl.Int64,
-}  # fmt: skip
+SCHEMA: dict[str, Any] = {
+    **schema_of(KEYS, COLUMNS, counts=("n_positions", "n_neurons")),
+    "layer": pl.Int64,
+    "head": pl.Int64,
+}
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -99,7 +101,10 @@ def _rows(found: HeadRows, rng: np.random.Generator) -> list[Row]:
     heads = [row for name in CLASSES for row in _influences(found, name, members, rng)]
     n_selective = sum(row["q"] < LEVEL and row["estimate"] > 0 for row in heads if row["token_class"] == CLASSES[2])
     parts = concentration(found.rare.of_group, found.common.of_group)
-    said = [_row(*key.split("/"), each, "no document changes it") for key, each in parts.items()]  # type: ignore[arg-type]
+    said = []
+    for key, each in parts.items():
+        measure, _, token_class = key.partition("/")
+        said.append(_row(measure, token_class, each, "no document changes it"))
     q = benjamini_hochberg(np.array([row["p"] if row["token_class"] == CLASSES[2] else np.nan for row in said]))
     for row, value in zip(said, q, strict=True):
         is_difference = row["token_class"] == CLASSES[2]
@@ -220,7 +225,8 @@ def _answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
         f" {above.height:,} of {counted(heads.height, 'head')} move it more at rare positions"
         f"{f', most {first}' if first else ''}, {known.height - above.height:,} less{f'; {few}' if few else ''}. "
         f"Rare positions multiply what heads do to the plateau by {np.exp(row['estimate']):.3g} "
-        f"({np.exp(row['low']):.3g} to {np.exp(row['high']):.3g}) beyond what they do to random groups of {counted(row['n_neurons'], 'neuron')}. "
+        f"({np.exp(row['low']):.3g} to {np.exp(row['high']):.3g}) beyond what they do to random groups of "
+        f"{counted(row['n_neurons'], 'neuron')}. "
         f"{_concentrated(group)} ({size})."
     )
 

@@ -1,9 +1,9 @@
--- How far ablating each attention head moves every neuron of the last MLP, by document and class, summed over positions.
--- What is known of the neurons (sd, core of the plateau, in their order) and the heads without a path stand in the first
--- row of a run, and are null in the others.
+-- How far ablating each attention head moves every neuron of the last MLP, by document and class: sums over positions.
+-- What is known of the neurons (sd, core of the plateau, in their order) and the heads without a path stand in
+-- one row of a run, and are null in the others.
 -- Source: Liu et al., arXiv 2509.21163 and 2509.04479: attention routing to rare-token neurons.
--- Caveats: there if the run was extracted with --heads; sums are of whole documents, so `n_chosen` says how many of their
--- `n_positions` the parameters and conditions leave; the plateau is that of the rare tokens.
+-- Caveats: there if the run was extracted with --heads; sums are of whole documents, so `n_chosen` says how many of
+-- their `n_positions` the parameters and conditions leave; the plateau is that of the rare tokens.
 -- Grain: one row per (run, ablation, layer, head, token_class, document).
 with
 -- sampled positions that are chosen, and still of the class that they were sampled as
@@ -52,7 +52,7 @@ without_path as (
 firsts as (
     select
         run,
-        min(row(ablation, layer, head, stratum, document)) as place
+        min(row(ablation, layer, head, document, stratum)) as place
     from head_neurons
     group by run
 )
@@ -81,8 +81,11 @@ left join chosen
 left join firsts
     on
         head_neurons.run = firsts.run
-        and row(head_neurons.ablation, head_neurons.layer, head_neurons.head, head_neurons.stratum, head_neurons.document)
-        = firsts.place
+        and head_neurons.ablation = firsts.place[1]
+        and head_neurons.layer = firsts.place[2]
+        and head_neurons.head = firsts.place[3]
+        and head_neurons.document = firsts.place[4]
+        and head_neurons.stratum = firsts.place[5]
 left join known on firsts.run = known.run
 left join without_path on firsts.run = without_path.run
 order by run, ablation, layer, head, token_class, document;

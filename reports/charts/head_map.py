@@ -64,7 +64,7 @@ def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> 
     if "measure" in options:
         table = table.filter(pl.col("measure") == options["measure"])
     table = table.filter(pl.col("layer").is_not_null())
-    n_layers = int(table["layer"].max() or 0) + 1 if table.height else 1  # type: ignore[call-overload]
+    n_layers = 1 + max([0, *table["layer"].to_list()])
     ablations = sorted(table["ablation"].unique().to_list())
     with style():
         height = max(2.8, 1.6 + _INCHES * n_layers) * max(1, len(ablations))

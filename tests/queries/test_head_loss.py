@@ -26,8 +26,8 @@ def frame(rng, *, helps=0.0, more=0.0, n_documents=30, heads=12, per_document=6)
                 pl.DataFrame(
                     {
                         "run": "r-1", "ablation": "mean", "layer": head // 4, "head": head % 4,
-                        "token_class": token_class, "document": np.arange(n_documents), "n_positions": n, "sum_delta": delta,
-                        "sum_abs_delta": abs(delta) + 0.01,
+                        "token_class": token_class, "document": np.arange(n_documents), "n_positions": n,
+                        "sum_delta": delta, "sum_abs_delta": abs(delta) + 0.01,
                     }
                 )
             )  # fmt: skip

@@ -14,7 +14,7 @@ N, PLATEAU = 100, 10
 
 
 def rows(rng, *, routing=0.0, everywhere=0.0, members=range(PLATEAU), n_documents=30, n=4, heads=8):
-    """What the SQL gives: at rare positions head 5 moves `members` by exp(routing) more, all heads all by `everywhere`."""
+    """What the SQL gives: at rare positions head 5 moves `members` by exp(routing) more, all all by `everywhere`."""
     parts = []
     sd = rng.lognormal(0, 0.5, N)
     factor = np.exp(0.3 * rng.standard_normal(n_documents))
