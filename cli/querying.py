@@ -164,7 +164,7 @@ def report(
         raise _no_run(lake, opened.unreadable)
     con = connect_lake(lake, runs, where)
     names = full_names(lake, runs)
-    manifests = {run.name: run.manifest for run in opened.runs}
+    manifests = {run.name: {**run.manifest, "passes": run.passes} for run in opened.runs}
     written = write_report(
         con,
         output,

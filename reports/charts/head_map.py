@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from reports.charts.canvas import facets, floats, runs_of, say, style, words
 
@@ -26,7 +27,7 @@ def _grid(table: pl.DataFrame, name: str) -> np.ndarray:
     return values
 
 
-def _panel(axes: Axes, table: pl.DataFrame, token_class: str, limit: float) -> AxesImage | None:
+def _panel(axes: Axes, table: pl.DataFrame, token_class: str, scale: Mapping[str, Any]) -> AxesImage | None:
     axes.set_title(words(token_class))
     if table.is_empty():
         say(axes, "no head")
@@ -35,11 +36,10 @@ def _panel(axes: Axes, table: pl.DataFrame, token_class: str, limit: float) -> A
     n_layers, n_heads = values.shape
     axes.set_facecolor("#BBBBBB")
     drawn = axes.imshow(
-        values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower", interpolation="nearest",
-        extent=(0, n_heads, 0, n_layers),
-    )  # fmt: skip
+        values, **scale, aspect="auto", origin="lower", interpolation="nearest", extent=(0, n_heads, 0, n_layers)
+    )
     layer, head = np.nonzero(q < 0.05)
-    axes.plot(head + 0.5, layer + 0.5, "o", color="black", markersize=2.5)
+    axes.plot(head + 0.5, layer + 0.5, "o", color="black", markersize=4, markeredgecolor="white", markeredgewidth=0.7)
     for axis, n in ((axes.xaxis, n_heads), (axes.yaxis, n_layers)):
         step = max(1, round(n / 6))
         axis.set_ticks([place + 0.5 for place in range(0, n, step)], [str(place) for place in range(0, n, step)])
@@ -47,11 +47,14 @@ def _panel(axes: Axes, table: pl.DataFrame, token_class: str, limit: float) -> A
     return drawn
 
 
-def _limit(table: pl.DataFrame) -> float:
-    """The largest size among the estimates; 1 where there is none."""
-    values = np.abs(floats(table, "estimate"))
+def _scale(table: pl.DataFrame) -> dict[str, Any]:
+    """Colours for the estimates: of two directions around 0, of one where none is below it."""
+    values = floats(table, "estimate")
     values = values[np.isfinite(values)]
-    return float(values.max()) if len(values) and values.max() > 0 else 1.0
+    limit = float(np.abs(values).max()) if len(values) and np.abs(values).max() > 0 else 1.0
+    if len(values) and values.min() >= 0:
+        return {"cmap": "YlOrRd", "vmin": 0.0, "vmax": limit}
+    return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
 
 
 def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
@@ -80,12 +83,17 @@ def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> 
 def _row(cell: Any, axes: np.ndarray, part: pl.DataFrame, ablation: str, unit: str) -> None:
     """The three panels of one ablation, with one bar of colours for the classes and one for the difference."""
     of_class = {name: part.filter(pl.col("token_class") == name) for name in _CLASSES}
-    shared = _limit(pl.concat([of_class["rare"], of_class["common"]]))
+    shared, own = _scale(pl.concat([of_class["rare"], of_class["common"]])), _scale(of_class["rare_minus_common"])
     drawn = {
-        name: _panel(each, of_class[name], name, shared if name != "rare_minus_common" else _limit(of_class[name]))
+        name: _panel(each, of_class[name], name, own if name == "rare_minus_common" else shared)
         for each, name in zip(axes, _CLASSES, strict=True)
     }
     axes[0].set_ylabel(f"layer ({ablation} ablation)")
-    for panels, name in ((axes[:2], "rare"), (axes[2:], "rare_minus_common")):
-        if drawn[name] is not None:
-            cell.colorbar(drawn[name], ax=list(panels), location="bottom", label=unit, shrink=0.9, aspect=30)
+    for panels, names, label in (
+        (axes[:2], ("rare", "common"), unit),
+        (axes[2:], ("rare_minus_common",), "difference"),
+    ):
+        images = [drawn[name] for name in names if drawn[name] is not None]
+        if images:
+            ticks = MaxNLocator(4 if len(panels) > 1 else 3)
+            cell.colorbar(images[0], ax=list(panels), location="bottom", label=label, aspect=30, ticks=ticks)
