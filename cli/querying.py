@@ -114,7 +114,8 @@ def run(
     if lacking := queries.missing(con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
-            hint=f"`{queries.extraction(lacking)}` measures them, `rt import` brings them in",
+            hint=f"`{queries.extraction(lacking)}` measures them"
+            f"{', `rt import` brings them in' if queries.importable(lacking) else ''}",
         )
     table = queries.run(con, analysis, seed, parameters)
     if table.is_empty():
@@ -163,7 +164,7 @@ def report(
         raise _no_run(lake, opened.unreadable)
     con = connect_lake(lake, runs, where)
     names = full_names(lake, runs)
-    manifests = {run.name: run.manifest for run in opened.runs}
+    manifests = {run.name: {**run.manifest, "passes": run.passes} for run in opened.runs}
     written = write_report(
         con,
         output,

@@ -10,7 +10,6 @@ from torch import Tensor
 from extract.families import LastLayer, attention_outs, capture
 from extract.head_variants import ablate, has_path, replacement, trace
 from extract.selfcheck import ROUNDING, passed, relative
-from warehouse.errors import ModelError
 
 CHECKS = 6  # variants that are held against a forward pass of the whole window
 
@@ -58,9 +57,7 @@ def check_heads(
             loss, activation = _loss(model, ids, position), capture(model, last, ids[None])[1][0, position]
         change = found.change[0, layer, head, kind]
         if not has_path(last, int(layer)):
-            change = torch.zeros_like(change)
-            if not torch.equal(activation, clean.activation[position]):
-                raise ModelError("self-check failed: a head that has no path to the last MLP changes its activations")
+            change = torch.zeros_like(change)  # that it changes nothing is what is checked
         pairs = (
             (base + found.delta_loss[0, layer, head, kind], loss),
             (clean.activation[position] + change, activation),
@@ -74,4 +71,5 @@ def _loss(model: torch.nn.Module, ids: Tensor, position: int) -> Tensor:
     """Loss () of the token after `position` by a plain forward pass of the window."""
     with torch.no_grad():
         logits = model(input_ids=ids[None], use_cache=False).logits[0, position].float()
-    return torch.logsumexp(logits, 0) - logits[ids[position + 1]]
+    loss: Tensor = torch.logsumexp(logits, 0) - logits[ids[position + 1]]
+    return loss

@@ -76,7 +76,7 @@ def trace(model: Any, last: LastLayer, input_ids: Tensor) -> Trace:
         calls.append({**bound.arguments, **bound.arguments.get("kwargs", {})})
         calls[-1].pop("kwargs", None)
 
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     layers = layers_of(model, last)
     with last_inputs(model, last) as seen, ExitStack() as hooks, torch.no_grad():
         for layer in layers:

@@ -289,6 +289,15 @@ def extraction(columns: Iterable[str]) -> str:
     return "rt extract --frozen-tokens 4000" if any("frozen" in name for name in names) else "rt extract"
 
 
+def importable(columns: Iterable[str]) -> bool:
+    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass.
+
+    >>> importable(["neuron_tokens.delta_loss"]), importable(["head_tokens.delta_loss"])
+    (True, False)
+    """
+    return not any(TABLES[name.partition(".")[0]].of_pass for name in columns)
+
+
 def run(
     con: duckdb.DuckDBPyConnection, analysis: Analysis, seed: int = 0, parameters: Mapping[str, Any] | None = None
 ) -> pl.DataFrame:

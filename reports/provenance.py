@@ -37,6 +37,7 @@ _FIELDS = {
     "Seed of the sample": "seed",
     "Forward pass": "",
     "Self-check errors": "",
+    "Optional passes": "",
     "Origin": "origin",
     "Published (UTC)": "created_at",
     "rt version": "rt_version",
@@ -54,7 +55,10 @@ _SHORT = 8  # characters of a run's id that people see
 
 @dataclass(frozen=True)
 class Source:
-    """What the command line chose, beside the lake: runs and positions. `manifests` is by run id."""
+    """What the command line chose, beside the lake: runs and positions.
+
+    `manifests` is by run id, each with those of its optional passes under `passes`.
+    """
 
     where: str = ""
     runs: tuple[str, ...] = ()
@@ -147,6 +151,20 @@ def _self_check(manifest: Mapping[str, Any]) -> str:
     return f"{', '.join(found)}{pairs}" if found else MISSING
 
 
+def _passes(manifest: Mapping[str, Any]) -> str:
+    """The optional passes of the run, each with its settings."""
+    found = []
+    for name, of_pass in (manifest.get("passes") or {}).items():
+        settings = {key: value for key, value in of_pass["identity"].items() if key != "version"}
+        said = [f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items()]
+        found.append(f"{name} ({', '.join(said)})")
+    return escape("; ".join(found)) or MISSING
+
+
+def _plain(value: object) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def rare_tokens(parameters: Mapping[str, Any]) -> str:
     """What counts as a rare token."""
     share = significant(100 * parameters["rare_quantile"])
@@ -166,12 +184,15 @@ _COMPOSED: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
+_OF_MANIFEST = {"Self-check errors": _self_check, "Optional passes": _passes}
+
+
 def _value(label: str, row: Mapping[str, Any], parameters: Mapping[str, Any], source: Source) -> str:
     column = _FIELDS[label]
     if label == "Rare tokens":
         return rare_tokens(parameters)
-    if label == "Self-check errors":
-        return _self_check((source.manifests or {}).get(row["run"], {}))
+    if label in _OF_MANIFEST:
+        return _OF_MANIFEST[label]((source.manifests or {}).get(row["run"], {}))
     if not column:
         return _COMPOSED[label](row)
     if column in _HASHES:

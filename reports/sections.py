@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from queries import Analysis, extraction, statement
+from queries import Analysis, extraction, importable, statement
 from reports.markdown import MISSING, anchor, block, cell, code, details, escape, fill_in, rows, table
 
 _NOTES = ("reason",)  # sentences that would make a table too wide: they go below it, numbered
@@ -192,7 +192,8 @@ def _nothing(outcome: Outcome) -> str:
     columns = ", ".join(map(code, outcome.missing))
     return (
         f"**Not extracted.** This question needs {columns}, and the lake holds no value of it. "
-        f"Run `{extraction(outcome.missing)}` to measure a model, or bring these columns in with `rt import`."
+        f"Run `{extraction(outcome.missing)}` to measure a model"
+        f"{', or bring these columns in with `rt import`' if importable(outcome.missing) else ''}."
     )
 
 

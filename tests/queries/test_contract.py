@@ -12,7 +12,7 @@ import queries
 from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
-from tests.lake import make_lake, planted_influence
+from tests.lake import make_lake, planted_influence, write_heads
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
@@ -24,9 +24,11 @@ SLUGS = queries.slugs()
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
-    return make_lake(
+    lake = make_lake(
         folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20, d_model=32, frozen=True
     )
+    write_heads(lake)
+    return lake
 
 
 @pytest.fixture(scope="session")
