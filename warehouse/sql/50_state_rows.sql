@@ -1,4 +1,4 @@
--- The residual stream after every layer at the sampled positions, with the token that was read there and the one before.
+-- The residual stream after every layer at the sampled positions, with the token read there and the one before it.
 -- Grain: one row per (run, layer, token_index).
 create or replace view state_rows as
 with
