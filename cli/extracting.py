@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DEFAULT_LAKE, LAKE, SEED, app, examples, mend, need_torch
-from warehouse.errors import LakeError
+from warehouse.errors import LakeError, RtError
 
 
 @app.command(
@@ -15,6 +15,7 @@ from warehouse.errors import LakeError
         "rt extract --dry-run --tokens 20000",
         "rt extract --heads",
         "rt extract --model EleutherAI/pythia-410m --revision step4000 --corpus pile.jsonl.zst --unigrams counts.npy",
+        "rt extract --layers all --state-tokens 4000",
         "rt extract --model checkpoints --revision step512 --corpus texts/ --lake /data/lake",
     )
 )
@@ -76,6 +77,19 @@ def extract(
             "or `bos,mean`, both."
         ),
     ] = "mean",
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="Also read these layers, `all` or numbers such as 0,6,12: moments, token types and top contexts of "
+            "their neurons, sparsity of their states."
+        ),
+    ] = "",
+    state_tokens: Annotated[
+        int, typer.Option(help="With --layers: positions, in whole documents, whose states are kept.")
+    ] = 2000,
+    store_layer: Annotated[
+        str, typer.Option(help="With --layers: layers whose activations are kept whole, such as 3 or 3,5.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time and disk; write nothing.")] = False,
 ) -> None:
     """Run a model once over text; ablate every last-layer neuron at every position; write a run into the lake.
@@ -87,6 +101,7 @@ def extract(
     from extract.estimate import estimate
     from extract.extra_passes import ExtraPass
     from extract.head_pass import HeadPass
+    from extract.layer_pass import LayersPass
     from extract.run import extract as extract_run
     from extract.settings import Settings
 
@@ -109,6 +124,9 @@ def extract(
         frozen_tokens=frozen_tokens,
     )
     passes: list[ExtraPass] = [HeadPass.of(head_tokens, head_ablation, seed)] if heads else []
+    passes += [LayersPass(layers, state_tokens, store_layer)] if layers else []
+    if store_layer and not layers:
+        raise RtError(f"--store-layer {store_layer} without --layers", hint="add --layers all, or the layers to read")
     if not dry_run:
         extract_run(settings, passes=passes)
         return

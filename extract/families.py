@@ -23,9 +23,10 @@ class Family:
 
     The input of `down` is the value a_i that multiplies a neuron's row of W_out (`act(gate) * up` where gated).
     `attention_out` is the projection after the attention: its input is the outputs of the heads, one after the other.
-    `mlp_norm` is the norm whose output the MLP reads; with a `parallel` residual it reads the layer's input, else the
-    layer's input plus the attention. `parallel` may name the config field that says which. `is_transposed`: weights
-    are stored (in, out), as in GPT-2's Conv1D, so that the rows of `down` are neurons.
+    `input_norm` is the first norm of a layer: it reads the residual stream after the layer before. `mlp_norm` is the
+    norm whose output the MLP reads; with a `parallel` residual it reads the layer's input, else the layer's input plus
+    the attention. `parallel` may name the config field that says which. `is_transposed`: weights are stored (in, out),
+    as in GPT-2's Conv1D, so that the rows of `down` are neurons.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Family:
     norm_kind: Literal["rms", "layer"]
     attention: str
     attention_out: str
+    input_norm: str
     mlp_norm: str
     up: str
     down: str
@@ -54,6 +56,7 @@ FAMILIES: tuple[Family, ...] = (
         norm_kind="layer",
         attention="attn",
         attention_out="attn.c_proj",
+        input_norm="ln_1",
         mlp_norm="ln_2",
         up="mlp.c_fc",
         down="mlp.c_proj",
@@ -68,6 +71,7 @@ FAMILIES: tuple[Family, ...] = (
         norm_kind="layer",
         attention="attention",
         attention_out="attention.dense",
+        input_norm="input_layernorm",
         mlp_norm="post_attention_layernorm",
         up="mlp.dense_h_to_4h",
         down="mlp.dense_4h_to_h",
@@ -82,6 +86,7 @@ FAMILIES: tuple[Family, ...] = (
         norm_kind="rms",
         attention="self_attn",
         attention_out="self_attn.o_proj",
+        input_norm="input_layernorm",
         mlp_norm="post_attention_layernorm",
         up="mlp.up_proj",
         down="mlp.down_proj",
@@ -96,6 +101,7 @@ FAMILIES: tuple[Family, ...] = (
         norm_kind="layer",
         attention="self_attn",
         attention_out="self_attn.dense",
+        input_norm="input_layernorm",
         mlp_norm="input_layernorm",
         up="mlp.fc1",
         down="mlp.fc2",
@@ -110,6 +116,7 @@ FAMILIES: tuple[Family, ...] = (
         norm_kind="layer",
         attention="self_attn",
         attention_out="self_attn.out_proj",
+        input_norm="self_attn_layer_norm",
         mlp_norm="final_layer_norm",
         up="fc1",
         down="fc2",
@@ -168,7 +175,7 @@ def describe(model: Any) -> LastLayer:
     Raises ModelError where no family is declared, or where a part is missing, quantised or wrapped.
     """
     family = family_of(model.config)
-    layers, norm = _part(model, family.layers), _part(model, family.norm)
+    layers, norm = part_of(model, family.layers), part_of(model, family.norm)
     last = layers[-1]
     head = model.get_output_embeddings()
     if not isinstance(head, torch.nn.Linear):
@@ -177,10 +184,10 @@ def describe(model: Any) -> LastLayer:
             hint="load it as a causal language model",
         )
     transposed = family.is_transposed
-    w_out = _weight(_part(last, family.down), neurons_first=transposed)
-    w_in = _weight(_part(last, family.up), neurons_first=not transposed)
-    gate = None if family.gate is None else _weight(_part(last, family.gate), neurons_first=True)
-    unembed = _weight(head, neurons_first=True)
+    w_out = weight_of(part_of(last, family.down), neurons_first=transposed)
+    w_in = weight_of(part_of(last, family.up), neurons_first=not transposed)
+    gate = None if family.gate is None else weight_of(part_of(last, family.gate), neurons_first=True)
+    unembed = weight_of(head, neurons_first=True)
     d_mlp, d_model = w_out.shape
     parallel = family.parallel if isinstance(family.parallel, bool) else bool(getattr(model.config, family.parallel))
     gain = getattr(norm, "weight", None)  # None: a LayerNorm without elementwise affine
@@ -224,7 +231,7 @@ def capture(model: Any, last: LastLayer, input_ids: Tensor) -> tuple[Tensor, Ten
 @contextmanager
 def last_inputs(model: Any, last: LastLayer) -> Iterator[dict[str, list[Tensor]]]:
     """Within the block, every input of the final norm and of the last down projection, by the name of the part."""
-    parts = {"final norm": _part(model, last.parts.norm), "down projection": down_projection(model, last)}
+    parts = {"final norm": part_of(model, last.parts.norm), "down projection": down_projection(model, last)}
     seen: dict[str, list[Tensor]] = {name: [] for name in parts}
 
     def keep(name: str) -> Any:
@@ -240,12 +247,12 @@ def last_inputs(model: Any, last: LastLayer) -> Iterator[dict[str, list[Tensor]]
 
 def layers_of(model: Any, last: LastLayer) -> list[Any]:
     """The modules of all decoder layers."""
-    return list(_part(model, last.parts.layers))
+    return list(part_of(model, last.parts.layers))
 
 
 def attention_outs(model: Any, last: LastLayer) -> list[Any]:
     """Of every layer, the projection whose input is the outputs of the attention heads."""
-    return [_part(layer, last.parts.attention_out) for layer in layers_of(model, last)]
+    return [part_of(layer, last.parts.attention_out) for layer in layers_of(model, last)]
 
 
 def last_layer(model: Any, last: LastLayer) -> Any:
@@ -255,10 +262,11 @@ def last_layer(model: Any, last: LastLayer) -> Any:
 
 def down_projection(model: Any, last: LastLayer) -> Any:
     """The module whose input is the last layer's activations."""
-    return _part(last_layer(model, last), last.parts.down)
+    return part_of(last_layer(model, last), last.parts.down)
 
 
-def _part(module: Any, path: str) -> Any:
+def part_of(module: Any, path: str) -> Any:
+    """The submodule at a dotted path. Raises ModelError where there is none."""
     try:
         part = module.get_submodule(path)
     except AttributeError as missing:
@@ -268,7 +276,7 @@ def _part(module: Any, path: str) -> Any:
     return part
 
 
-def _weight(module: Any, neurons_first: bool) -> Tensor:
+def weight_of(module: Any, neurons_first: bool) -> Tensor:
     """The weight of a linear map as float32, transposed (a view) unless its rows are already the ones wanted."""
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor) or weight.ndim != 2 or not weight.is_floating_point():

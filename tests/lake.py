@@ -39,13 +39,15 @@ def write_folder(
     activation: bool = True,
     d_model: int = 0,
     frozen: bool = False,
+    losses: bool = False,
 ) -> Path:
     """Parquet files of a lake whose neurons have these mean |delta| (for rare positions too, unless a function of it).
 
     Targets are drawn so that `rare_share` of positions belong to the rare half of the vocabulary. Every document
     multiplies its deltas by a common factor, and deltas have heavy tails. With `d_model` every neuron has as
     many random weights, `in` and `out`. With `frozen` every tenth neuron (3, 13, ...) loses 80 % of its effect
-    when the norm is frozen, others (7, 17, ...) 80 % when the frequencies are.
+    when the norm is frozen, others (7, 17, ...) 80 % when the frequencies are. With `losses` positions know their loss
+    and their place in a window, which is the document.
     """
     rng = np.random.default_rng(seed)
     T = documents * positions
@@ -62,6 +64,9 @@ def write_folder(
     delta = scale * factor[:, None] * (noise + sign) / 1.05
     folder.mkdir(parents=True, exist_ok=True)
     tokens = {"token_index": np.arange(T), "document": document, "target_id": target, "token_id": np.roll(target, 1)}
+    if losses:
+        tokens |= {"window": document, "position": np.arange(T) % positions}
+        tokens["loss"] = np.random.default_rng([seed, 4]).gamma(4.0, 0.75, T).astype(np.float32)
     pl.DataFrame(tokens).write_parquet(folder / "tokens.parquet")
     pairs = {
         "neuron": np.repeat(np.arange(N), T),

@@ -13,6 +13,7 @@ from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
 from tests.lake import make_lake, planted_influence, write_heads
+from tests.layers import add_layers
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
@@ -25,9 +26,11 @@ SLUGS = queries.slugs()
 def lake(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
     lake = make_lake(
-        folder, planted_influence(120, n_plateau=12, elbow=60), documents=12, positions=20, d_model=32, frozen=True
-    )
+        folder, planted_influence(120, n_plateau=12, elbow=60),
+        documents=12, positions=20, d_model=32, frozen=True, losses=True,
+    )  # fmt: skip
     write_heads(lake)
+    add_layers(lake)
     return lake
 
 

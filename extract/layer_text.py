@@ -1,0 +1,77 @@
+"""The windows of a published run as the pass over its layers reads them, and the documents whose states are kept.
+
+Shapes: W windows of C tokens, P analysed positions of a window, T = W * P.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.layer_summaries import PARTS
+
+SHARD = 4096  # positions of a shard, about: what a kill can lose
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The windows in the order of the run: `document` (W,) and token `ids` (W, C).
+
+    The first `skip` tokens of a window and the last are not analysed.
+    """
+
+    document: Index
+    ids: Index
+    skip: int
+
+    @property
+    def per_window(self) -> int:
+        """Analysed positions of a window."""
+        return int(self.ids.shape[1]) - 1 - self.skip
+
+    @property
+    def n_positions(self) -> int:
+        """Analysed positions."""
+        return len(self.ids) * self.per_window
+
+    @property
+    def part(self) -> Index:
+        """Part of the documents (W,) that each window is in: the documents are dealt out in turn."""
+        _, order = np.unique(self.document, return_inverse=True)
+        parts: Index = order % PARTS
+        return parts
+
+    def shards(self) -> list[Index]:
+        """Windows of each shard; the cut depends on the text only."""
+        step = max(1, SHARD // self.per_window)
+        windows = np.arange(len(self.ids))
+        return [windows[start : start + step] for start in range(0, len(windows), step)]
+
+    @property
+    def types(self) -> Index:
+        """The token types (D,) that are read at the analysed positions, sorted."""
+        return np.unique(self.ids[:, self.skip : -1])
+
+    def tokens(self, windows: Index) -> Index:
+        """Input tokens (n * P,) at the analysed positions of some windows."""
+        return self.ids[windows, self.skip : -1].ravel()
+
+    def positions(self, windows: Index) -> Index:
+        """Token index (n * P,) of the analysed positions of some windows."""
+        return (windows[:, None] * self.per_window + np.arange(self.per_window)).ravel()
+
+    def sampled(self, n_tokens: int, seed: int) -> Index:
+        """Windows of whole documents, drawn at random, that hold at most `n_tokens` analysed positions.
+
+        The smallest document alone where even that has more; none where `n_tokens` is 0.
+        """
+        if n_tokens == 0:
+            return np.zeros(0, dtype=np.int64)
+        documents, counts = np.unique(self.document, return_counts=True)
+        sizes, left, chosen = counts * self.per_window, n_tokens, []
+        for each in np.random.default_rng([seed, 5]).permutation(len(documents)):
+            if sizes[each] <= left:
+                chosen.append(documents[each])
+                left -= sizes[each]
+        return np.flatnonzero(np.isin(self.document, chosen or documents[[sizes.argmin()]]))

@@ -1,0 +1,194 @@
+"""How well can a linear probe read a token's properties from the states of each layer?
+
+`estimate` is the accuracy of a linear probe (ridge regression on +-1 targets of the standardised state, one for each
+class) on documents that it has not seen. It is asked for five labels: `token`, which of the 20 most frequent token
+types of the sample was read; `word_class`, by a small rule on its text (function word, content word, name, piece of a
+word, number, mark, space); `frequency_band`, in which quarter of the sampled positions its frequency is; `position`,
+in which quarter its place in the window is; `previous_token`, which of the 20 most frequent types stood before it,
+which only attention can bring to this position.
+
+`shuffled` is the accuracy of the same probe on labels in random order, what too flexible a probe reaches by itself;
+`gain` is the difference. `trend` is the rank correlation of the accuracy with depth, `p` from layers in random order.
+All intervals leave out one document after the other, without fitting the probes anew. Beside `polysemanticity` it asks
+whether layers disentangle: what becomes linearly readable, while single neurons do or do not get cleaner.
+
+Caveats: a probe finds what is there, not what the model uses; what it does not find may be there in another form. A
+state of d dimensions and few positions leave room for more accuracy than is shown, in all layers alike. The word
+classes are those of an English word list. The classes are not equally frequent: `majority` is what the largest alone
+would give.
+
+Source: Alain and Bengio (2017), arXiv 1610.01644 (linear probes by layer); Hewitt and Liang (2019), EMNLP (control
+tasks); Belinkov (2022), Comput. Linguist. 48, 207.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from queries import Analysis, Chart, by_group
+from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, states_by_layer, trend_row, trend_words
+from queries.shared.probes import Probed, probe
+from queries.shared.tables import correct_within, schema_of
+from queries.shared.token_labels import LABELS
+from queries.stats.bands import Array
+from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.contrast import studentise
+from queries.stats.depth import P_FLOOR, depth_trend
+from queries.stats.words import counted
+
+KEYS = ("run", "task", "layer")
+COLUMNS = {
+    "n_positions": "Positions that have a label.",
+    "n_classes": "Classes that are told apart.",
+    "majority": "Share of the largest class.",
+    "shuffled": "Accuracy of the same probe on labels in random order.",
+    "gain": "Accuracy above that.",
+    "gain_low": "Low end of its 95 % interval.",
+    "gain_high": "High end of its 95 % interval.",
+    **TREND_COLUMNS,
+    "q": "Benjamini-Hochberg value of `p` over the labels of the run.",
+    "reason": "Why there is no interval; empty where there is one.",
+}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("n_positions", "n_classes")) | {"layer": pl.Int64}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """A row per run, task and layer; `n` counts documents that hold a labelled position."""
+    rows: list[dict[str, Any]] = []
+    for (run,), group in by_group(frame, ("run",)):
+        mine = [
+            row for layer, tokens, states in states_by_layer(group) for row in _layer_rows(layer, tokens, states, rng)
+        ]
+        for task in LABELS:
+            of_task = [row for row in mine if row["task"] == task]
+            without = np.array([row["without"] for row in of_task]).T  # (D, L)
+            trend = depth_trend(np.array([row["estimate"] for row in of_task]), without, rng, jackknife=True)
+            for row in of_task:
+                row.update(trend_row(trend))
+        correct_within(mine, "family")
+        rows += [{**row, "run": run} for row in mine]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _layer_rows(
+    layer: int, tokens: pl.DataFrame, states: NDArray[np.float32], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """The rows of one layer; tasks whose labels are at the same positions are probed together."""
+    document = tokens["document"].to_numpy().astype(np.int64)
+    together: dict[bytes, tuple[NDArray[np.bool_], dict[str, NDArray[np.int64]]]] = {}
+    for task, label in LABELS.items():
+        found = label(tokens)
+        known = found.is_not_null().to_numpy()
+        _, classes = np.unique(found.drop_nulls().to_numpy().astype(str), return_inverse=True)
+        together.setdefault(known.tobytes(), (known, {}))[1][task] = classes.astype(np.int64)
+    rows = []
+    for known, labels in together.values():
+        n_documents = len(np.unique(document[known]))
+        probed: dict[str, Probed] = {}
+        if n_documents > 1:
+            shuffled = {task: rng.permutation(classes) for task, classes in labels.items()}
+            probed = probe(states[known], document[known], labels, shuffled)
+        for task, classes in labels.items():
+            facts = _facts(classes, probed.get(task), n_documents)
+            rows.append({"family": "", "task": task, "layer": layer, "n": n_documents, **facts})
+    return rows
+
+
+def _facts(classes: NDArray[np.int64], probed: Probed | None, n_documents: int) -> dict[str, Any]:
+    """Accuracies with their intervals; NaN, with the reason, where there are none."""
+    counts = np.bincount(classes, minlength=1)
+    facts: dict[str, Any] = {
+        "n_positions": len(classes),
+        "n_classes": len(counts) if len(classes) else 0,
+        "majority": counts.max() / len(classes) if len(classes) else float("nan"),
+    }
+    names = ("estimate", "low", "high", "shuffled", "gain", "gain_low", "gain_high")
+    if probed is None or len(counts) < 2:
+        why = "positions with a label in fewer than 2 documents, or of fewer than 2 classes"
+        return {**facts, **dict.fromkeys(names, float("nan")), "without": [], "reason": why}
+    real, control = (_left_out(right, probed.rows) for right in (probed.right, probed.shuffled))
+    gain = tuple(one - other for one, other in zip(real, control, strict=True))
+    facts |= {"estimate": float(real[0][0]), "shuffled": float(control[0][0]), "gain": float(gain[0][0])}
+    facts["without"] = real[1][:, 0].tolist() if n_documents >= MIN_DOCUMENTS else []
+    for (whole, without), prefix in ((real, ""), (gain, "gain_")):
+        found = studentise(whole, without)
+        known = n_documents >= MIN_DOCUMENTS
+        at_least, at_most = (0.0, 1.0) if not prefix else (-1.0, 1.0)
+        facts[f"{prefix}low"] = max(float(found.low[0]), at_least) if known else float("nan")
+        facts[f"{prefix}high"] = min(float(found.high[0]), at_most) if known else float("nan")
+    return {**facts, "reason": "" if np.isfinite(facts["low"]) else _reason(n_documents)}
+
+
+def _left_out(right: Array, rows: Array) -> tuple[Array, Array]:
+    """Accuracy (1,) of all documents and (D, 1) without each of them."""
+    return np.array([right.sum() / rows.sum()]), ((right.sum() - right) / (rows.sum() - rows))[:, None]
+
+
+def _reason(n_documents: int) -> str:
+    if n_documents < MIN_DOCUMENTS:
+        return f"only {counted(n_documents, 'document')} with a label; at least {MIN_DOCUMENTS} are needed"
+    return "the same accuracy in every document"
+
+
+def answer(table: pl.DataFrame) -> str:
+    """A line per run and task: both ends, the best layer, the control, the trend."""
+    lines = []
+    for (run,), group in by_group(table, ("run",)):
+        for task in LABELS:
+            rows = group.filter(task=task)
+            row = rows.row(0, named=True)
+            known = rows.filter(pl.col("estimate").is_finite())
+            if known.is_empty():
+                lines.append(f"- `{run}`: `{task}` was not asked: {row['reason']}.")
+                continue
+            best = known.sort("estimate", descending=True).row(0, named=True)
+            control = float(known["shuffled"].to_numpy().mean())
+            lines.append(
+                f"- `{run}`: `{task}` ({row['n_classes']} classes, largest {row['majority']:.2f}, shuffled labels "
+                f"{control:.2f}): accuracy {first_and_last(rows)}; best {best['estimate']:.3g} in layer "
+                f"{best['layer']}; {trend_words(row)}."
+            )
+    return "\n".join(lines)
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """Five layers from all over the depth."""
+    layers = table["layer"].unique().sort()
+    some = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, 5)}) if len(layers) else []
+    names = [*KEYS, "estimate", "low", "high", "n", "n_positions", "majority", "shuffled", "gain", "trend", "p", "q"]
+    return table.filter(pl.col("layer").is_in(some)).select(names)
+
+
+ANALYSIS = Analysis(
+    chapter="Layers",
+    keys=KEYS,
+    unit="share of positions",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart(
+        "depth",
+        tables=("decodability", "polysemanticity"),
+        options={
+            "panel": {"decodability": "task", "polysemanticity": "measure"},
+            "panels": {
+                "token": "token",
+                "word_class": "word class",
+                "frequency_band": "frequency band",
+                "position": "position",
+                "previous_token": "previous token",
+                "clusters": "clusters of contexts",
+            },
+            "control": "shuffled",
+            "caption": "Accuracy of probes (grey: with shuffled labels), and beside it the clusters of contexts of "
+            "single neurons, fewer where neurons are cleaner.",
+        },
+    ),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("states.state",),
+    key_columns={"task": "Which label the probe is asked for.", **LAYER},
+    p_floors=(P_FLOOR,),
+)

@@ -1,0 +1,216 @@
+"""Are the states of a layer sparser at difficult tokens?
+
+The sparsity of the residual stream after each layer is regressed on how difficult the token is: on its `loss` (nats),
+on its `rarity` (minus the log of its frequency), and on the loss with the rarity held fixed (`loss_given_rarity`).
+`estimate` is the slope in standard deviations per standard deviation, so that measures and layers can be compared; a
+simple regression's is the correlation. Signs are turned so that above 0 always means **sparser at difficult tokens**:
+`hoyer`, `gini` and `top_p` (share of the energy in the p % largest components) rise with sparsity, `entropy_rank` and
+`l0_share` (share of components that stand out) fall. Errors are clustered by document, intervals Student's t.
+
+`raw` is the state as it is; `trimmed` leaves out the layer's five outlier dimensions, which can hold nearly all of
+the energy whatever the token; `normed` is the state after the norm that reads it next.
+
+`mean_slope` is the mean over the layers, its interval clustered too, `q` corrected over all of a run's. **Supported**:
+q < 0.05 and the mean slope is above 0. **Contradicted**: it is not, and its interval lies
+below 0.05. (A slope that is surely above 0 and below 0.05 is supported, and small.)
+
+Caveats: a slope over tokens says nothing of causes: the token that is read differs too. The loss is that of the next
+token, rarity that of the token that decides about rare and common. Errors clustered by few documents (below about 20)
+are too small. Frequencies may come from a proxy.
+
+Source: Jin et al. (2026), arXiv 2603.03415 (sparser states on difficult input); Hoyer (2004), JMLR 5, 1457; Liang and
+Zeger (1986), Biometrika 73, 13 (clustered errors).
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.depth import LAYER
+from queries.shared.tables import schema_of
+from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.clustered_slopes import Array, clustered_slopes, correction, slope_interval
+from queries.stats.nulls import benjamini_hochberg
+from queries.stats.words import counted
+
+KEYS = ("run", "variant", "predictor", "measure", "layer")
+VARIANTS = ("raw", "trimmed", "normed")
+# Predictor -> regressors beside the constant; the slope of the first is asked.
+PREDICTORS = {"loss": ("loss",), "rarity": ("rarity",), "loss_given_rarity": ("loss", "rarity")}
+FALLS = ("entropy_rank", "l0_share")  # with sparsity
+SMALL = 0.05
+COLUMNS = {
+    "n_positions": "Positions.",
+    "slope": "The slope as it is, with its own sign: of the measure, per nat.",
+    "p": "Two-sided p of no slope in this layer.",
+    "mean_slope": "Mean of the estimates over the layers; the same in all of them.",
+    "mean_low": "Low end of its 95 % interval.",
+    "mean_high": "High end of its 95 % interval.",
+    "mean_p": "Two-sided p of a mean slope of 0.",
+    "q": "Its Benjamini-Hochberg value over variants, predictors and measures of the run.",
+    "verdict": "Sparser at difficult tokens: `supported`, `contradicted` or `undecidable`.",
+    "reason": "Why there is no interval; empty where there is one.",
+}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions")) | {"layer": pl.Int64}
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """A row per run, variant, predictor, measure and layer; `n` counts documents. Nothing is drawn from `rng`."""
+    del rng
+    rows: list[dict[str, Any]] = []
+    for (run,), group in by_group(frame, ("run",)):
+        made = []
+        for (variant, measure), part in by_group(group, ("variant", "measure")):
+            keys = {"run": run, "variant": variant, "measure": measure}
+            made += [_layers(part, keys, predictor) for predictor in PREDICTORS]
+        q = benjamini_hochberg(np.array([rows_of[0]["mean_p"] for rows_of in made]))
+        for rows_of, value in zip(made, q.tolist(), strict=True):
+            rows += [{**row, "q": value, "verdict": _verdict(row, value)} for row in rows_of]
+    return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
+
+
+def _layers(part: pl.DataFrame, keys: dict[str, str], predictor: str) -> list[dict[str, Any]]:
+    """The rows of all layers of one measure, with the mean over them."""
+    documents = part["document"].unique().sort()
+    names, turn = PREDICTORS[predictor], -1.0 if keys["measure"] in FALLS else 1.0
+    rows: list[dict[str, Any]] = []
+    influences = []
+    for (layer,), group in by_group(part, ("layer",)):
+        slope, scale, influence, n_positions = _slope(group, documents, names)
+        n = group.height
+        value = turn * slope * scale
+        k = 1 + len(names)
+        influences.append(np.sqrt(correction(n, n_positions, k)) * turn * scale * influence if n > 1 else influence)
+        low, high, p = slope_interval(value, float(np.sqrt((influences[-1] ** 2).sum())), n)
+        reason = _reason(n, low)
+        low, high, p = (low, high, p) if not reason else (float("nan"),) * 3
+        rows.append(
+            {
+                **keys, "predictor": predictor, "layer": layer, "estimate": value, "low": low, "high": high, "n": n,
+                "n_positions": n_positions, "slope": slope, "p": p, "reason": reason,
+            }
+        )  # fmt: skip
+    mean = float(np.mean([row["estimate"] for row in rows]))
+    error = float(np.sqrt((np.mean(influences, axis=0) ** 2).sum()))
+    known = all(not row["reason"] for row in rows)
+    low, high, p = slope_interval(mean, error, len(documents)) if known else (float("nan"),) * 3
+    whole = {"mean_slope": mean, "mean_low": low, "mean_high": high, "mean_p": p}
+    return [{**row, **whole} for row in rows]
+
+
+def _slope(group: pl.DataFrame, documents: pl.Series, names: tuple[str, ...]) -> tuple[float, float, Array, int]:
+    """Slope of the first of `names`, what standardises it, each document's influence (D,), and positions."""
+    place = documents.search_sorted(group["document"]).to_numpy()
+    terms = ("n_positions", *names)  # the constant's products are counts and plain sums
+    k = len(terms)
+    products, targets = np.zeros((len(documents), k, k)), np.zeros((len(documents), k))
+    for i, one in enumerate(terms):
+        targets[place, i] = group["y" if i == 0 else f"{one}_y"].to_numpy()
+        for j, other in enumerate(terms[: i + 1]):
+            column = one if j == 0 else f"{other}_{one}"
+            products[place, i, j] = products[place, j, i] = group[column].to_numpy()
+    found = clustered_slopes(products, targets)
+    n = int(products[:, 0, 0].sum())
+    spread = [
+        np.sqrt(max(square / n - (total / n) ** 2, 0.0))
+        for square, total in (
+            (products[:, 1, 1].sum(), products[:, 0, 1].sum()),
+            (float(group["y_y"].sum()), targets[:, 0].sum()),
+        )
+    ]
+    scale = float(spread[0] / spread[1]) if spread[1] > 0 else float("nan")
+    return float(found.coefficient[1]), scale, found.influence[:, 1], n
+
+
+def _reason(n_documents: int, low: float) -> str:
+    if n_documents < MIN_DOCUMENTS:
+        return f"only {counted(n_documents, 'document')}; at least {MIN_DOCUMENTS} are needed"
+    return "" if np.isfinite(low) else "sparsity or difficulty does not vary"
+
+
+def _verdict(row: dict[str, Any], q: float) -> str:
+    if q < 0.05 and row["mean_slope"] > 0:
+        return "supported"
+    return "contradicted" if row["mean_high"] < SMALL else "undecidable"
+
+
+def answer(table: pl.DataFrame) -> str:
+    """A line per run and predictor, by Hoyer's sparsity."""
+    hoyer = table.filter(pl.col("measure") == "hoyer")
+    lines = []
+    for (run, predictor), group in by_group(hoyer, ("run", "predictor")):
+        parts = []
+        for variant in (each for each in VARIANTS if each in group["variant"]):
+            rows = group.filter(variant=variant)
+            row = rows.row(0, named=True)
+            sparser = rows.filter(pl.col("low") > 0).height
+            denser = rows.filter(pl.col("high") < 0).height
+            reach = f"{row['mean_low']:.2g} to {row['mean_high']:.2g}, q = {row['q']:.2g}"
+            reach = reach if np.isfinite(row["mean_low"]) else str(rows["reason"].max())
+            parts.append(
+                f"`{variant}` **{row['verdict']}**: mean slope {row['mean_slope']:.2g} ({reach}); surely sparser in "
+                f"{sparser}, surely denser in {denser} of {rows.height} layers"
+            )
+        words = predictor.replace("_", " ")
+        lines.append(f"- `{run}`, Hoyer's sparsity on {words}: {'; '.join(parts)}.")
+    return "\n".join(lines)
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The means over the layers, of the simple regression on the loss and, of Hoyer's sparsity, of the others."""
+    first = table.unique(["run", "variant", "predictor", "measure"], keep="first", maintain_order=True)
+    some = first.filter((pl.col("predictor") == "loss") | (pl.col("measure") == "hoyer"))
+    keys = ["run", "variant", "predictor", "measure"]
+    return some.select(*keys, "mean_slope", "mean_low", "mean_high", "q", "n", "n_positions", "verdict")
+
+
+_MEAN = {"estimate": "mean_slope", "low": "mean_low", "high": "mean_high"}
+
+
+def _claim(variant: str, words: str) -> Claim:
+    found = finding(null="zero", names=_MEAN, variant=variant, predictor="loss", measure="hoyer")
+    return Claim(
+        f"States are sparser at difficult tokens, {words}",
+        "arXiv 2603.03415",
+        "mean over layers of the standardised slope of Hoyer's sparsity on the loss",
+        lambda table: found(table.with_columns(zero=pl.lit(0.0))),
+    )
+
+
+ANALYSIS = Analysis(
+    chapter="Layers",
+    keys=KEYS,
+    unit="standard deviations per standard deviation",
+    resampled="documents",
+    columns=COLUMNS,
+    chart=Chart(
+        "depth",
+        tables=("layer_sparsity",),
+        options={
+            "where": {"measure": "hoyer"},
+            "panel": "predictor",
+            "panels": {"loss": "on the loss", "rarity": "on rarity", "loss_given_rarity": "on the loss, rarity fixed"},
+            "series": "variant",
+            "names": {
+                "raw": "whole state",
+                "trimmed": "without outlier dimensions",
+                "normed": "after the next norm",
+            },
+            "zero": 0.0,
+            "caption": "Slopes of Hoyer's sparsity; above 0, states are sparser at difficult tokens.",
+        },
+    ),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    needs=("layer_tokens.hoyer", "tokens.loss"),
+    claims=(_claim("raw", "as they are"), _claim("trimmed", "without outlier dimensions")),
+    key_columns={
+        "variant": "`raw` states, `trimmed`: without outlier dimensions, `normed`: after the norm that reads them.",
+        "predictor": "What sparsity is regressed on: `loss`, `rarity`, or `loss_given_rarity`.",
+        "measure": "Which measure of sparsity.",
+        **LAYER,
+    },
+)

@@ -1,0 +1,51 @@
+"""What analyses of layers have in common: the matrix of states, the columns of a trend over depth, and its words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from queries import by_group
+from queries.stats.depth import DepthTrend
+
+TREND_COLUMNS = {
+    "trend": "Rank correlation of the estimate with the layer (Spearman); the same in all layers.",
+    "trend_low": "Low end of its 95 % interval.",
+    "trend_high": "High end of its 95 % interval.",
+    "p": "Two-sided permutation p of no trend: layers in random order.",
+}
+LAYER = {"layer": "Transformer layer, from 0: what the residual stream is after it, or the neurons of its MLP."}
+
+
+def states_by_layer(frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame, NDArray[np.float32]]]:
+    """Layer, rows without `state`, and states (T, d) of each layer of one run, in order."""
+    for (layer,), group in by_group(frame, ("layer",)):
+        flat = group["state"].explode(empty_as_null=False).to_numpy()
+        yield layer, group.drop("state"), flat.reshape(group.height, -1)
+
+
+def trend_row(found: DepthTrend) -> dict[str, float]:
+    """The values of `TREND_COLUMNS`."""
+    return {"trend": found.rho, "trend_low": found.low, "trend_high": found.high, "p": found.p}
+
+
+def trend_words(row: dict[str, Any]) -> str:
+    """A trend with its interval, as the end of a sentence."""
+    if not np.isfinite(row["trend"]):
+        return "no trend over depth can be told"
+    ends = f"{row['trend_low']:.2f} to {row['trend_high']:.2f}, " if np.isfinite(row["trend_low"]) else ""
+    return f"rank correlation with depth {row['trend']:.2f} ({ends}p = {row['p']:.2g})"
+
+
+def first_and_last(rows: pl.DataFrame, digits: int = 3) -> str:
+    """The estimates of the first and the last layer with their intervals; `rows` hold one row a layer."""
+    known = rows.sort("layer").filter(pl.col("estimate").is_finite())
+    if known.is_empty():
+        return "no estimate in any layer"
+    ends = []
+    for row in (known.row(0, named=True), known.row(-1, named=True)):
+        reach = f" ({row['low']:.{digits}g} to {row['high']:.{digits}g})" if np.isfinite(row["low"]) else ""
+        ends.append(f"{row['estimate']:.{digits}g}{reach} in layer {row['layer']}")
+    return ", ".join(dict.fromkeys(ends))

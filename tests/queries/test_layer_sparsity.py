@@ -1,0 +1,119 @@
+"""Slopes of sparsity on difficulty: planted ones are found, others are not, signs mean sparser, few have reasons."""
+
+import numpy as np
+import polars as pl
+import pytest
+import statsmodels.api as sm
+
+from queries import load, run
+from tests.lake import make_lake, planted_influence
+from tests.layers import add_layers
+from warehouse.connection import connect, frame
+
+SPARSITY = load("layer_sparsity")
+
+
+def sums(slope, documents=25, positions=40, layers=3, measure="hoyer", rarity=0.0, seed=0):
+    """Rows as of the SQL, for a sparsity that rises with the loss by `slope` and with rarity by `rarity`; the data."""
+    rng = np.random.default_rng(seed)
+    document = np.repeat(np.arange(documents), positions)
+    level = rng.standard_normal((2, documents))[:, document]
+    data = {"document": document, "loss": rng.standard_normal(len(document)) + level[0]}
+    data["rarity"] = 0.5 * data["loss"] + rng.standard_normal(len(document))
+    parts = []
+    for layer in range(layers):
+        y = slope * data["loss"] + rarity * data["rarity"] + 0.5 * level[1] + rng.standard_normal(len(document))
+        rows = pl.DataFrame({**{name: data[name] for name in ("document", "loss", "rarity")}, "y": y}).with_columns(
+            n_positions=pl.lit(1), loss_loss=pl.col("loss") ** 2, rarity_rarity=pl.col("rarity") ** 2,
+            loss_rarity=pl.col("loss") * pl.col("rarity"), y_y=pl.col("y") ** 2,
+            loss_y=pl.col("loss") * pl.col("y"), rarity_y=pl.col("rarity") * pl.col("y"),
+        )  # fmt: skip
+        keys = {"run": "r-1", "variant": "raw", "measure": measure, "layer": layer}
+        named = {name: pl.lit(value) for name, value in keys.items()}
+        parts.append(rows.group_by("document").sum().with_columns(**named))
+        data[f"y{layer}"] = y
+    return pl.concat(parts), data
+
+
+def one(table, predictor="loss", layer=0):
+    return table.filter(predictor=predictor, layer=layer).row(0, named=True)
+
+
+def test_slopes_and_errors_are_those_of_statsmodels():
+    rows, data = sums(0.3, rarity=0.2)
+    table = SPARSITY.estimate(rows, np.random.default_rng(0))
+    assert table.columns == [*SPARSITY.keys, "estimate", "low", "high", "n", *SPARSITY.columns]
+    for predictor, names in (("loss", ["loss"]), ("rarity", ["rarity"]), ("loss_given_rarity", ["loss", "rarity"])):
+        x = sm.add_constant(np.column_stack([data[name] for name in names]))
+        fit = sm.OLS(data["y1"], x).fit(cov_type="cluster", cov_kwds={"groups": data["document"]}, use_t=True)
+        scale = data[names[0]].std() / data["y1"].std()
+        found = one(table, predictor, 1)
+        assert found["slope"] == pytest.approx(fit.params[1])
+        assert found["estimate"] == pytest.approx(fit.params[1] * scale)
+        assert [found["low"], found["high"]] == pytest.approx(list(fit.conf_int()[1] * scale))
+        assert found["p"] == pytest.approx(fit.pvalues[1], rel=1e-6)
+
+
+def test_planted_slopes_are_supported_and_rarity_is_held_fixed():
+    table = SPARSITY.estimate(sums(0.0, rarity=0.8)[0], np.random.default_rng(0))
+    assert one(table, "loss")["verdict"] == one(table, "rarity")["verdict"] == "supported"
+    fixed = one(table, "loss_given_rarity")
+    assert fixed["mean_low"] < 0 < fixed["mean_high"]
+    assert "**supported**" in SPARSITY.answer(table)
+
+
+@pytest.mark.parametrize("measure", ["entropy_rank", "l0_share"])
+def test_measures_that_fall_with_sparsity_are_turned(measure):
+    table = SPARSITY.estimate(sums(-0.5, measure=measure)[0], np.random.default_rng(0))
+    found = one(table)
+    assert found["slope"] < 0 < found["low"]
+    assert found["verdict"] == "supported"
+
+
+def test_denser_states_contradict_and_no_effect_is_seldom_supported():
+    assert one(SPARSITY.estimate(sums(-0.5)[0], np.random.default_rng(0)))["verdict"] == "contradicted"
+    verdicts = [
+        one(SPARSITY.estimate(sums(0.0, seed=s, layers=1)[0], np.random.default_rng(0)))["verdict"] for s in range(60)
+    ]
+    assert verdicts.count("supported") <= 4
+
+
+def test_few_documents_and_no_variation_have_reasons():
+    few = SPARSITY.estimate(sums(0.3, documents=4)[0], np.random.default_rng(0))
+    assert few["low"].is_nan().all()
+    assert few["reason"].str.contains("only 4 documents").all()
+    assert set(few["verdict"]) == {"undecidable"}
+    assert "only 4 documents" in SPARSITY.answer(few)
+    ones = pl.col("n_positions").cast(pl.Float64)
+    still = sums(0.3)[0].with_columns(y=ones, y_y=ones, loss_y=pl.col("loss"), rarity_y=pl.col("rarity"))
+    assert SPARSITY.estimate(still, np.random.default_rng(0))["reason"].str.contains("does not vary").all()
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sparsity")
+    lake = make_lake(folder, planted_influence(6, elbow=3), documents=20, positions=20, losses=True)
+    add_layers(lake, 4)
+    return lake
+
+
+def test_the_planted_lake_is_found_and_the_sql_sums_what_is_there(lake):
+    con = connect(lake)
+    table = run(con, SPARSITY)
+    row = table.filter(measure="hoyer", variant="raw", predictor="loss", layer=2).row(0, named=True)
+    assert row["verdict"] == "supported"
+    tokens = frame(
+        con,
+        "select document, loss, hoyer from tokens inner join layer_tokens using (run, token_index) "
+        "where variant = 'raw' and layer = 2",
+    )
+    r = np.corrcoef(tokens["loss"], tokens["hoyer"])[0, 1]
+    assert row["estimate"] == pytest.approx(r, rel=1e-4)
+    assert row["n_positions"] == 400
+
+
+def test_a_lake_without_the_effect_is_not_supported(tmp_path):
+    lake = make_lake(tmp_path, planted_influence(6, elbow=3), documents=20, positions=20, losses=True)
+    add_layers(lake, 4, sparser=0.0)
+    table = run(connect(lake), SPARSITY).filter(measure="hoyer", predictor="loss")
+    assert "supported" not in table["verdict"]

@@ -1,0 +1,97 @@
+"""Cleaner with depth: planted trends are found by every measure, flat ones are not, loose counts tell no trend."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from queries import load, run
+from queries.polysemanticity import CLEANER
+from tests.lake import make_lake, planted_influence
+from tests.layers import add_layers
+from warehouse.connection import connect, frame
+
+POLYSEMANTICITY = load("polysemanticity")
+
+
+def lake_of(folder, **options):
+    lake = make_lake(folder, planted_influence(6, elbow=3), documents=14, positions=40, losses=True)
+    add_layers(lake, **options)
+    return lake
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return lake_of(tmp_path_factory.mktemp("planted"), n_layers=7)
+
+
+@pytest.fixture(scope="module")
+def rows(planted):
+    return frame(connect(planted), POLYSEMANTICITY.sql)
+
+
+@pytest.fixture(scope="module")
+def table(rows):
+    return POLYSEMANTICITY.estimate(rows, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("measure", CLEANER)
+def test_a_planted_trend_is_found(table, measure):
+    assert table.columns == [*POLYSEMANTICITY.keys, "estimate", "low", "high", "n", *POLYSEMANTICITY.columns]
+    row = table.filter(measure=measure).row(0, named=True)
+    assert row["verdict"] == "supported"
+    assert CLEANER[measure] * row["trend"] > 0.8
+    assert f"`{measure}` is **supported**" in POLYSEMANTICITY.answer(table)
+
+
+def test_the_numbers_are_those_of_the_planted_neurons(table, planted):
+    con = connect(planted)
+    liked = table.filter(measure="types_90")
+    assert liked["estimate"][0] > 6
+    assert liked["estimate"][-1] == pytest.approx(2, abs=0.3)
+    assert liked["slack"].sum() == 0
+    kurtosis = frame(
+        con, "select ln(moment_4 / moment_2 ** 2) as k from layer_neurons where layer = 3 and moment_2 > 0"
+    )
+    found = table.filter(measure="kurtosis", layer=3).row(0, named=True)
+    assert found["estimate"] == pytest.approx(np.exp(kurtosis["k"].mean()))
+    assert found["median"] == pytest.approx(np.exp(kurtosis["k"].median()))
+    assert found["document_low"] <= found["estimate"] <= found["document_high"]
+    assert table.filter(measure="clusters")["document_low"].is_nan().all()
+
+
+def test_flat_layers_are_not_supported(tmp_path):
+    found = run(connect(lake_of(tmp_path, n_layers=7, flat=True)), POLYSEMANTICITY)
+    assert found.filter(verdict="supported")["measure"].n_unique() <= 1
+
+
+def test_layers_in_reverse_contradict(rows):
+    table = POLYSEMANTICITY.estimate(
+        rows.with_columns(layer=6 - pl.col("layer")).sort("layer", "neuron"), np.random.default_rng(0)
+    )
+    assert set(table["verdict"]) == {"contradicted"}
+
+
+def test_types_that_are_counted_within_wide_bounds_tell_no_trend(rows):
+    loose = rows.with_columns(types_high=pl.col("types_high") + 10)
+    table = POLYSEMANTICITY.estimate(loose, np.random.default_rng(0)).filter(measure="types_90")
+    assert table["trend"].is_nan().all()
+    assert set(table["verdict"]) == {"undecidable"}
+    assert (table["slack"] == 5).all()
+    assert (table["high"] - table["low"] > 9.99).all()
+
+
+def test_few_layers_silent_neurons_and_no_rows(rows):
+    few = POLYSEMANTICITY.estimate(rows.filter(pl.col("layer") < 3), np.random.default_rng(0))
+    assert few["trend"].is_nan().all()
+    assert set(few["verdict"]) == {"undecidable"}
+    silent = rows.filter(pl.col("neuron") < 4)
+    table = POLYSEMANTICITY.estimate(silent, np.random.default_rng(0))
+    assert table["low"].is_nan().all()
+    assert table["reason"].str.contains("neurons with an answer; at least 5 are needed").all()
+    none = rows.with_columns(token_ids=None, cosines=None).with_columns(
+        pl.col("token_ids").cast(pl.List(pl.Int32)), pl.col("cosines").cast(pl.List(pl.Float32))
+    )
+    assert (
+        POLYSEMANTICITY.estimate(none, np.random.default_rng(0)).filter(measure="clusters")["estimate"].is_nan().all()
+    )
+    assert POLYSEMANTICITY.answer(table.clear()) == ""
