@@ -86,8 +86,10 @@ class HeadWork:
 
     def _positions_at_once(self) -> int:
         """Positions whose variants fit half of the memory: states, activations, changes and what is made of them."""
-        each = int(np.prod(self._shape())) * 4 * (4 * self.last.d_mlp + 4 * self.last.d_model)
-        return max(1, self.memory // 2 // each)
+        variants = int(np.prod(self._shape()))
+        each = variants * 4 * (4 * self.last.d_mlp + 4 * self.last.d_model)
+        sums = variants * 4 * len(SUMS) * len(STRATA) * self.last.d_mlp
+        return max(1, (self.memory // 2 - sums) // each)
 
     def _loss_rows(self) -> int:
         """Variants whose logits fit an eighth of it, three times."""

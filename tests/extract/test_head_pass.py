@@ -1,5 +1,6 @@
 """`rt extract --heads` on a tiny model: its tables against hooked forward passes; stopped and resumed."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -7,7 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from cli import app
 from extract import head_variants
 from extract.estimate import estimate
 from extract.extra_passes import Published
@@ -18,6 +21,7 @@ from extract.head_sampling import sample_positions
 from extract.head_work import HeadWork
 from extract.models import load_model, resolve
 from extract.run import extract
+from tests.extract.tiny_folder import write_parallel_model
 from tests.extract.tiny_runs import quiet
 from warehouse.connection import connect, frame
 from warehouse.errors import CorpusError, ModelError, RtError
@@ -212,3 +216,37 @@ def test_the_estimate(settings):
     assert name == "heads"
     assert seconds > 0
     assert size > 40 * 8 * 2
+
+
+def test_heads_of_the_last_parallel_layer_have_no_path_but_a_loss(settings, tmp_path):
+    model = write_parallel_model(tmp_path / "model")
+    lake = tmp_path / "lake"
+    extract(replace(settings, lake=lake, model=str(model)), quiet, [HeadPass(10)])
+    con = connect(lake)
+    heads = frame(con, "select layer, has_path, reason from attention_heads order by layer, head").rows()
+    assert [(layer, has_path) for layer, has_path, _ in heads] == [(0, True), (0, True), (1, False), (1, False)]
+    assert [reason is None for *_, reason in heads] == [True, True, False, False]
+    assert frame(con, "select distinct layer from head_neurons").rows() == [(0,)]
+    size = frame(con, "select layer, avg(abs(delta_loss)) as size from head_tokens group by layer order by layer")
+    assert size["layer"].to_list() == [0, 1]
+    assert (size["size"] > 1e-3).all()
+
+
+def test_the_command_adds_the_pass_and_the_analyses_ask_for_it(settings, run, tmp_path):
+    lake, rt = tmp_path / "lake", CliRunner()
+    shutil.copytree(settings.lake, lake)
+    at = ["--lake", str(lake)]
+    absent = rt.invoke(app, ["run", "head_loss", *at])
+    assert absent.exception.message == "nothing to compute head_loss from: no values in head_tokens.delta_loss"
+    assert absent.exception.hint == "`rt extract --heads` measures them"
+    given = [*at, "--model", settings.model, "--corpus", settings.corpus, "--context", "32", "--tokens", "200"]
+    dry = rt.invoke(app, ["extract", *given, "--dry-run", "--heads"])
+    assert re.search(r"^heads: about [\d.]+ minutes and \d+ MB more$", dry.stdout, re.MULTILINE)
+    made = rt.invoke(app, ["extract", *given, "--heads", "--head-tokens", "20", "--head-ablation", "bos,mean"])
+    assert f"{run}+heads is in {lake}" in made.stdout
+    again = rt.invoke(app, ["extract", *given, "--heads", "--head-tokens", "20", "--head-ablation", "mean,bos"])
+    assert f"{run}+heads is already in {lake}: nothing to do" in again.stdout
+    for slug in ("head_loss", "head_routing"):
+        answered = rt.invoke(app, ["run", slug, *at])
+        assert answered.exit_code == 0, answered.exception
+        assert f"`{run}`, `bos` ablation" in answered.stderr

@@ -26,6 +26,17 @@ def write_corpus(folder: Path, documents: int = 5) -> Path:
     return folder
 
 
+def write_parallel_model(folder: Path, seed: int = 0) -> Path:
+    """A GPT-NeoX of the same sizes and tokenizer as `write_model`, with parallel residuals."""
+    write_model(folder, seed)
+    config = transformers.GPTNeoXConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, vocab_size=300,
+        max_position_embeddings=64, use_parallel_residual=True, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    randomised(transformers.GPTNeoXForCausalLM(config), seed).save_pretrained(folder)
+    return folder
+
+
 def write_model(folder: Path, seed: int = 0) -> Path:
     """A GPT-2 of 2 layers, d_model 16, d_mlp 24, at most 64 positions, with a byte-level BPE tokenizer."""
     tokenizer = tokenizers.ByteLevelBPETokenizer()

@@ -81,3 +81,14 @@ def test_one_of_a_thing_is_singular(shelf, one_run, tmp_path):
     assert "each set to its mean at 1 position of 1 document; corpus" in text
     assert "1 document, 1 position." in text
     assert "first 1 position left out" in text
+
+
+def test_optional_passes_are_named_with_their_settings(shelf, one_run, tmp_path):
+    identity = {"version": 1, "head_tokens": 512, "head_ablation": ["bos", "mean"]}
+    for passes, said in (
+        ({"heads": {"identity": identity}}, "heads (head tokens 512, head ablation bos and mean)"),
+        ({}, ""),
+    ):
+        source = Source("", (), {RUN_A: {"passes": passes}})
+        text = write_report(one_run, tmp_path / "report.md", source=source).path.read_text()
+        assert (f"- Optional passes: {said}\n" in text) if said else "Optional passes" not in text
