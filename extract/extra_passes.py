@@ -37,7 +37,8 @@ class Published:
     def windows(self) -> tuple[np.ndarray, np.ndarray]:
         """Document (W,) and token ids (W, C) int64 of every window, in their order."""
         found = self.rows('select document, token_ids from windows order by "window"')
-        return found["document"].to_numpy(), np.stack(found["token_ids"].to_list()).astype(np.int64)
+        ids = found["token_ids"].explode().to_numpy().astype(np.int64).reshape(found.height, -1)
+        return found["document"].to_numpy(), ids
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (N,) of every neuron's activation over the analysed positions."""
