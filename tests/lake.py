@@ -3,18 +3,13 @@
 Shapes: D documents, P positions of each, N neurons, V vocabulary.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from extract.importer import import_folder
-from extract.publication import publish_pass
-from warehouse.connection import connect, frame
-from warehouse.lake import open_lake
-from warehouse.shards import write_shard
 
 
 def planted_influence(N: int = 400, n_plateau: int = 0, kappa: float = 0.7, elbow: int = 150, step: float = 1.2):
@@ -95,86 +90,6 @@ def _write_weights(folder: Path, N: int, d_model: int, seed: int) -> None:
     weight = np.random.default_rng([seed, 1]).standard_normal((2 * N, d_model)).astype(np.float32)
     columns = {"layer": np.zeros(2 * N, dtype=int), "neuron": np.repeat(np.arange(N), 2), "side": ["in", "out"] * N}
     pl.DataFrame({**columns, "weight": weight.tolist()}).write_parquet(folder / "weights.parquet")
-
-
-def write_heads(
-    lake: Path,
-    *,
-    layers: int = 3,
-    heads: int = 4,
-    ablations: tuple[str, ...] = ("mean",),
-    routing: float = 0.0,
-    members: Sequence[int] = (),
-    help_rare: float = 0.0,
-    no_path: bool = True,
-    seed: int = 0,
-) -> None:
-    """Add the pass `heads` to the one run of a lake, with as many rare as common positions in each document.
-
-    Every head moves every neuron by about a tenth of its sd, half of them half as much. Head 1 of layer 1 moves the
-    neurons `members` at rare positions by a factor `exp(routing)` more, and helps rare targets by `help_rare` nats.
-    With `no_path` the heads of the last layer reach no neuron.
-    """
-    rng = np.random.default_rng([seed, 3])
-    run = open_lake(lake).runs[0].name
-    con = connect(lake)
-    rows = frame(con, "from token_classes() order by token_index").select("token_index", "document", "token_class")
-    sd = frame(con, "select sd_activation from neurons order by neuron")["sd_activation"].to_numpy()
-    taken = []
-    for (_,), part in rows.group_by("document", maintain_order=True):
-        rare, common = (part.filter(token_class=name) for name in ("rare", "common"))
-        n = min(rare.height, common.height)
-        taken += [
-            each.head(n).with_columns(pair=pl.int_range(n) + 1000 * part["document"][0]) for each in (rare, common)
-        ]
-    chosen = pl.concat(taken).sort("token_index").rename({"token_class": "stratum"})
-    tokens, neurons = [], []
-    size = 0.1 * sd * np.where(np.arange(len(sd)) % 2 == 0, 1.0, 0.5)
-    is_rare = (chosen["stratum"] == "rare").to_numpy()
-    factor = np.exp(0.3 * rng.standard_normal(chosen["document"].max() + 1))[chosen["document"].to_numpy()]
-    for layer, head, ablation in product(range(layers), range(heads), sorted(ablations)):
-        is_planted = (layer, head) == (1, 1)
-        delta = 0.01 * factor * (rng.standard_normal(chosen.height) + 0.5) + help_rare * is_planted * is_rare
-        key = {"layer": layer, "head": head, "ablation": ablation}
-        tokens.append(
-            chosen.select("token_index")
-            .with_columns(delta_loss=delta)
-            .with_columns(pl.lit(v).alias(k) for k, v in key.items())
-        )
-        if no_path and layer == layers - 1:
-            continue
-        change = size * factor[:, None] * rng.standard_normal((chosen.height, len(sd)))
-        if is_planted and len(members):
-            change[np.ix_(is_rare, list(members))] *= np.exp(routing)
-        for (stratum, document), part in chosen.with_row_index("row").group_by("stratum", "document"):
-            rows_here = change[part["row"].to_numpy()]
-            sums = {"sum_abs_change": abs(rows_here), "sum_change": rows_here, "sum_square_change": rows_here**2}
-            neurons.append(
-                {
-                    **key,
-                    "stratum": stratum,
-                    "document": document,
-                    "n": part.height,
-                    **{k: v.sum(0).tolist() for k, v in sums.items()},
-                }
-            )
-    reached = [not (no_path and layer == layers - 1) for layer in range(layers) for _ in range(heads)]
-    of_heads = {
-        "layer": np.repeat(np.arange(layers), heads), "head": np.tile(np.arange(heads), layers), "has_path": reached,
-        "reason": [None if each else "parallel residual" for each in reached], "mean_output": [[0.0]] * len(reached),
-    }  # fmt: skip
-    tables = {
-        "attention_heads": pl.DataFrame(of_heads),
-        "head_positions": chosen.with_columns(target_decile=9 * (pl.col("stratum") == "rare"), input_decile=0),
-        "head_tokens": pl.concat(tokens).sort("layer", "head", "ablation", "token_index"),
-        "head_neurons": pl.DataFrame(neurons).sort("layer", "head", "ablation", "stratum", "document"),
-    }
-    staged = lake / "staging/heads"
-    shards = {
-        name: [write_shard(staged / name / "part-00000.parquet", name, data.to_arrow(), staged)]
-        for name, data in tables.items()
-    }
-    publish_pass(lake, run, "heads", staged, shards, {"identity": {"planted": True}})
 
 
 def make_lake(folder: Path, influence: np.ndarray | Callable[[bool], np.ndarray] | None = None, **options) -> Path:

@@ -12,7 +12,8 @@ import queries
 from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
-from tests.lake import make_lake, planted_influence, write_heads
+from tests.heads import write_heads
+from tests.lake import make_lake, planted_influence
 from tests.layers import add_layers
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run

@@ -7,7 +7,8 @@ import pytest
 from queries import load, run
 from queries.stats.nulls import sign_flip_p
 from queries.stats.paired import paired_differences
-from tests.lake import make_lake, planted_influence, write_heads
+from tests.heads import write_heads
+from tests.lake import make_lake, planted_influence
 from warehouse.connection import connect
 
 LOSS = load("head_loss")

@@ -6,7 +6,8 @@ import pytest
 
 from queries import Session, load, run
 from queries.stats.routing_verdict import RoutingEvidence, decide_routing
-from tests.lake import make_lake, planted_influence, write_heads
+from tests.heads import write_heads
+from tests.lake import make_lake, planted_influence
 from warehouse.connection import connect, frame
 
 ROUTING = load("head_routing")
@@ -154,3 +155,16 @@ def test_documents_that_are_not_whole_are_left_out(lake):
     other = run(connect(lake), ROUTING, parameters={"rare_quantile": 0.1})
     assert of(other, "excess")["verdict"] == "undecidable"
     assert "not whole under the conditions" in of(other, "excess")["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("everywhere", [0.0, 0.7])
+def test_without_routing_it_is_not_supported_and_the_interval_covers(everywhere):
+    """Also where rare positions move every neuron twice as much."""
+    found = []
+    for seed in range(100):
+        rng = np.random.default_rng([seed, 7])
+        found.append(of(ROUTING.estimate(rows(rng, everywhere=everywhere), rng), "excess"))
+    assert sum(row["verdict"] == "supported" for row in found) <= 3
+    assert sum(row["low"] <= 0 <= row["high"] for row in found) >= 90
+    assert sum(row["p_any"] < 0.05 for row in found) <= 12
