@@ -113,7 +113,7 @@ class LayersPass:
             n = layers.d_mlp(layer)
             types = n * bytes_per_neuron(len(text.types), min(SHARD, text.n_positions))
             rows = min(SHARD, text.n_positions) * 4 * ((layer in stored) * n + d_model + 16 * len(VARIANTS))
-            found[layer] = n * BYTES + types + max(rows, min(text.n_positions, n * CONTEXTS) * d_model * 4)
+            found[layer] = n * BYTES + max(types + rows, min(text.n_positions, n * CONTEXTS) * d_model * 4)
         return found
 
     def make(self, session: Session, run: Published, stage: Stage) -> None:
@@ -148,27 +148,36 @@ def _write_group(reading: Reading, part: int) -> None:
     """All tables of the layers that were read together."""
     stage, text, summaries = reading.stage, reading.text, reading.summaries
     n_types = len(text.types)
-    with stage.timed("contexts"):
-        index = {layer: summary.contexts.token_index for layer, summary in summaries.items()}
-        needed = dict(zip(index, needed_positions(list(index.values())), strict=True))
-        inputs = read_inputs(reading.layers, needed, text, reading.batch_size) if any(map(len, needed.values())) else {}
-        with ShardWriter(
-            stage.folder / _file("layer_contexts", part), TABLES["layer_contexts"], stage.folder
-        ) as writer:
-            for layer, summary in summaries.items():
-                place = np.where(index[layer] < 0, -1, np.searchsorted(needed[layer], index[layer]))
-                known = inputs.pop(layer, np.zeros((0, reading.layers.last.d_model), dtype=np.float32))
-                rows = context_rows(summary, cosines(reading.layers.w_in(layer), known, place))
-                writer.write(with_layer(rows, layer, arrow_schema(TABLES["layer_contexts"])))
-        assert writer.shard is not None
-        stage.record(writer.shard)
     with stage.timed("merge"):
         _write(stage, part, "layer_neurons", {layer: neuron_rows(each, n_types) for layer, each in summaries.items()})
         _write(stage, part, "layer_moments", {layer: moment_rows(each) for layer, each in summaries.items()})
         _write(stage, part, "layer_types", {layer: type_rows(each) for layer, each in summaries.items()})
         for table in _FROM_SHARDS:
             gather(stage, _file(table, part), table, reading.files(table), reading.chosen)
-        _write(stage, part, "layers", {layer: _layer_row(reading, layer, summaries[layer]) for layer in summaries})
+    for summary in summaries.values():
+        summary.drop_types()
+    with stage.timed("contexts"):
+        _write_contexts(reading, part)
+    _write(stage, part, "layers", {layer: _layer_row(reading, layer, summaries[layer]) for layer in summaries})
+
+
+def _write_contexts(reading: Reading, part: int) -> None:
+    """`layer_contexts`, with the cosines, for which the inputs at the contexts are read."""
+    stage, summaries, d_model = reading.stage, reading.summaries, reading.layers.last.d_model
+    index = {layer: summary.contexts.token_index for layer, summary in summaries.items()}
+    needed = dict(zip(index, needed_positions(list(index.values())), strict=True))
+    inputs = (
+        read_inputs(reading.layers, needed, reading.text, reading.batch_size) if any(map(len, needed.values())) else {}
+    )
+    schema = arrow_schema(TABLES["layer_contexts"])
+    with ShardWriter(stage.folder / _file("layer_contexts", part), TABLES["layer_contexts"], stage.folder) as writer:
+        for layer, summary in summaries.items():
+            place = np.where(index[layer] < 0, -1, np.searchsorted(needed[layer], index[layer]))
+            known = inputs.pop(layer, np.zeros((0, d_model), dtype=np.float32))
+            rows = context_rows(summary, cosines(reading.layers.w_in(layer), known, place))
+            writer.write(with_layer(rows, layer, schema))
+    assert writer.shard is not None
+    stage.record(writer.shard)
 
 
 def _layer_row(reading: Reading, layer: int, summary: Summary) -> pa.Table:

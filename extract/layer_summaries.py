@@ -3,7 +3,6 @@
 Shapes: P parts of the documents, N neurons, k contexts, D token types.
 """
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +39,10 @@ class Summary:
             "activation": self.contexts.activation,
         }
 
+    def drop_types(self) -> None:
+        """Let go of the mass by type, which takes most of the memory, when it is written."""
+        self.types = type_mass(0, np.zeros(0, dtype=np.int64))
+
     def fill(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take the values of `arrays`."""
         for name, values in self.arrays().items():
@@ -62,6 +65,6 @@ def save(path: Path, root: Path, summaries: Mapping[int, Summary]) -> Shard:
 
 def load(path: Path, summaries: Mapping[int, Summary]) -> None:
     """Fill summaries from a file of `save`."""
-    with np.load(io.BytesIO(path.read_bytes())) as saved:
+    with np.load(path) as saved:
         for layer, of in summaries.items():
             of.fill({name: saved[f"{layer}.{name}"] for name in of.arrays()})

@@ -24,21 +24,19 @@ def sparsity(states: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """
     size = np.sort(np.abs(states), axis=1)[:, ::-1]  # (T, n)
     n = size.shape[1]
-    largest = size[:, :1]
-    known = largest[:, 0] > 0
+    known = size[:, 0] > 0
     # the scale does not matter, and squares of tiny values would be 0
-    size = size.astype(np.float64) / np.where(known, largest[:, 0], 1.0)[:, None]
-    total, energy = np.maximum(size.sum(axis=1), 1e-300), np.cumsum(size**2, axis=1)
-    norm = np.maximum(energy[:, -1], 1e-300)
-    share = size / total[:, None]
-    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
+    size = size / np.where(known, size[:, 0], 1.0)[:, None]
+    total, norm = (np.maximum(each.sum(axis=1, dtype=np.float64), 1e-300) for each in (size, size**2))
+    share = (size / total[:, None]).astype(np.float32)
+    logarithm = np.log(np.maximum(share, np.finfo(np.float32).tiny))
     mean = total / n
-    spread = np.sqrt(np.maximum(energy[:, -1] / n - mean**2, 0.0))
+    limit = (mean + np.sqrt(np.maximum(norm / n - mean**2, 0.0))) * (1 + 1e-6)
     found = {
         "hoyer": (math.sqrt(n) - total / np.sqrt(norm)) / (math.sqrt(n) - 1),
-        "gini": share @ (n + 1 - 2 * np.arange(1, n + 1)) / n,
-        **{name: energy[:, math.ceil(part * n - 1e-9) - 1] / norm for name, part in TOP.items()},
-        "entropy_rank": np.exp(entropy) / n,
-        "l0_share": (size > (mean + spread + 1e-12)[:, None]).mean(axis=1),
+        "gini": share.astype(np.float64) @ (n + 1 - 2 * np.arange(1, n + 1)) / n,
+        **{name: (size[:, : math.ceil(part * n - 1e-9)] ** 2).sum(axis=1) / norm for name, part in TOP.items()},
+        "entropy_rank": np.exp(-np.einsum("tn,tn->t", share, logarithm)) / n,
+        "l0_share": (size > limit[:, None]).mean(axis=1),
     }
     return {name: np.where(known, values, np.nan).astype(np.float32) for name, values in found.items()}

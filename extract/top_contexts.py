@@ -19,18 +19,27 @@ class TopContexts:
 
     def update(self, token_index: NDArray[np.integer], activation: NDArray[np.float32]) -> None:
         """Add positions: `token_index` (T,) and `activation` (N, T)."""
+        size = np.abs(activation, order="C")
+        n, k = self.key.shape
+        # what is below the k-th largest so far, or of these positions, is none
+        floor = np.abs(self.activation).min(axis=1)
+        if size.shape[1] > k:
+            floor = np.maximum(floor, np.partition(size, -k, axis=1)[:, -k])
+        neuron, place = np.nonzero((size >= floor[:, None]) & (size > 0))
+        if not len(neuron):
+            return
+        counts = np.bincount(neuron, minlength=n)
+        column = k + np.arange(len(neuron)) - (np.cumsum(counts) - counts)[neuron]
+        keys = np.zeros((n, k + counts.max()), dtype=np.int64)
+        values = np.zeros(keys.shape, dtype=np.float32)
+        keys[:, :k], values[:, :k] = self.key, self.activation
         # the bits of a float32 that is not negative are ordered as it is
-        size = np.abs(np.ascontiguousarray(activation, dtype=np.float32)).view(np.int32).astype(np.int64)
-        fresh = np.where(size > 0, size * _HALF + (_HALF - 1 - token_index), 0)
-        keys = np.concatenate([self.key, fresh], axis=1)
-        k = self.key.shape[1]
-        largest = np.argpartition(keys, -k, axis=1)[:, -k:]
-        order = np.argsort(-np.take_along_axis(keys, largest, axis=1), axis=1, kind="stable")
-        chosen = np.take_along_axis(largest, order, axis=1)
-        is_fresh = chosen >= k
-        value = np.take_along_axis(activation, np.maximum(chosen - k, 0), axis=1)
-        kept = np.take_along_axis(self.activation, np.minimum(chosen, k - 1), axis=1)
-        self.key, self.activation = np.take_along_axis(keys, chosen, axis=1), np.where(is_fresh, value, kept)
+        bits = size[neuron, place].view(np.int32).astype(np.int64)
+        keys[neuron, column] = bits * _HALF + (_HALF - 1 - token_index[place])
+        values[neuron, column] = activation[neuron, place]
+        order = np.argsort(-keys, axis=1, kind="stable")[:, :k]
+        self.key[...] = np.take_along_axis(keys, order, axis=1)
+        self.activation[...] = np.take_along_axis(values, order, axis=1)
 
     @property
     def token_index(self) -> NDArray[np.int64]:

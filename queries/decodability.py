@@ -133,7 +133,7 @@ def _reason(n_documents: int) -> str:
 
 
 def answer(table: pl.DataFrame) -> str:
-    """A line per run and task: both ends, the best layer, the control, the trend."""
+    """A line per run and task: both ends, the extremes, the control, the trend."""
     lines = []
     for (run,), group in by_group(table, ("run",)):
         for task in LABELS:
@@ -143,12 +143,10 @@ def answer(table: pl.DataFrame) -> str:
             if known.is_empty():
                 lines.append(f"- `{run}`: `{task}` was not asked: {row['reason']}.")
                 continue
-            best = known.sort("estimate", descending=True).row(0, named=True)
             control = float(known["shuffled"].to_numpy().mean())
             lines.append(
                 f"- `{run}`: `{task}` ({row['n_classes']} classes, largest {row['majority']:.2f}, shuffled labels "
-                f"{control:.2f}): accuracy {first_and_last(rows)}; best {best['estimate']:.3g} in layer "
-                f"{best['layer']}; {trend_words(row)}."
+                f"{control:.2f}): accuracy {first_and_last(rows)}; {trend_words(row)}."
             )
     return "\n".join(lines)
 

@@ -37,6 +37,7 @@ from queries.stats.context_clusters import context_measures
 from queries.stats.contrast import studentise
 from queries.stats.depth import P_FLOOR, DepthTrend, depth_trend
 from queries.stats.part_moments import PartMoments, shapes
+from queries.stats.verdict import GIVEN
 
 Array = NDArray[np.float64]
 KEYS = ("run", "measure", "layer")
@@ -198,7 +199,14 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
 def _claim(measure: str, words: str, what: str) -> Claim:
     names = {"estimate": "trend", "low": "trend_low", "high": "trend_high"}
     found = finding(null="zero", names=names, measure=measure)
-    return Claim(words, "OpenReview Kyx1qoZHcO", what, lambda table: found(table.with_columns(zero=pl.lit(0.0))))
+    is_open = (pl.col("verdict") == "undecidable") & (pl.col("reason") == "")
+    reason = pl.when(is_open).then(pl.lit(GIVEN)).otherwise("reason")
+    return Claim(
+        words,
+        "OpenReview Kyx1qoZHcO",
+        what,
+        lambda table: found(table.with_columns(zero=pl.lit(0.0), reason=reason)),
+    )
 
 
 ANALYSIS = Analysis(

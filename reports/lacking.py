@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from queries.stats.set_verdict import MIN_POWER
-from queries.stats.verdict import ARBITRARY, LEVEL, MIN_DOCUMENTS
+from queries.stats.verdict import ARBITRARY, GIVEN, LEVEL, MIN_DOCUMENTS
 
 _FAR = 100  # times as many documents: a guess from so far off is not a number
 _LEAST = re.compile(r"at least [\d.,]*\d")
@@ -30,6 +30,8 @@ def lacking(found: Mapping[str, Any], *, by_documents: bool, counts_documents: b
     """
     if found["reason"] == ARBITRARY:
         return Lack("more documents do not help", "more documents do not help: the number has no meaning")
+    if found["reason"] == GIVEN:
+        return Lack("more documents do not help", "more documents do not help: layers and neurons are given")
     if not by_documents:
         return _of_weights(found)
     n = found["n"] if counts_documents else None

@@ -40,7 +40,7 @@ def trend_words(row: dict[str, Any]) -> str:
 
 
 def first_and_last(rows: pl.DataFrame, digits: int = 3) -> str:
-    """The estimates of the first and the last layer with their intervals; `rows` hold one row a layer."""
+    """The estimates of the first and the last layer with their intervals, and the extremes that lie between them."""
     known = rows.sort("layer").filter(pl.col("estimate").is_finite())
     if known.is_empty():
         return "no estimate in any layer"
@@ -48,4 +48,10 @@ def first_and_last(rows: pl.DataFrame, digits: int = 3) -> str:
     for row in (known.row(0, named=True), known.row(-1, named=True)):
         reach = f" ({row['low']:.{digits}g} to {row['high']:.{digits}g})" if np.isfinite(row["low"]) else ""
         ends.append(f"{row['estimate']:.{digits}g}{reach} in layer {row['layer']}")
-    return ", ".join(dict.fromkeys(ends))
+    words = ", ".join(dict.fromkeys(ends))
+    ordered = known.sort("estimate")
+    for name, place in (("lowest", 0), ("highest", -1)):
+        row = ordered.row(place, named=True)
+        if row["estimate"] not in (known["estimate"][0], known["estimate"][-1]):
+            words += f", {name} {row['estimate']:.{digits}g} in layer {row['layer']}"
+    return words

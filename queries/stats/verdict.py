@@ -13,6 +13,8 @@ MIN_RELIABILITY = 0.5
 LEVEL = 0.05
 # Why a signed statistic of activations says nothing: no number of documents changes that.
 ARBITRARY = "the MLP is gated: the sign of a neuron is arbitrary in it, and so is that of r"
+# Why a trend over depth stays as sure as it is: another text tells of the same layers.
+GIVEN = "the interval is over the neurons of these layers, and the model has no others"
 # A smooth law explains a curve whose step is ordinary under it, not one that just misses the level.
 ORDINARY = 0.2
 # BIC in favour of two breakpoints that is more than "not worth a bare mention" (Kass and Raftery, 1995).

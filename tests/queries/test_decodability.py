@@ -61,7 +61,7 @@ def test_what_only_one_layer_holds_is_read_there_alone(table):
     assert rows["estimate"][2] > 0.8
     assert (rows.filter(pl.col("layer") != 2)["gain_low"] < 0.05).all()
     assert rows["n_positions"][0] == 14 * 39
-    assert "best" in DECODABILITY.answer(table)
+    assert "in layer 2; rank correlation" in DECODABILITY.answer(table)
 
 
 def test_what_is_not_there_is_as_good_as_shuffled(table):

@@ -86,3 +86,4 @@ def test_another_condition_than_the_interval():
 
 def test_no_number_of_documents_gives_a_sign_a_meaning():
     assert lack(reason=verdict.ARBITRARY).brief == "more documents do not help"
+    assert "layers and neurons are given" in lack(reason=verdict.GIVEN).words
