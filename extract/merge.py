@@ -59,8 +59,9 @@ def _neuron_block(shards: list[Path], groups: range, names: list[str], n_neurons
     n = min(groups.stop * STAGED_NEURONS, n_neurons) - first
     parts = []
     for shard in shards:  # one open file at a time: a long run has thousands
-        with pq.ParquetFile(shard) as file:
-            parts.append(file.read_row_groups(list(groups), columns=names))
+        with pq.ParquetFile(shard, memory_map=True, pre_buffer=False) as file:
+            # small pieces: threads would cost more than they save
+            parts.append(file.read_row_groups(list(groups), columns=names, use_threads=False))
     values = {name: np.concatenate([_matrix(part, name, n) for part in parts], axis=1) for name in names}
     n_positions = values[names[0]].shape[1]
     columns: dict[str, Any] = {

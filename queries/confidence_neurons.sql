@@ -15,9 +15,7 @@ with effects as (
         sum(abs(ablations.delta_frozen_frequency::double)) as sum_abs_frozen_frequency
     from ablations
     inner join token_classes(rare_quantile := $rare_quantile, rare_by := $rare_by) as classes
-        on
-            ablations.run = classes.run
-            and ablations.token_index = classes.token_index
+        on same_position(ablations.run, ablations.token_index, classes.run, classes.token_index)
     where ablations.delta_frozen_norm is not null and ablations.delta_frozen_frequency is not null
     group by ablations.run, classes.token_class, classes.document, ablations.neuron
 )

@@ -14,22 +14,56 @@ types as (
     where frequency_rank is not null
 ),
 
--- each position with the band of the token that decides
+-- the token that decides about each position, on its own: inside the condition of the join below, the choice would make
+-- DuckDB pair every position with the whole vocabulary first
+decided as (
+    select
+        run,
+        token_index,
+        document,
+        case
+            when $rare_by = 'target' then target_id
+            when $rare_by = 'input' then token_id
+            else error('rare_by is ' || $rare_by || '; it must be ''target'' or ''input''')
+        end as token_id
+    from tokens
+),
+
+-- each position with the band of that token, and the number of its run, band and document
 positions as (
     select
-        tokens.run,
-        tokens.token_index,
-        tokens.document,
-        types.band
-    from tokens
+        decided.run,
+        decided.token_index,
+        decided.document,
+        types.band,
+        dense_rank() over (order by decided.run, types.band, decided.document)::integer as cell
+    from decided
     inner join types
         on
-            tokens.run = types.run
-            and types.token_id = case
-                when $rare_by = 'target' then tokens.target_id
-                when $rare_by = 'input' then tokens.token_id
-                else error('rare_by is ' || $rare_by || '; it must be ''target'' or ''input''')
-            end
+            decided.run = types.run
+            and decided.token_id = types.token_id
+),
+
+-- sums of every neuron, by integers alone
+sums as (
+    select
+        positions.cell,
+        ablations.neuron,
+        count(*) as n_positions,
+        sum(abs(ablations.delta_loss::double)) as sum_abs_delta
+    from ablations
+    inner join positions
+        on same_position(ablations.run, ablations.token_index, positions.run, positions.token_index)
+    group by positions.cell, ablations.neuron
+),
+
+cells as (
+    select distinct
+        run,
+        band,
+        document,
+        cell
+    from positions
 ),
 
 -- each neuron with its group, and how large that is
@@ -44,15 +78,15 @@ groups as (
 )
 
 select
-    positions.run,
+    cells.run,
     groups.neuron_group,
-    positions.band,
-    positions.document,
+    cells.band,
+    cells.document,
     any_value(groups.n_neurons) as n_neurons,
-    count(*) // any_value(groups.n_neurons) as n_positions,
-    sum(abs(ablations.delta_loss::double)) as sum_abs_delta
-from ablations
-inner join positions on ablations.run = positions.run and ablations.token_index = positions.token_index
-inner join groups on ablations.run = groups.run and ablations.neuron = groups.neuron
-group by positions.run, groups.neuron_group, positions.band, positions.document
+    sum(sums.n_positions)::bigint // any_value(groups.n_neurons) as n_positions,
+    sum(sums.sum_abs_delta) as sum_abs_delta
+from sums
+inner join cells on sums.cell = cells.cell
+inner join groups on cells.run = groups.run and sums.neuron = groups.neuron
+group by cells.run, groups.neuron_group, cells.band, cells.document
 order by run, neuron_group, band, document;

@@ -22,6 +22,7 @@ import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.stats.bootstrap import (
+    CACHED,
     N_REPLICATES,
     Array,
     document_weights,
@@ -34,7 +35,7 @@ from queries.stats.corrected import correct_level
 from queries.stats.document_sums import TOKEN_CLASSES, ClassSums, document_sums
 from queries.stats.groups import floor_p
 from queries.stats.nulls import N_FLIPS, benjamini_hochberg, sign_flip_p
-from queries.stats.ranking import leading_share, ordinal_ranks, ranked_band
+from queries.stats.ranking import leading_share, ordinal_ranks, ranked_band, ranks_and_curves
 from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "neuron")
@@ -118,13 +119,17 @@ def _unknown_ranks(n: int) -> dict[str, Array]:
 
 
 def _ranked_again(sums: ClassSums, weights: Array, influence: Array, rank: Array) -> dict[str, Array]:
-    """What the resamples say of ranks: of each neuron's rank, of the curve at its rank, and of the leaders' share."""
-    weights = weights[weights @ sums.counts > 0]
+    """What the resamples say of ranks: of each neuron's rank, of the curve at its rank, and of the leaders' share.
+
+    At most `N_REPLICATES` resamples are ranked: more narrow the chance of an end, but a rank is rounded anyway.
+    """
+    weights = weights[weights @ sums.counts > 0][:N_REPLICATES]
     ranks, curves, shares = [], [], []
-    for block in replicate_blocks(len(weights), len(influence)):
+    for block in replicate_blocks(len(weights), len(influence), CACHED):
         drawn = replicates(sums.absolute, sums.counts, weights[block])
-        ranks.append(ordinal_ranks(drawn))
-        curves.append(-np.sort(-drawn, axis=1))
+        places, curve = ranks_and_curves(drawn)
+        ranks.append(places)
+        curves.append(curve)
         shares.append(leading_share(drawn))
     low, high = percentile_interval(np.concatenate(ranks))
     curve_low, curve_high = ranked_band(np.concatenate(curves), -np.sort(-influence))

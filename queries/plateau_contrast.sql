@@ -11,8 +11,6 @@ select
     list(ablations.delta_loss order by ablations.neuron) as delta_loss
 from ablations
 inner join token_classes(rare_quantile := $rare_quantile, rare_by := $rare_by) as classes
-    on
-        ablations.run = classes.run
-        and ablations.token_index = classes.token_index
+    on same_position(ablations.run, ablations.token_index, classes.run, classes.token_index)
 group by ablations.run, ablations.token_index, classes.document, classes.token_class
 order by run, token_index;

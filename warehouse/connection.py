@@ -15,6 +15,10 @@ from warehouse.run_folder import RunFolder
 from warehouse.schema import TABLES
 from warehouse.statements import refused
 
+# Where the views have one run only, its name decides nothing (`warehouse/sql/01_same_position.sql`).
+SINGLE_RUN = """create or replace macro same_position(run, token_index, other_run, other_token_index) as
+token_index = other_token_index"""
+
 
 def connect(lake: Path, runs: Sequence[str] = (), where: str = "") -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the views of the lake: of all runs, or of `runs` only.
@@ -37,9 +41,10 @@ def connect(lake: Path, runs: Sequence[str] = (), where: str = "") -> duckdb.Duc
     # an extension that a query would need is never fetched: reading writes nothing to the disk
     con = duckdb.connect(config={"temp_directory": tempfile.gettempdir(), "autoinstall_known_extensions": False})
     con.execute("set enable_progress_bar = false")
-    some = bool(runs or found.unreadable)
+    single = len(chosen) == 1
+    some = bool(single or runs or found.unreadable)  # a single run is named: one that comes later is not seen
     try:
-        for statement in statements(found.root, chosen, some, where):
+        for statement in [*statements(found.root, chosen, some, where), *([SINGLE_RUN] if single else [])]:
             con.execute(statement)
         if where:
             _check_condition(con, chosen, where)

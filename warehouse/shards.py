@@ -92,7 +92,8 @@ class ShardWriter:
                 use_dictionary=False,
                 data_page_size=1 << 20,
                 max_rows_per_page=1 << 18,
-                column_encoding=_encodings(self.schema),
+                # what is not compressed is to be read again soon: these encodings would only take time
+                column_encoding=_encodings(self.schema) if compression == "zstd" else None,
                 sorting_columns=[pq.SortingColumn(index) for index in key if index >= 0] or None,
             )
 

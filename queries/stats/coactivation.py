@@ -157,8 +157,8 @@ def shift_null(
     for rows in samples:
         outside = _around(values[rows], members, targets)
         # the seed gives every sample the same turned copies, which are not held all at once
-        turned = circular_shifts(values[:, members], document, n_draws, np.random.default_rng(seed))
-        found.append([_of_units(_units(each[rows]), outside) for each in turned])
+        turned = circular_shifts(values[:, members], document, n_draws, np.random.default_rng(seed), rows)
+        found.append([_of_units(_units(each), outside) for each in turned])
     return np.asarray(np.mean(found, axis=0))
 
 

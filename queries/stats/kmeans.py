@@ -53,12 +53,15 @@ def kmeans(grams: Array, k: int, seeds: Labels) -> tuple[Labels, Array]:
     squared = squared_distances(grams)
     sets = np.arange(n_sets)[:, None, None]
     labels = squared[sets, seeds[:, :, :k]].argmin(axis=2)  # (B, R, m)
+    moving = np.arange(n_sets)  # sets with a restart that still moves
     for _ in range(MAX_ITERATIONS):
-        distance = _to_centres(grams, labels, k)  # (B, m, R, k): squared, less G_ii
+        distance = _to_centres(grams[moving], labels[moving], k)  # (B, m, R, k): squared, less G_ii
         moved = distance.argmin(axis=3).transpose(0, 2, 1)
-        if (moved == labels).all():
+        changed = (moved != labels[moving]).any(axis=(1, 2))
+        labels[moving] = moved
+        moving = moving[changed]
+        if not len(moving):
             break
-        labels = moved
     distance = _to_centres(grams, labels, k)
     own = np.take_along_axis(distance, labels.transpose(0, 2, 1)[..., None], axis=3)[..., 0]  # (B, m, R)
     inertia = own.sum(axis=1) + np.einsum("bii->b", grams)[:, None]  # (B, R)

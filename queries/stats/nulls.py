@@ -9,8 +9,8 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 N_FLIPS = 9999
-# Flips that are held at once, times the number of neurons.
-_BLOCK = 1 << 22
+# Flips that are held at once, times the number of neurons: what a processor's cache holds.
+_BLOCK = 1 << 17
 
 
 def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS) -> Array:
@@ -29,7 +29,8 @@ def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS) -
     step = max(1, _BLOCK // max(n, n_documents, 1))
     for start in range(0, n_flips, step):
         flips = rng.integers(0, 2, size=(min(step, n_flips - start), n_documents)) * 2.0 - 1.0
-        reached += (np.abs(flips @ sums) >= observed).sum(axis=0)
+        totals = flips @ sums
+        reached += np.count_nonzero(np.abs(totals, out=totals) >= observed, axis=0)
     p: Array = (1.0 + reached) / (n_flips + 1.0)
     return p
 
@@ -87,25 +88,40 @@ class Turns:
     def __init__(self, document: NDArray[np.int64]) -> None:
         self._order = np.argsort(document, kind="stable")
         _, start, self.size = np.unique(document[self._order], return_index=True, return_counts=True)
-        self._of_row = np.repeat(np.arange(len(self.size)), self.size)
-        self._start = start[self._of_row, None]
-        self._place = np.arange(len(self._order))[:, None] - self._start
+        self._of_row = np.empty(len(document), dtype=np.int64)
+        self._of_row[self._order] = np.repeat(np.arange(len(self.size)), self.size)
+        self._start = start
+        self._place = np.empty(len(document), dtype=np.int64)
+        self._place[self._order] = np.arange(len(document))
+        self._place -= start[self._of_row]
 
-    def apply(self, values: NDArray[np.floating], offset: NDArray[np.int64]) -> NDArray[np.floating]:
-        """`values` (T, m), in document d and column j turned by `offset` (D, m)."""
-        turned = self._start + (self._place + offset[self._of_row]) % self.size[self._of_row, None]
-        drawn = np.empty_like(values)
-        drawn[self._order] = np.take_along_axis(values[self._order], turned, axis=0)
+    def apply(
+        self, values: NDArray[np.floating], offset: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.floating]:
+        """`values` (T, m), in document d and column j turned by `offset` (D, m); of these only `rows`, if given."""
+        chosen = slice(None) if rows is None else rows
+        of_row, n_columns = self._of_row[chosen], values.shape[1]
+        size = self.size[:, None]
+        turned = self._place[chosen, None] + (offset % size)[of_row]
+        turned -= size[of_row] * (turned >= size[of_row])  # a remainder, without a division for each value
+        turned += self._start[of_row, None]
+        turned *= n_columns
+        turned += np.arange(n_columns)
+        drawn: NDArray[np.floating] = values[self._order].reshape(-1).take(turned)
         return drawn
 
 
 def circular_shifts(
-    values: NDArray[np.floating], document: NDArray[np.int64], n_draws: int, rng: np.random.Generator
+    values: NDArray[np.floating],
+    document: NDArray[np.int64],
+    n_draws: int,
+    rng: np.random.Generator,
+    rows: NDArray[np.int64] | None = None,
 ) -> Iterator[NDArray[np.floating]]:
     """`n_draws` copies of `values` (T, m) in which each neuron is turned in a circle within each document, on its own.
 
     Each neuron keeps its values, its mean in every document and, but for one cut, their order; what neurons do at the
-    same position goes.
+    same position goes. With `rows`, only these positions of every copy are made.
 
     >>> turned, = circular_shifts(np.arange(3.0)[:, None], np.zeros(3, dtype=np.int64), 1, np.random.default_rng(0))
     >>> turned.ravel().tolist()
@@ -113,4 +129,5 @@ def circular_shifts(
     """
     turns = Turns(document)
     for _ in range(n_draws):
-        yield turns.apply(values, rng.integers(0, turns.size[:, None], size=(len(turns.size), values.shape[1])))
+        offset = rng.integers(0, turns.size[:, None], size=(len(turns.size), values.shape[1]))
+        yield turns.apply(values, offset, rows)

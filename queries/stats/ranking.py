@@ -46,23 +46,29 @@ def ordinal_ranks(values: Array) -> NDArray[np.int32]:
     >>> ordinal_ranks(np.array([[5.0, 9.0, 5.0]]))
     array([[2, 1, 3]], dtype=int32)
     """
-    order = _descending(values)
+    return ranks_and_curves(values)[0]
+
+
+def ranks_and_curves(values: Array) -> tuple[NDArray[np.int32], Array]:
+    """`ordinal_ranks` of `values` (B, N), and its rows in descending order (B, N); NaN last."""
+    order, ranked = _descending(values)
     ranks = np.empty(values.shape, dtype=np.int32)
     np.put_along_axis(ranks, order, np.arange(1, values.shape[1] + 1, dtype=np.int32)[None], axis=1)
-    return ranks
+    return ranks, ranked
 
 
-def _descending(values: Array) -> NDArray[np.int64]:
-    """What puts each row of `values` (B, N) in descending order; ties in the order of the columns, NaN last.
+def _descending(values: Array) -> tuple[NDArray[np.int64], Array]:
+    """What puts each row of `values` (B, N) in descending order, and the rows in it.
 
-    A stable sort is several times slower, so only the rows that hold a tie get one.
+    Ties come in the order of the columns, NaN last. A stable sort is several times slower, so only the rows that hold a
+    tie get one.
     """
     order = np.argsort(-values, axis=1)
     ranked = np.take_along_axis(values, order, axis=1)
     tied = ~(ranked[:, 1:] < ranked[:, :-1]).all(axis=1)
     if tied.any():
         order[tied] = np.argsort(-values[tied], axis=1, kind="stable")
-    return order
+    return order, ranked
 
 
 def top_sizes(n: int) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ def con():
         "create table ablations as select 'r-1' as run, n::int as neuron, t::int as token_index, "
         "((n + 1) * (t - 1))::float as delta_loss from range(2) a(n), range(4) b(t)"
     )
-    for name in ("10_token_classes", "20_document_influence"):
+    for name in ("01_same_position", "10_token_classes", "20_document_influence"):
         con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
     yield con
     con.close()

@@ -10,7 +10,5 @@ create or replace macro activation_rows(rare_quantile := 0.5, rare_by := 'target
         list(activations.activation order by activations.neuron) as activation
     from activations
     inner join token_classes(rare_quantile := rare_quantile, rare_by := rare_by) as classes
-        on
-            activations.run = classes.run
-            and activations.token_index = classes.token_index
+        on same_position(activations.run, activations.token_index, classes.run, classes.token_index)
     group by activations.run, activations.token_index, classes.document, classes.token_class;
