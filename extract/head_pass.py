@@ -83,9 +83,8 @@ class HeadPass:
         n = self.tokens or len(plan.windows) * (len(ids) - 1)
         n_documents = min(len(plan.documents), max(n // 2, 1))
         forward = window * len(plan.windows) * ("mean" in self.ablations)
-        return forward + min(n, len(plan.windows)) * window + n * position, self._bytes(
-            last, len(mean[0]), n, n_documents
-        )
+        seconds = forward + min(n, len(plan.windows)) * window + n * position
+        return seconds, self._bytes(last, len(mean[0]), n, n_documents)
 
     def _bytes(self, last: LastLayer, heads: int, n: int, n_documents: int) -> int:
         """Bytes on disk of the pass with `n` positions in so many documents."""

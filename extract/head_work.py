@@ -20,6 +20,7 @@ from extract.passes import list_column
 from extract.progress import Progress
 from extract.session import Session
 from extract.staging import Stage
+from warehouse.errors import ModelError
 from warehouse.schema import TABLES
 from warehouse.shards import ShardWriter
 
@@ -77,9 +78,12 @@ class HeadWork:
                 delta.append(found.delta_loss.cpu().numpy())
                 _add(sums, found, chunk["stratum"].to_numpy())
                 bar.advance(chunk.height)
+        reached = [layer for layer in range(self.last.n_layers) if has_path(self.last, layer)]
+        if not all(np.isfinite(each).all() for each in (*delta, sums[:, :, reached])):
+            raise ModelError("a loss or an activation with a head ablated is not finite", hint="use --dtype float32")
         self._write_tokens(document, part["token_index"].to_numpy(), np.concatenate(delta))
         n = [part.filter(pl.col("stratum") == each).height for each in STRATA]
-        self._write_neurons(document, n, sums)
+        self._write_neurons(document, n, sums, reached)
 
     def _shape(self) -> tuple[int, int, int]:
         return (*self.mean.shape[:2], len(self.ablations))
@@ -103,10 +107,12 @@ class HeadWork:
         columns = dict(zip(names, grid, strict=True)) | {"delta_loss": delta.transpose(1, 2, 3, 0).ravel()}
         self._write("head_tokens", document, pa.table(columns), heads * kinds * len(token_index))
 
-    def _write_neurons(self, document: int, n: Sequence[int], sums: np.ndarray) -> None:
-        """Its rows of `head_neurons`, a row group for each head; `sums` (3, S, L, H, K, N) of `n` (S,) positions."""
-        layers, heads, kinds = self._shape()
-        reached = [layer for layer in range(layers) if has_path(self.last, layer)]
+    def _write_neurons(self, document: int, n: Sequence[int], sums: np.ndarray, reached: list[int]) -> None:
+        """Its rows of `head_neurons`, a row group for each head of the layers that are `reached`.
+
+        `sums` (3, S, L, H, K, N) are of `n` (S,) positions.
+        """
+        _, heads, kinds = self._shape()
         names = ("layer", "head", "ablation", "stratum")
         columns = dict(zip(names, _grid(reached, range(heads), self.ablations, STRATA), strict=True))
         size = len(reached) * heads * kinds

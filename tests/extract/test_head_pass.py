@@ -192,6 +192,21 @@ def test_a_model_that_does_something_else_is_refused(settings, run, tmp_path, mo
     assert find_run(other, run).passes == {}
 
 
+def test_what_is_not_finite_is_not_stored(settings, run, tmp_path, monkeypatch):
+    other = tmp_path / "lake"
+    shutil.copytree(settings.lake, other)
+
+    def broken(*given):
+        found = head_variants.ablate(*given)
+        found.delta_loss[0, 0, 0] = torch.nan
+        return found
+
+    monkeypatch.setattr("extract.head_work.ablate", broken)
+    with pytest.raises(ModelError, match="is not finite"):
+        extract(replace(settings, lake=other), quiet, [HeadPass(10)])
+    assert find_run(other, run).passes == {}
+
+
 def test_without_mean_no_means_are_measured(settings, run, tmp_path):
     other = tmp_path / "lake"
     shutil.copytree(settings.lake, other)
