@@ -2,10 +2,27 @@
 
 from calibration.confidence import FROZEN
 from calibration.coordination import COUPLED, FIXED, OPPOSED, SLOPING
+from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
+from calibration.layers import DEEP, LAYERED
 
-FAMILIES = (GRADED, FROZEN, FIXED, RANKING, COUPLED, OPPOSED, SLOPING, LAWS, COMPONENT, TAILS, CLASSES)
+FAMILIES = (
+    GRADED,
+    FROZEN,
+    FIXED,
+    RANKING,
+    COUPLED,
+    OPPOSED,
+    SLOPING,
+    LAWS,
+    COMPONENT,
+    TAILS,
+    CLASSES,
+    HEAD_PASS,
+    DEEP,
+    LAYERED,
+)
 
 
 def slugs() -> list[str]:

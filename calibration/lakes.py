@@ -92,7 +92,14 @@ def write_tables(folder: Path, world: World, corpus: Corpus, rng: np.random.Gene
     folder.mkdir(parents=True)
     document, target = positions(corpus, rng)
     T, N = len(document), len(world.level)
-    tokens = {"token_index": np.arange(T), "document": document, "target_id": target, "token_id": np.roll(target, 1)}
+    tokens: dict[str, object] = {
+        "token_index": np.arange(T),
+        "document": document,
+        "target_id": target,
+        "token_id": np.roll(target, 1),
+    }
+    if "layers" in parts:
+        tokens["loss"] = _lognormal(0.4, (document.max() + 1,), rng)[document] * _lognormal(0.5, (T,), rng)
     _write(folder / "tokens.parquet", tokens)
     delta = deltas(world, document, target, rng)
     pairs = {

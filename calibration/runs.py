@@ -17,12 +17,15 @@ import numpy as np
 import polars as pl
 
 from calibration.families import FAMILIES
+from calibration.heads import add_heads
 from calibration.lakes import add_run
+from calibration.layers import add_layers
 from calibration.targets import OUTCOME, Family
 from calibration.worlds import Design, World
 from queries import Session
 from warehouse.connection import connect
 
+OPTIONAL = {"heads": add_heads, "layers": add_layers}
 FOLDER = Path(".calibration")
 SEED = 20260101
 BATCH = 10
@@ -111,6 +114,8 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
             source = folder / f"draw-{draw}"
             runs.append(add_run(source, folder / "lake", worlds[-1], design.corpus, rng, family.parts))
             shutil.rmtree(source)
+            for part in set(family.parts) & set(OPTIONAL):
+                OPTIONAL[part](folder / "lake", runs[-1], worlds[-1], rng)
         with connect(folder / "lake") as con:
             con.execute("set threads = 1")
             session = Session(con, seed=batch.seed + batch.number)
