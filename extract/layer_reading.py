@@ -21,7 +21,7 @@ from extract.layer_text import Index, Text
 from extract.passes import list_column
 from extract.progress import Progress
 from extract.staging import Stage
-from extract.state_measures import sparsity
+from extract.state_measures import MEASURES, sparsity
 from warehouse.errors import ModelError
 
 Floats = NDArray[np.float32]
@@ -78,8 +78,12 @@ class _Shard:
 
     def __init__(self, reading: Reading, windows: Index) -> None:
         self.reading, self.windows = reading, windows
-        self.rows: dict[str, Rows] = {"layer_tokens": {}, "states": {}, "layer_activations": {}}
+        self.rows: dict[str, Rows] = {"states": {}, "layer_activations": {}}
+        # made at once: small arrays that stay, between large ones that go, would leave holes in memory
+        shape = (len(windows) * reading.text.per_window, len(VARIANTS), len(MEASURES))
+        self.measures = {layer: np.empty(shape, dtype=np.float32) for layer in reading.chosen}
         self.batch = windows[:0]  # the windows of the forward pass that runs
+        self.place = slice(0)  # of their positions within the shard
 
     def read(self, index: int) -> None:
         """Run the model over the windows, add what is seen to the summaries, write the rest as the shard `index`."""
@@ -90,11 +94,12 @@ class _Shard:
             summary.types.begin(types)
         for start in range(0, len(self.windows), reading.batch_size):
             self.batch = self.windows[start : start + reading.batch_size]
+            self.place = slice(start * text.per_window, (start + len(self.batch)) * text.per_window)
             ids = torch.from_numpy(text.ids[self.batch]).to(device)
             reading.layers.read(ids, reading.chosen, {"activation": self._activation, "state": self._state})
         for summary in reading.summaries.values():
             summary.types.finish()
-        for table, rows in self.rows.items():
+        for table, rows in {"layer_tokens": self._token_rows(), **self.rows}.items():
             file = reading.stage.folder / reading.files(table)[index]
             reading.stage.record(write_rows(file, table, rows, reading.chosen, reading.stage.folder))
 
@@ -116,21 +121,25 @@ class _Shard:
             normed = self._analysed(self.reading.layers.norm_after(layer)(value), "normed states")
         raw = self._analysed(value, "states")
         flat = raw.reshape(-1, raw.shape[-1])
-        index = self.reading.text.positions(self.batch)
         trimmed = np.delete(flat, self.reading.outliers[layer], axis=1)
-        made = [sparsity(each) for each in (normed.reshape(flat.shape), flat, trimmed)]
-        # of each position the variants one after the other
-        measures = {name: np.stack([each[name] for each in made], axis=1).ravel() for name in made[0]}
-        self._keep(
-            "layer_tokens",
-            layer,
-            {"token_index": index.repeat(len(VARIANTS)), "variant": list(VARIANTS) * len(index), **measures},
-        )
+        mine = self.measures[layer][self.place]  # (B * P, 3, 8)
+        for variant, vectors in enumerate((normed.reshape(flat.shape), flat, trimmed)):
+            for measure, values in enumerate(sparsity(vectors).values()):
+                mine[:, variant, measure] = values
         is_sampled = np.isin(self.batch, self.reading.sampled)
         if is_sampled.any():
             states = raw[is_sampled].reshape(-1, raw.shape[-1])
             kept = self.reading.text.positions(self.batch[is_sampled])
             self._keep("states", layer, {"token_index": kept, "state": list_column(states)})
+
+    def _token_rows(self) -> Rows:
+        """`layer_tokens` of the shard: of each position the variants one after the other."""
+        index = self.reading.text.positions(self.windows)
+        names = {"token_index": index.repeat(len(VARIANTS)), "variant": list(VARIANTS) * len(index)}
+        return {
+            layer: [pa.table({**names, **{name: values[..., i].ravel() for i, name in enumerate(MEASURES)}})]
+            for layer, values in self.measures.items()
+        }
 
     def _keep(self, table: str, layer: int, columns: Mapping[str, object]) -> None:
         self.rows[table].setdefault(layer, []).append(pa.table(dict(columns)))

@@ -4,6 +4,7 @@ Shapes: W windows of C tokens, P analysed positions of a window, T = W * P.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Text:
         """Analysed positions."""
         return len(self.ids) * self.per_window
 
-    @property
+    @cached_property
     def part(self) -> Index:
         """Part of the documents (W,) that each window is in: the documents are dealt out in turn."""
         _, order = np.unique(self.document, return_inverse=True)
@@ -48,7 +49,7 @@ class Text:
         windows = np.arange(len(self.ids))
         return [windows[start : start + step] for start in range(0, len(windows), step)]
 
-    @property
+    @cached_property
     def types(self) -> Index:
         """The token types (D,) that are read at the analysed positions, sorted."""
         return np.unique(self.ids[:, self.skip : -1])

@@ -1,10 +1,6 @@
 """The pass over layers on a tiny model: its tables against direct computation, its cuts, resumption and refusals."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,14 +18,16 @@ from extract.layer_moments import Moments
 from extract.layer_pass import LayersPass
 from extract.models import load_model, resolve
 from extract.run import extract
+from extract.staging import Stage
 from extract.state_measures import MEASURES, sparsity
 from tests.extract.tiny_models import CONFIGS, tiny_model, tokens
-from tests.extract.tiny_runs import ROOT, quiet
+from tests.extract.tiny_runs import quiet
 from warehouse.connection import connect, frame
 from warehouse.errors import ModelError, RtError
 from warehouse.lake import find_run
 
 TABLES = ("layers", "layer_neurons", "layer_moments", "layer_types", "layer_contexts", "layer_tokens", "states")
+WANTED = LayersPass(state_tokens=60, store_layer="0")
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def passed(settings, run, tmp_path_factory):
     """A lake whose run has the pass over both layers, 60 states, and the activations of layer 0."""
     folder = tmp_path_factory.mktemp("layers") / "lake"
     shutil.copytree(settings.lake, folder)
-    extract(replace(settings, lake=folder), quiet, [LayersPass(state_tokens=60, store_layer="0")])
+    extract(replace(settings, lake=folder), quiet, [WANTED])
     return folder
 
 
@@ -176,11 +174,10 @@ def assert_same(one, other):
         assert left.equals(right), table
 
 
-def test_rows_do_not_depend_on_memory_batch_or_an_interruption(settings, passed, lake, monkeypatch):
+def test_rows_do_not_depend_on_memory_or_batch(settings, passed, lake, monkeypatch):
     again = replace(settings, lake=lake, batch_size=1, memory=0.1)
     monkeypatch.setattr("extract.layer_pass._cut", lambda *_: [[0], [1]])
-    wanted = LayersPass(state_tokens=60, store_layer="0")
-    extract(again, quiet, [wanted])
+    extract(again, quiet, [WANTED])
     for table in TABLES:
         left, right = rows(passed, table), rows(lake, table)
         for name in left.columns:
@@ -190,37 +187,35 @@ def test_rows_do_not_depend_on_memory_batch_or_an_interruption(settings, passed,
                 assert left[name].equals(right[name]), (table, name)
 
 
-_KILLED = """
-import os, signal
-import extract.layer_text, extract.staging as staging
-extract.layer_text.SHARD = 60
-record, left = staging.Stage.record, [{after}]
-def dying(self, shard):
-    record(self, shard)
-    left[0] -= "+layers" in str(self.folder)
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-staging.Stage.record = dying
-from cli import main
-main()
-"""
-
-
-def test_a_killed_pass_goes_on_and_gives_the_same(settings, lake, tmp_path, monkeypatch):
+@pytest.mark.parametrize("after", [0, 3, 9, 19])
+def test_a_pass_that_was_cut_off_goes_on_and_gives_the_same(settings, lake, whole, monkeypatch, after):
     monkeypatch.setattr(layer_text, "SHARD", 60)
-    whole = shutil.copytree(lake, tmp_path / "whole")
-    wanted = LayersPass(state_tokens=60, store_layer="0")
-    extract_run(settings, whole, wanted)
-    command = ["extract", "--lake", str(lake), "--model", settings.model, "--corpus", settings.corpus]
-    command += ["--context", "32", "--tokens", "200", "--layers", "all", "--state-tokens", "60", "--store-layer", "0"]
-    for after in (3, 18):
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLED.format(after=after), *command],
-            cwd=ROOT, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    extract_run(settings, lake, wanted)
+    record, left = Stage.record, [after]
+
+    def dying(self, shard):
+        if left[0] == 0:
+            raise KeyboardInterrupt  # the file is there, but nobody knows of it
+        left[0] -= 1
+        record(self, shard)
+
+    monkeypatch.setattr(Stage, "record", dying)
+    with pytest.raises(KeyboardInterrupt):
+        extract_run(settings, lake, WANTED)
+    monkeypatch.setattr(Stage, "record", record)
+    assert rows(lake, "layer_neurons").is_empty()
+    extract_run(settings, lake, WANTED)
     assert_same(whole, lake)
+
+
+@pytest.fixture(scope="module")
+def whole(settings, run, tmp_path_factory):
+    """The pass in shards of two windows, at one go."""
+    folder = tmp_path_factory.mktemp("whole") / "lake"
+    shutil.copytree(settings.lake, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer_text, "SHARD", 60)
+        extract_run(settings, folder, WANTED)
+    return folder
 
 
 def extract_run(settings, lake, *passes):
