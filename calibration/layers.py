@@ -129,7 +129,7 @@ def dimension_study(*, is_fixed: bool) -> Study:
 
 def probe_study(*, is_fixed: bool) -> Study:
     """Accuracy in a layer, and its trend."""
-    rows = {task: {"task": task, "layer": MIDDLE} for task in ("token", "previous_token", "position")}
+    rows = {task: {"task": task, "layer": MIDDLE} for task in ("token", "frequency_band")}
     return _study("decodability", rows, is_fixed)
 
 

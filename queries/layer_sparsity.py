@@ -5,21 +5,21 @@ on its `rarity` (minus the log of its frequency), and on the loss with the rarit
 `estimate` is the slope in standard deviations per standard deviation, so that measures and layers can be compared; a
 simple regression's is the correlation. Signs are turned so that above 0 always means **sparser at difficult tokens**:
 `hoyer`, `gini` and `top_p` (share of the energy in the p % largest components) rise with sparsity, `entropy_rank` and
-`l0_share` (share of components that stand out) fall. Errors are clustered by document, intervals Student's t.
+`l0_share` (share of components that stand out) fall. Intervals and p leave out one document after the other (jackknife,
+Student's t).
 
 `raw` is the state as it is; `trimmed` leaves out the layer's five outlier dimensions, which can hold nearly all of
 the energy whatever the token; `normed` is the state after the norm that reads it next.
 
-`mean_slope` is the mean over the layers, its interval clustered too, `q` corrected over all of a run's. **Supported**:
-q < 0.05 and the mean slope is above 0. **Contradicted**: it is not, and its interval lies
-below 0.05. (A slope that is surely above 0 and below 0.05 is supported, and small.)
+`mean_slope` is the mean over the layers, its interval over documents too, `q` corrected over all of a run's.
+**Supported**: q < 0.05 and the mean slope is above 0. **Contradicted**: it is not, and its interval lies below 0.05. (A
+slope that is surely above 0 and below 0.05 is supported, and small.)
 
 Caveats: a slope over tokens says nothing of causes: the token that is read differs too. The loss is that of the next
-token, rarity that of the token that decides about rare and common. Errors clustered by few documents (below about 20)
-are too small. Frequencies may come from a proxy.
+token, rarity that of the token that decides about rare and common. Frequencies may come from a proxy.
 
-Source: Jin et al. (2026), arXiv 2603.03415 (sparser states on difficult input); Hoyer (2004), JMLR 5, 1457; Liang and
-Zeger (1986), Biometrika 73, 13 (clustered errors).
+Source: Jin et al. (2026), arXiv 2603.03415 (sparser states on difficult input); Hoyer (2004), JMLR 5, 1457;
+MacKinnon, Nielsen and Webb (2023), J. Appl. Econometrics 38, 671 (jackknife over clusters).
 """
 
 from typing import Any
@@ -31,7 +31,8 @@ from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.depth import LAYER
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.clustered_slopes import Array, clustered_slopes, correction, slope_interval
+from queries.stats.clustered_slopes import Array, slopes, without_each
+from queries.stats.contrast import studentise
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.words import counted
 
@@ -76,58 +77,54 @@ def _layers(part: pl.DataFrame, keys: dict[str, str], predictor: str) -> list[di
     documents = part["document"].unique().sort()
     names, turn = PREDICTORS[predictor], -1.0 if keys["measure"] in FALLS else 1.0
     rows: list[dict[str, Any]] = []
-    influences = []
+    every = []
     for (layer,), group in by_group(part, ("layer",)):
-        slope, scale, influence, n_positions = _slope(group, documents, names)
+        products, targets, squares = _sums(group, documents, names)
+        whole, without = without_each(products, targets, squares)
+        every.append(turn * np.array([whole, *without]))
         n = group.height
-        value = turn * slope * scale
-        k = 1 + len(names)
-        influences.append(np.sqrt(correction(n, n_positions, k)) * turn * scale * influence if n > 1 else influence)
-        low, high, p = slope_interval(value, float(np.sqrt((influences[-1] ** 2).sum())), n)
-        reason = _reason(n, low)
-        low, high, p = (low, high, p) if not reason else (float("nan"),) * 3
+        reason = _reason(n, every[-1])
         rows.append(
             {
-                **keys, "predictor": predictor, "layer": layer, "estimate": value, "low": low, "high": high, "n": n,
-                "n_positions": n_positions, "slope": slope, "p": p, "reason": reason,
+                **keys, "predictor": predictor, "layer": layer, "estimate": turn * whole,
+                **_interval(every[-1], reason), "n": n, "n_positions": int(products[:, 0, 0].sum()), "reason": reason,
+                "slope": float(slopes(products.sum(axis=0), targets.sum(axis=0))),
             }
         )  # fmt: skip
-    mean = float(np.mean([row["estimate"] for row in rows]))
-    error = float(np.sqrt((np.mean(influences, axis=0) ** 2).sum()))
-    known = all(not row["reason"] for row in rows)
-    low, high, p = slope_interval(mean, error, len(documents)) if known else (float("nan"),) * 3
-    whole = {"mean_slope": mean, "mean_low": low, "mean_high": high, "mean_p": p}
-    return [{**row, **whole} for row in rows]
+    mean = np.mean(every, axis=0)
+    whole_reason = next((row["reason"] for row in rows if row["reason"]), "")
+    found = {f"mean_{name}": value for name, value in _interval(mean, whole_reason).items()}
+    return [{**row, "mean_slope": float(mean[0]), **found} for row in rows]
 
 
-def _slope(group: pl.DataFrame, documents: pl.Series, names: tuple[str, ...]) -> tuple[float, float, Array, int]:
-    """Slope of the first of `names`, what standardises it, each document's influence (D,), and positions."""
+def _interval(values: Array, reason: str) -> dict[str, float]:
+    """Ends and p of an estimate, from it and from what it is without each document, (1 + G,)."""
+    if reason:
+        return dict.fromkeys(("low", "high", "p"), float("nan"))
+    found = studentise(values[:1], values[1:, None])
+    return {"low": float(found.low[0]), "high": float(found.high[0]), "p": float(found.p[0])}
+
+
+def _sums(group: pl.DataFrame, documents: pl.Series, names: tuple[str, ...]) -> tuple[Array, Array, Array]:
+    """X'X (G, K, K), X'y (G, K) and y'y (G,) of each document."""
     place = documents.search_sorted(group["document"]).to_numpy()
     terms = ("n_positions", *names)  # the constant's products are counts and plain sums
     k = len(terms)
     products, targets = np.zeros((len(documents), k, k)), np.zeros((len(documents), k))
+    squares = np.zeros(len(documents))
+    squares[place] = group["y_y"].to_numpy()
     for i, one in enumerate(terms):
         targets[place, i] = group["y" if i == 0 else f"{one}_y"].to_numpy()
         for j, other in enumerate(terms[: i + 1]):
             column = one if j == 0 else f"{other}_{one}"
             products[place, i, j] = products[place, j, i] = group[column].to_numpy()
-    found = clustered_slopes(products, targets)
-    n = int(products[:, 0, 0].sum())
-    spread = [
-        np.sqrt(max(square / n - (total / n) ** 2, 0.0))
-        for square, total in (
-            (products[:, 1, 1].sum(), products[:, 0, 1].sum()),
-            (float(group["y_y"].sum()), targets[:, 0].sum()),
-        )
-    ]
-    scale = float(spread[0] / spread[1]) if spread[1] > 0 else float("nan")
-    return float(found.coefficient[1]), scale, found.influence[:, 1], n
+    return products, targets, squares
 
 
-def _reason(n_documents: int, low: float) -> str:
+def _reason(n_documents: int, values: Array) -> str:
     if n_documents < MIN_DOCUMENTS:
         return f"only {counted(n_documents, 'document')}; at least {MIN_DOCUMENTS} are needed"
-    return "" if np.isfinite(low) else "sparsity or difficulty does not vary"
+    return "" if np.isfinite(values).all() and np.ptp(values) > 0 else "sparsity or difficulty does not vary"
 
 
 def _verdict(row: dict[str, Any], q: float) -> str:
