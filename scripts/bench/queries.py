@@ -142,10 +142,10 @@ def _target(table: Table) -> str:
     verdict = "reached" if whole <= 2 else "missed"
     return (
         f"The target of 2 is {verdict}: `influence` with B = 10,000 takes {whole:.0f} times the bare scan. The sums "
-        f"per document take {sums:.1f} of it, as they join every pair with its position's class by two columns, the "
-        "run's name and the position (without the run's name they took half of it); the resampled means of one class "
-        f"{means:.1f}; the rest is what `influence` gives beyond means: for three classes the ends of BCa "
-        "intervals of two statistics, ranks and the ranked curve, each of which sorts all replicates."
+        f"per document take {sums:.1f} of it, as they read one column more and add every pair to one of many sums; the "
+        f"resampled means of one class {means:.1f}; the rest is what `influence` gives beyond means: for three classes "
+        "the ends of BCa intervals of two statistics, for which all replicates are sorted, sign tests, and ranks and "
+        "the ranked curve of the first 2,000 resamples."
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from queries import load
 from tests.queries.simulated import frame
@@ -77,6 +78,16 @@ def test_more_resamples_narrow_nothing_but_chance(table):
     assert not many["low"].equals(table["low"])
     width = (table["high"] - table["low"]).to_numpy()
     assert np.abs((many["low"] - table["low"]).to_numpy() / width).max() < 0.25
+
+
+def test_ranks_come_from_a_fixed_number_of_resamples():
+    """More resamples than are ranked change the ends of means and leave ranks and band to the same chance."""
+    sums = frame(np.geomspace(1, 0.01, 40), 30, np.random.default_rng(7))
+    few, many = (INFLUENCE.with_effort(n).estimate(sums, np.random.default_rng(1)) for n in (2000, 4000))
+    of_ranks = ["rank_low", "rank_high", "curve_low", "curve_high", "top_share_low", "top_share_high"]
+    first = few.filter(pl.col("token_class") == "all").select(of_ranks)
+    again = many.filter(pl.col("token_class") == "all").select(of_ranks)
+    assert_frame_equal(first, again, rel_tol=1e-12)
 
 
 def test_too_few_documents_and_a_missing_class():

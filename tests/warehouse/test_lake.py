@@ -8,8 +8,10 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from tests.lake import make_lake, planted_influence
+from extract.importer import import_folder
+from tests.lake import make_lake, planted_influence, write_folder
 from warehouse.catalog import refresh_catalog
 from warehouse.connection import connect, frame
 from warehouse.errors import LakeError, QueryError
@@ -174,3 +176,18 @@ def test_a_lake_on_a_read_only_catalogue_is_still_read(lake):
     with duckdb.connect(lake / "warehouse.duckdb", read_only=True):
         assert frame(connect(lake), "select count(*) as n from tokens")["n"].item() == 30
         refresh_catalog(lake)
+
+
+def test_runs_are_joined_with_their_own_positions_only(lake, tmp_path):
+    """With several runs, with one of them chosen, and in the shell, the sums of a run are the same."""
+    source = write_folder(tmp_path / "other", planted_influence(20, elbow=10), documents=6, positions=5, seed=1)
+    import_folder(source, lake, "other", "simulated", "simulated counts", say=lambda line: None)
+    sums = "from document_influence() order by run, token_class, document, neuron"
+    together = frame(connect(lake), sums)
+    names = [run.name for run in open_lake(lake).runs]
+    assert len(names) == 2
+    alone = pl.concat([frame(connect(lake, [name]), sums) for name in sorted(names)])
+    assert together["n_positions"].sum() == 2 * 20 * 30
+    assert_frame_equal(together, alone, rel_tol=1e-12)
+    with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
+        assert_frame_equal(con.sql(sums).pl(), alone, rel_tol=1e-12)

@@ -93,6 +93,15 @@ def test_circular_shifts_keep_documents_and_order():
     assert len(starts) == 7
 
 
+def test_a_turned_copy_is_made_at_the_rows_that_are_asked_for():
+    document = np.random.default_rng(0).integers(0, 7, 60)  # documents whose rows do not follow each other
+    values, rows = np.random.default_rng(1).standard_normal((60, 4)), np.array([3, 59, 0, 21])
+    whole = circular_shifts(values, document, 5, np.random.default_rng(2))
+    some = circular_shifts(values, document, 5, np.random.default_rng(2), rows)
+    for all_rows, few in zip(whole, some, strict=True):
+        np.testing.assert_array_equal(all_rows[rows], few)
+
+
 def test_shifts_destroy_coupling_and_keep_what_documents_do():
     rng = np.random.default_rng(4)
     document = np.repeat(np.arange(30), 10)
