@@ -136,6 +136,17 @@ CAVEATS = (
         Caveat(slug, target, "cautious: a whole rank, which a clear step leaves the same in every corpus.", _CAUTIOUS)
         for slug, target in (("regimes", "plateau_end"), ("plateau_contrast", "difference of plateau_end"))
     ),
+    *(
+        Caveat(slug, target, _FREEDOM + "fewer than there are.", _CAUTIOUS)
+        for slug, target in (
+            ("head_loss", "loss, rare minus common"),
+            ("head_routing", "selectivity"),
+            ("head_routing", "Gini"),
+            ("layer_dimension", ""),
+            ("polysemanticity", "hoyer, documents"),
+            ("polysemanticity", "kurtosis, documents"),
+        )
+    ),
     Caveat(
         "effective_dimension",
         "d95",

@@ -148,10 +148,8 @@ def neurons_study(*, is_fixed: bool) -> Study:
         return Study("polysemanticity", tuple(Interval(f"{name}, documents", rows[name], None, ends) for name in kept))
     return Study(
         "polysemanticity",
-        # clusters depend on the inputs too, which all neurons of a lake share: a lake is no draw of neurons alone
-        tuple(
-            Interval(f"{name}, neurons", rows[name], designs=("none",)) for name in ("kurtosis", "hoyer", "types_90")
-        ),
+        # clusters and types depend on inputs and text too, which all neurons of a lake share: no draw of neurons alone
+        tuple(Interval(f"{name}, neurons", rows[name], designs=("none",)) for name in ("kurtosis", "hoyer")),
         (
             *(Rejection(f"trend of {name}", row) for name, row in rows.items()),
             Rejection("fewer kinds of context (verdict)", rows["clusters"], "verdict", "supported"),
