@@ -115,20 +115,20 @@ CAVEATS = (
         Caveat(
             "kmeans_structure",
             target,
-            "a silhouette that bends up towards the top of the ranking lies above the line that is continued to it, so "
-            "p is too small where it depends smoothly on influence. The verdict asks for the interval as well.",
-            (0.0, 0.35),
+            "a silhouette that turns up sharply towards the top of the ranking lies above the parabola that is continued "
+            "to it, so p is a little too small there. The verdict asks for the interval as well.",
+            (0.0, 0.15),
             designs=("smooth",),
             kind="size",
         )
-        for target in ("kmeans_silhouette", "ward_silhouette")
+        for target in ("kmeans_silhouette, activation", "gap, activation")
     ),
     Caveat(
         "coactivation",
         "share of |r| above 0.5",
         "the share of strong pairs bends up towards the top of the ranking where coupling rises in a straight line "
         "with ln influence, so p is too small there. No verdict rests on it.",
-        (0.0, 0.35),
+        (0.0, 0.2),
         designs=("smooth",),
         kind="size",
     ),
