@@ -115,8 +115,8 @@ CAVEATS = (
         Caveat(
             "kmeans_structure",
             target,
-            "a silhouette that turns up sharply towards the top of the ranking lies above the parabola that is continued "
-            "to it, so p is a little too small there. The verdict asks for the interval as well.",
+            "a silhouette that turns up sharply towards the top of the ranking lies above the parabola that is "
+            "continued to it, so p is a little too small there. The verdict asks for the interval as well.",
             (0.0, 0.15),
             designs=("smooth",),
             kind="size",
