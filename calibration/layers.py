@@ -140,7 +140,7 @@ def _study(slug: str, rows: Mapping[str, Row], is_fixed: bool) -> Study:
 
 
 def neurons_study(*, is_fixed: bool) -> Study:
-    """Over documents where the neurons are the same, over neurons where they are drawn anew; trends and a verdict."""
+    """Over documents where the neurons are the same, over neurons where they are drawn anew; trends."""
     rows = {name: {"measure": name, "layer": MIDDLE} for name in ("kurtosis", "hoyer", "clusters", "types_90")}
     if is_fixed:
         ends = ("estimate", "document_low", "document_high")
@@ -150,10 +150,7 @@ def neurons_study(*, is_fixed: bool) -> Study:
         "polysemanticity",
         # clusters and types depend on inputs and text too, which all neurons of a lake share: no draw of neurons alone
         tuple(Interval(f"{name}, neurons", rows[name], designs=("none",)) for name in ("kurtosis", "hoyer")),
-        (
-            *(Rejection(f"trend of {name}", row) for name, row in rows.items()),
-            Rejection("fewer kinds of context (verdict)", rows["clusters"], "verdict", "supported"),
-        ),
+        tuple(Rejection(f"trend of {name}", row) for name, row in rows.items()),
     )
 
 

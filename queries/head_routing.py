@@ -12,8 +12,8 @@ positions.
 `excess` is the question of the title in one number: ln of what all heads together do to the plateau at rare positions,
 over what they do at common ones, minus the mean of that over random groups. "Attention routes rare tokens to the
 plateau" is `supported` if some head is selective (q < 0.05) and the excess is above the mean of both kinds of random
-groups, in p and by the whole interval; `contradicted` if one of these fails and the interval excludes a ratio a quarter
-above that of random groups.
+groups, in p and by the whole interval; `contradicted` if random groups explain the excess, its interval excludes a
+ratio a quarter above theirs, and no selective head moves the plateau more than 99 % of random groups.
 
 `gini` (0: all heads do as much; 1: one does it all) and `heads_of_half` (how many of the strongest carry half of the
 effect on the plateau) say whether the effect is concentrated in few heads, for each class and for their difference.
@@ -50,6 +50,7 @@ from queries.stats.words import counted
 KEYS = ("run", "ablation", "measure", "token_class", "layer", "head")
 CLASSES = ("rare", "common", "rare_minus_common")
 N_GROUPS = 1000
+STANDS_OUT = 0.01  # of random groups, that move at least as much by a head that stands out
 NULLS = {"any": "null", "alike": "null_alike"}
 COLUMNS = {
     "n_positions": "Sampled positions of either class.",
@@ -99,7 +100,8 @@ def _rows(found: HeadRows, rng: np.random.Generator) -> list[Row]:
         name: membership(np.concatenate([found.members[None], each]), found.n_neurons) for name, each in groups.items()
     }
     heads = [row for name in CLASSES for row in _influences(found, name, members, rng)]
-    n_selective = sum(row["q"] < LEVEL and row["estimate"] > 0 for row in heads if row["token_class"] == CLASSES[2])
+    selective = [row for row in heads if row["token_class"] == CLASSES[2] and row["q"] < LEVEL and row["estimate"] > 0]
+    n_special = sum(row["p_any"] <= STANDS_OUT for row in selective)
     parts = concentration(found.rare.of_group, found.common.of_group)
     said = []
     for key, each in parts.items():
@@ -109,7 +111,7 @@ def _rows(found: HeadRows, rng: np.random.Generator) -> list[Row]:
     for row, value in zip(said, q, strict=True):
         is_difference = row["token_class"] == CLASSES[2]
         row |= {"q": float(value), "p": row["p"] if is_difference else float("nan")}
-    return [*heads, *said, _excess(found, members, n_selective)]
+    return [*heads, *said, _excess(found, members, len(selective), n_special)]
 
 
 def _groups(found: HeadRows, rng: np.random.Generator) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _against(name: str, value: Array, drawn: Array) -> dict[str, Array]:
     return {f"{column}_mean": drawn.mean(axis=1), f"{column}_low": low, f"{column}_high": high, f"p_{name}": p}
 
 
-def _excess(found: HeadRows, members: dict[str, Array], n_selective: int) -> Row:
+def _excess(found: HeadRows, members: dict[str, Array], n_selective: int, n_special: int) -> Row:
     """The row that answers the question, with the verdict."""
     whole, without = log_ratios(found.rare, found.common, members["any"])
     result = excess(whole, without)
@@ -171,8 +173,8 @@ def _excess(found: HeadRows, members: dict[str, Array], n_selective: int) -> Row
         means[name], p[name] = columns[f"{NULLS[name]}_mean"], columns[f"p_{name}"]
     evidence = RoutingEvidence(
         n_documents=found.n_documents, n_positions=found.n_positions, n_neurons=len(found.members),
-        n_heads=len(found.heads), n_selective=n_selective, excess=float(result.estimate[0]),
-        low=float(result.low[0]), high=float(result.high[0]), null_mean=means, p=p,
+        n_heads=len(found.heads), n_selective=n_selective, n_special=n_special,
+        excess=float(result.estimate[0]), low=float(result.low[0]), high=float(result.high[0]), null_mean=means, p=p,
     )  # fmt: skip
     verdict, reason = decide_routing(evidence)
     q = float(np.max(list(p.values())))  # both nulls must be passed: the larger p needs no correction

@@ -3,7 +3,8 @@
 -- Caveats: needs the pass over layers (rt extract --layers); the token of a context is the one that is read there.
 -- Grain: one row per (run, layer, neuron).
 with
--- per neuron its top contexts, largest first: their tokens, and cosines of each with those before it, one after another
+-- per neuron its top contexts, largest first: their tokens, null where a condition on positions leaves them out, and
+-- cosines of each with those before it, one after another
 contexts as (
     select
         layer_contexts.run,
@@ -12,7 +13,7 @@ contexts as (
         list(tokens.token_id order by layer_contexts.rank) as token_ids,
         flatten(list(layer_contexts.cosine order by layer_contexts.rank)) as cosines
     from layer_contexts
-    inner join tokens on layer_contexts.run = tokens.run and layer_contexts.token_index = tokens.token_index
+    left join tokens on layer_contexts.run = tokens.run and layer_contexts.token_index = tokens.token_index
     group by layer_contexts.run, layer_contexts.layer, layer_contexts.neuron
 ),
 

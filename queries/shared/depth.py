@@ -14,7 +14,7 @@ TREND_COLUMNS = {
     "trend": "Rank correlation of the estimate with the layer (Spearman); the same in all layers.",
     "trend_low": "Low end of its 95 % interval.",
     "trend_high": "High end of its 95 % interval.",
-    "p": "Two-sided permutation p of no trend: layers in random order.",
+    "p": "Two-sided p of layers in random order; neighbours are alike, so it says that the order matters, no more.",
 }
 LAYER = {"layer": "Transformer layer, from 0: what the residual stream is after it, or the neurons of its MLP."}
 

@@ -41,23 +41,28 @@ def count_clusters(matrix: NDArray[np.float64]) -> int:
     return 1 + int((heights > 1.0 - ALIKE).sum())
 
 
-def context_measures(cosines: Array, types: Sequence[int]) -> tuple[float, float, float]:
+def context_measures(cosines: Array, types: Sequence[int | None]) -> tuple[float, float, float]:
     """Entropy of the token types of the contexts (nats), clusters of them, and how far different types are merged.
 
-    `types` (k,) tokens, the strongest context first. The last leaves out lexical identity: of one context for each of m
-    types, the strongest, in c clusters, 1 - (c - 1) / (m - 1): 1 if all types are one kind of context, 0 if each is its
-    own. NaN for fewer than two contexts, the last for fewer than two types.
+    `types` (k,) tokens, the strongest context first; None: a context that is left out. The last measure leaves out
+    lexical identity: of one context for each of m types, the strongest, in c clusters, 1 - (c - 1) / (m - 1): 1 if all
+    types are one kind of context, 0 if each is its own. NaN for fewer than two contexts, the last for fewer than two
+    types.
 
     >>> context_measures(np.array([1.0, 0.0, 0.0]), [5, 5, 8])[1:]
     (2.0, 0.0)
     >>> context_measures(np.array([0.8, 0.9, 0.7]), [4, 5, 8])[1:]
     (1.0, 1.0)
+    >>> context_measures(np.array([1.0, 0.0, 0.0]), [5, None, 8])[1:]
+    (2.0, 0.0)
     """
-    nan, k = float("nan"), len(types)
+    kept = [place for place, each in enumerate(types) if each is not None]
+    nan, k = float("nan"), len(kept)
     if k < 2:
         return nan, nan, nan
-    matrix = cosine_matrix(cosines, k)
-    _, first, counts = np.unique(types, return_index=True, return_counts=True)
+    matrix = cosine_matrix(cosines, len(types))[np.ix_(kept, kept)]
+    known = [types[place] for place in kept]
+    _, first, counts = np.unique(np.array(known, dtype=np.int64), return_index=True, return_counts=True)
     share = counts / k
     entropy = max(float(-(share * np.log(share)).sum()), 0.0)
     m = len(first)

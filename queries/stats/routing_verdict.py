@@ -19,7 +19,8 @@ class RoutingEvidence:
     """`excess` of the plateau's ln(rare / common) over the mean of random groups, with its interval.
 
     By null, the mean of the same of its groups and the p of the plateau's; `n_heads` of which `n_selective` move the
-    plateau more at rare positions (q < 0.05). `reason`: why there is no estimate.
+    plateau more at rare positions (q < 0.05), `n_special` of these more so than 99 % of random groups. `reason`: why
+    there is no estimate.
     """
 
     n_documents: int
@@ -27,6 +28,7 @@ class RoutingEvidence:
     n_neurons: int
     n_heads: int
     n_selective: int
+    n_special: int
     excess: float
     low: float
     high: float
@@ -40,13 +42,14 @@ def decide_routing(evidence: RoutingEvidence) -> tuple[str, str]:
 
     Supported: some head moves the plateau more at rare than at common positions (q < 0.05 over the heads), and rare
     positions raise what heads do to the plateau by more than they do for every kind of random group, in p and by the
-    whole interval. Contradicted: one of the two does not hold, and the interval excludes a ratio a quarter above that
-    of random groups. Undecidable: anything else, fewer than 10 documents, 100 positions a class, or 5 neurons.
+    whole interval. Contradicted: some kind of random group explains what rare positions add, no head stands out from
+    random groups, and the interval excludes a ratio a quarter above that of any kind. Undecidable: anything else, fewer
+    than 10 documents, 100 positions a class, or 5 neurons.
 
     >>> means, p = {"any": 0.0, "alike": 0.01}, {"any": 0.001, "alike": 0.002}
-    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 4, 0.4, 0.3, 0.5, means, p))[0]
+    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p))[0]
     'supported'
-    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 0, 0.02, -0.1, 0.14, means, p))[0]
+    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 0, 0, 0.02, -0.1, 0.14, means, {"any": 0.3, "alike": 0.4}))[0]
     'contradicted'
     """
     e = evidence
@@ -63,7 +66,9 @@ def decide_routing(evidence: RoutingEvidence) -> tuple[str, str]:
             f"{counted(e.n_selective, 'head')} of {e.n_heads:,} with more effect on the plateau at rare positions, and "
             "what these positions add exceeds that of every kind of random group, also by the interval over documents"
         )
-    if missing and e.high < VISIBLE:
+    if e.n_special:
+        missing.append(f"{counted(e.n_special, 'head')} by itself more than for random groups, not all heads together")
+    elif alike and e.high - min(e.null_mean.values()) < VISIBLE:
         return CONTRADICTED, f"{'; '.join(missing)}; a ratio a quarter above that of random groups is excluded"
     if not missing:
         missing.append(f"the interval ({e.low:.2g} to {e.high:.2g}) reaches {limit:.2g}, the mean of random groups")

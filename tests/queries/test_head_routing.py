@@ -1,5 +1,7 @@
 """Routing of rare tokens to the plateau: planted routing is found, evenly stronger heads and no routing are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -121,8 +123,18 @@ def test_too_little_is_undecidable():
 def test_both_kinds_of_groups_must_be_passed(name):
     p = {"any": 0.001, "alike": 0.001} | {name: 0.2}
     means = {"any": 0.0, "alike": 0.05}
-    evidence = RoutingEvidence(30, 200, 12, 90, 4, 0.4, 0.3, 0.5, means, p)
+    evidence = RoutingEvidence(30, 200, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p)
     assert decide_routing(evidence)[0] == "undecidable"
+
+
+def test_what_is_shown_against_routing_must_exclude_it():
+    means, none = {"any": 0.0, "alike": -0.3}, {"any": 0.4, "alike": 0.2}
+    evidence = RoutingEvidence(30, 200, 12, 270, 0, 0, 0.05, 0.01, 0.2, {"any": 0.0, "alike": 0.0}, none)
+    assert decide_routing(evidence)[0] == "contradicted"
+    # over the groups that are alike it may be a third, a head may stand out, or only no head alone be seen
+    assert decide_routing(replace(evidence, null_mean=means))[0] == "undecidable"
+    assert "1 head by itself" in decide_routing(replace(evidence, n_selective=1, n_special=1))[1]
+    assert decide_routing(replace(evidence, excess=0.15, low=0.1, p={"any": 0.001, "alike": 0.001}))[0] == "undecidable"
 
 
 @pytest.fixture(scope="module")

@@ -38,9 +38,9 @@ def table(rows):
 def test_a_planted_trend_is_found(table, measure):
     assert table.columns == [*POLYSEMANTICITY.keys, "estimate", "low", "high", "n", *POLYSEMANTICITY.columns]
     row = table.filter(measure=measure).row(0, named=True)
-    assert row["verdict"] == "supported"
+    assert row["q"] < 0.05
     assert CLEANER[measure] * row["trend"] > 0.8
-    assert f"`{measure}` is **supported**" in POLYSEMANTICITY.answer(table)
+    assert f"`{measure}`, which" in POLYSEMANTICITY.answer(table)
 
 
 def test_the_numbers_are_those_of_the_planted_neurons(table, planted):
@@ -59,23 +59,24 @@ def test_the_numbers_are_those_of_the_planted_neurons(table, planted):
     assert table.filter(measure="clusters")["document_low"].is_nan().all()
 
 
+def test_a_condition_on_positions_leaves_out_contexts(planted):
+    few = run(connect(planted, where="position >= 6"), POLYSEMANTICITY)
+    every = run(connect(planted), POLYSEMANTICITY)
+    assert few.filter(measure="kurtosis").equals(every.filter(measure="kurtosis"), null_equal=True)
+    kinds = [each.filter(measure="clusters") for each in (few, every)]
+    assert (kinds[0]["n"] <= kinds[1]["n"]).all()
+    assert kinds[0]["estimate"].sum() < kinds[1]["estimate"].sum()
+
+
 def test_flat_layers_are_not_supported(tmp_path):
     found = run(connect(lake_of(tmp_path, n_layers=7, flat=True)), POLYSEMANTICITY)
-    assert found.filter(verdict="supported")["measure"].n_unique() <= 1
-
-
-def test_layers_in_reverse_contradict(rows):
-    table = POLYSEMANTICITY.estimate(
-        rows.with_columns(layer=6 - pl.col("layer")).sort("layer", "neuron"), np.random.default_rng(0)
-    )
-    assert set(table["verdict"]) == {"contradicted"}
+    assert found.filter(pl.col("q") < 0.05)["measure"].n_unique() <= 1
 
 
 def test_types_that_are_counted_within_wide_bounds_tell_no_trend(rows):
     loose = rows.with_columns(types_high=pl.col("types_high") + 10)
     table = POLYSEMANTICITY.estimate(loose, np.random.default_rng(0)).filter(measure="types_90")
     assert table["trend"].is_nan().all()
-    assert set(table["verdict"]) == {"undecidable"}
     assert (table["slack"] == 5).all()
     assert (table["high"] - table["low"] > 9.99).all()
 
@@ -83,7 +84,6 @@ def test_types_that_are_counted_within_wide_bounds_tell_no_trend(rows):
 def test_few_layers_silent_neurons_and_no_rows(rows):
     few = POLYSEMANTICITY.estimate(rows.filter(pl.col("layer") < 3), np.random.default_rng(0))
     assert few["trend"].is_nan().all()
-    assert set(few["verdict"]) == {"undecidable"}
     silent = rows.filter(pl.col("neuron") < 4)
     table = POLYSEMANTICITY.estimate(silent, np.random.default_rng(0))
     assert table["low"].is_nan().all()
