@@ -50,7 +50,7 @@ def correct(observed: Array, drawn: Array, n_documents: int) -> Corrected:
 def correct_level(observed: float, drawn: Array, n_documents: int) -> tuple[float, float, float]:
     """A level without its bias, and its interval, from the value `observed` and its replicates `drawn` (B,).
 
-    >>> correct_level(1.2, np.linspace(1.3, 1.5, 201), 1000)[0].round(3)
+    >>> round(correct_level(1.2, np.linspace(1.3, 1.5, 201), 1000)[0], 3)
     1.0
     """
     # sd of a resample is short of the true one by sqrt((D - 1) / D), and its normal quantile by t / z
