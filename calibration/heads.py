@@ -33,7 +33,7 @@ def routed_world(rng: np.random.Generator, routing: float = 0.0) -> World:
 def add_heads(lake: Path, run: str, world: World, rng: np.random.Generator) -> None:
     """Add the pass to a run: changes with heavy tails that documents and positions share."""
     with connect(lake, [run]) as con:
-        chosen = _pairs(frame(con, "from token_classes() order by token_index"))
+        chosen = pairs(frame(con, "from token_classes() order by token_index"))
         sd = frame(con, "select sd_activation from neurons order by neuron")["sd_activation"].to_numpy()
     is_rare = (chosen["stratum"] == "rare").to_numpy()
     document = chosen["document"].to_numpy()
@@ -48,7 +48,7 @@ def add_heads(lake: Path, run: str, world: World, rng: np.random.Generator) -> N
         tokens.append(pl.DataFrame({**key, "token_index": chosen["token_index"], "delta_loss": delta}))
         change = CHANGE * sd * factor[:, None] * rng.standard_t(5, (len(document), len(sd)))
         change[:, :N_CORE] *= np.exp(routing)[:, None]
-        neurons += [{**key, **row} for row in _sums(chosen, change)]
+        neurons += [{**key, **row} for row in sums(chosen, change)]
     heads = {"layer": np.repeat(np.arange(LAYERS), HEADS), "head": np.tile(np.arange(HEADS), LAYERS)}
     known = {"has_path": True, "reason": pl.Series([None], dtype=pl.String), "mean_output": [[0.0]]}
     tables = {
@@ -60,7 +60,7 @@ def add_heads(lake: Path, run: str, world: World, rng: np.random.Generator) -> N
     add_pass(lake, run, "heads", {name: data.to_arrow() for name, data in tables.items()})
 
 
-def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+def pairs(rows: pl.DataFrame) -> pl.DataFrame:
     """As many rare as common positions of each document, with their pair."""
     taken = []
     for (document,), part in rows.group_by("document", maintain_order=True):
@@ -71,13 +71,13 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
     return kept.select("token_index", "document", "pair", "stratum")
 
 
-def _sums(chosen: pl.DataFrame, change: Array) -> list[dict[str, object]]:
-    """Rows of one head, from the changes (P, N)."""
+def sums(chosen: pl.DataFrame, change: Array) -> list[dict[str, object]]:
+    """Rows of `head_neurons` of one head, from the changes (P, N)."""
     found = []
     for (stratum, document), part in chosen.with_row_index("row").group_by("stratum", "document"):
         here = change[part["row"].to_numpy()]
-        sums = {"sum_abs_change": np.abs(here), "sum_change": here, "sum_square_change": here**2}
-        lists = {name: each.sum(axis=0).tolist() for name, each in sums.items()}
+        kinds = {"sum_abs_change": np.abs(here), "sum_change": here, "sum_square_change": here**2}
+        lists = {name: each.sum(axis=0).tolist() for name, each in kinds.items()}
         found.append({"stratum": stratum, "document": document, "n": part.height, **lists})
     return found
 

@@ -3,18 +3,20 @@
 Shapes: T positions, d = `WIDTH` dimensions of a state, N neurons.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from calibration.passes import add_pass
 from calibration.targets import Family, Interval, Rejection, Row, Study
 from calibration.worlds import Array, Corpus, Design, Index, World, flat_world
+from extract.layer_contexts import cosines
 from extract.layer_reading import VARIANTS
 from extract.layer_staging import with_layer
 from extract.layer_summaries import PARTS, Summary
@@ -22,7 +24,7 @@ from extract.layer_writing import context_rows, moment_rows, neuron_rows, type_r
 from extract.passes import list_column
 from extract.state_measures import sparsity
 from warehouse.connection import connect, frame
-from warehouse.schema import TABLES, tables_of
+from warehouse.schema import tables_of
 from warehouse.shards import arrow_schema
 
 LAYERS, WIDTH, NEURONS, OUTLIERS = 6, 16, 30, [0, 1, 2, 3, 4]
@@ -44,21 +46,18 @@ def add_layers(lake: Path, run: str, world: World, rng: np.random.Generator) -> 
         tokens = frame(con, "select token_index, document, token_id, loss from tokens order by token_index")
     token, document = tokens["token_id"].to_numpy(), tokens["document"].to_numpy()
     difficulty = tokens["loss"].to_numpy() - 1.0
-    parts: dict[str, list[pa.Table]] = {table.name: [] for table in tables_of("layers")}
+    layers = []
     for layer in range(LAYERS):
         model = np.random.default_rng([world.seed, layer])
         depth = 0.5 + world.deeper * (layer / (LAYERS - 1) - 0.5)
         state = _states(model, rng, token, document, world.sparser * difficulty, depth)
-        made = {**_neurons(model, rng, token, document, depth), **_tokens(state)}
-        for name, data in made.items():
-            parts[name].append(with_layer(data, layer, arrow_schema(TABLES[name])))
-    empty = {name: arrow_schema(TABLES[name]).empty_table() for name in parts}
-    add_pass(lake, run, "layers", {name: pa.concat_tables(each or [empty[name]]) for name, each in parts.items()})
+        layers.append({**_neurons(model, rng, token, document, depth), **state_tables(state)})
+    add_tables(lake, run, layers)
 
 
 def _states(
     model: np.random.Generator, rng: np.random.Generator, token: Index, document: Index, sparser: Array, depth: float
-) -> Array:
+) -> NDArray[np.float32]:
     """(T, d): a direction of the token and of the document, noise along fewer directions higher up."""
     words = model.standard_normal((token.max() + 1, WIDTH))
     turn = np.linalg.qr(model.standard_normal((WIDTH, WIDTH)))[0]
@@ -67,7 +66,7 @@ def _states(
     state = (3 - 2.5 * depth) * words[token] + (noise * spread) @ turn
     state = np.sign(state) * np.abs(state) ** (1 + 0.6 * np.tanh(sparser))[:, None]
     state[:, OUTLIERS] *= 3
-    return np.asarray(state)
+    return np.asarray(state, dtype=np.float32)
 
 
 def _neurons(
@@ -77,18 +76,25 @@ def _neurons(
     types = np.arange(token.max() + 1)
     liked = np.argsort(model.random((NEURONS, len(types))), axis=1) < round(9 - 7 * depth)  # (N, types)
     own = np.exp(0.3 * rng.standard_normal((document.max() + 1, NEURONS)))[document]
-    activation = (liked.T[token] * own * rng.lognormal(0, 0.3, (len(token), NEURONS))).astype(np.float32)
-    summary = Summary(NEURONS, np.unique(token))
-    for each in np.unique(document):
-        summary.moments.update(int(each) % PARTS, activation[document == each])
-    summary.types.add(token, np.abs(activation))
-    summary.contexts.update(np.arange(len(token)), activation.T)
+    activation = liked.T[token] * own * rng.lognormal(0, 0.3, (len(token), NEURONS))
     words = (1 - depth) * model.standard_normal((len(types), WIDTH)) + depth * model.standard_normal(WIDTH)
     inputs = words[token] + 0.2 * rng.standard_normal((len(token), WIDTH))
-    cosine = _cosines(model.standard_normal((NEURONS, WIDTH)), inputs, summary.contexts.token_index)
+    return neuron_tables(token, document, activation, inputs, model.standard_normal((NEURONS, WIDTH)))
+
+
+def neuron_tables(token: Index, document: Index, activation: Array, inputs: Array, w_in: Array) -> dict[str, pa.Table]:
+    """What is stored of a layer's neurons with `activation` (T, N), reading `inputs` (T, d) by `w_in` (N, d)."""
+    values = activation.astype(np.float32)
+    summary = Summary(values.shape[1], np.unique(token))
+    for each in np.unique(document):
+        summary.moments.update(int(each) % PARTS, values[document == each])
+    summary.types.add(token, np.abs(values))
+    summary.contexts.update(np.arange(len(token)), values.T)
+    weight = torch.from_numpy(w_in.astype(np.float32))
+    cosine = cosines(weight, inputs.astype(np.float32), summary.contexts.token_index)
     outliers = pa.array([OUTLIERS], pa.list_(pa.int32()))
     return {
-        "layers": pa.table({"n_positions": [len(token)], "d_mlp": [NEURONS], "outlier_dimensions": outliers}),
+        "layers": pa.table({"n_positions": [len(token)], "d_mlp": [values.shape[1]], "outlier_dimensions": outliers}),
         "layer_neurons": neuron_rows(summary, len(np.unique(token))),
         "layer_moments": moment_rows(summary),
         "layer_types": type_rows(summary),
@@ -96,25 +102,27 @@ def _neurons(
     }
 
 
-def _cosines(w_in: Array, inputs: Array, place: Index) -> NDArray[np.float32]:
-    """Cosines (N, k, k) of the neurons' embeddings of their contexts `place` (N, k); 0 where there is none."""
-    embedding = inputs[place] * w_in[:, None] * (place >= 0)[:, :, None]
-    length = np.sqrt((embedding**2).sum(axis=2, keepdims=True))
-    unit = embedding / np.where(length > 0, length, 1.0)
-    return np.asarray(unit @ unit.transpose(0, 2, 1), dtype=np.float32)
-
-
-def _tokens(state: Array) -> dict[str, pa.Table]:
-    """`layer_tokens` and `states`."""
+def state_tables(state: NDArray[np.float32]) -> dict[str, pa.Table]:
+    """`layer_tokens` and `states` of the states (T, d) at all positions."""
     index = np.arange(len(state))
-    normed = state / np.sqrt((state**2).mean(axis=1, keepdims=True))
-    made = [sparsity(each.astype(np.float32)) for each in (normed, state, np.delete(state, OUTLIERS, axis=1))]
+    normed = (state / np.sqrt((state**2).mean(axis=1, keepdims=True))).astype(np.float32)
+    made = [sparsity(each) for each in (normed, state, np.delete(state, OUTLIERS, axis=1))]
     measures = {name: np.stack([each[name] for each in made], axis=1).ravel() for name in made[0]}
     names = {"token_index": index.repeat(len(VARIANTS)), "variant": list(VARIANTS) * len(index)}
     return {
         "layer_tokens": pa.table({**names, **measures}),
-        "states": pa.table({"token_index": index, "state": list_column(state.astype(np.float32))}),
+        "states": pa.table({"token_index": index, "state": list_column(state)}),
     }
+
+
+def add_tables(lake: Path, run: str, layers: Sequence[Mapping[str, pa.Table]]) -> None:
+    """Put the tables of all `layers` together and add the pass; a table that no layer has is empty."""
+    parts: dict[str, list[pa.Table]] = {}
+    for table in tables_of("layers"):
+        schema = arrow_schema(table)
+        found = [with_layer(each[table.name], i, schema) for i, each in enumerate(layers) if table.name in each]
+        parts[table.name] = found or [schema.empty_table()]
+    add_pass(lake, run, "layers", {name: pa.concat_tables(found) for name, found in parts.items()})
 
 
 def dimension_study(*, is_fixed: bool) -> Study:

@@ -99,6 +99,7 @@ def run(
 ) -> None:
     """Run one analysis and print its table."""
     import queries
+    from queries.needs import extraction, importable, missing
 
     if list_ or slug is None:
         width = max(map(len, queries.slugs()))
@@ -111,11 +112,11 @@ def run(
     destination = Destination.of(form, output, lake)
     parameters = token_classes(rare_quantile, rare_by)
     con = connect_lake(lake, runs, where)
-    if lacking := queries.missing(con, analysis):
+    if lacking := missing(con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
-            hint=f"`{queries.extraction(lacking)}` measures them"
-            f"{', `rt import` brings them in' if queries.importable(lacking) else ''}",
+            hint=f"`{extraction(lacking)}` measures them"
+            f"{', `rt import` brings them in' if importable(lacking) else ''}",
         )
     table = queries.run(con, analysis, seed, parameters)
     if table.is_empty():

@@ -7,9 +7,8 @@ The folder listing is the registry: nothing else names an analysis.
 
 import importlib
 import inspect
-import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,19 +19,14 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from queries.claims import FINDING as FINDING
+from queries.claims import Claim as Claim
+from queries.claims import finding as finding
 from warehouse.connection import frame
 from warehouse.errors import QueryError
-from warehouse.schema import PASSES, TABLES
 
 FOLDER = Path(__file__).parent
 ESTIMATE = ("estimate", "low", "high", "n")
-# What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p,
-# `power` how often an effect would be seen, `bar` what the interval must exclude.
-FINDING = {
-    "run": pl.String, "verdict": pl.String,
-    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
-    "power": pl.Float64, "bar": pl.Float64, "reason": pl.String,
-}  # fmt: skip
 # What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
 KEYS = {
     "run": "Id of the run; the table of provenance says which model it is.",
@@ -56,71 +50,6 @@ class Chart:
     kind: str
     tables: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the literature that an analysis tests, for the page that is read first.
-
-    `statement` is the claim in a few words, `source` the paper that makes it, `measure` what `estimate` is, with its
-    unit. `findings(table)` gives the columns of `FINDING`, one row per run: `verdict` is `supported`, `contradicted`
-    or `undecidable`, null where the number alone is the answer; a number that does not exist is NaN. `is_of_weights`:
-    its interval is over weights, where the analysis has others over documents.
-    """
-
-    statement: str
-    source: str
-    measure: str
-    findings: Callable[[pl.DataFrame], pl.DataFrame]
-    is_of_weights: bool = False
-
-
-def finding(
-    null: str | Mapping[str, str] = "",
-    q: str = "q",
-    names: Mapping[str, str] | None = None,
-    bar: pl.Expr | None = None,
-    **where: str,
-) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
-
-    `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which
-    the closest, that with the largest p, of equal p the nearest, is shown. `names` maps columns of `FINDING` to
-    others than their own. `bar` is what the interval must exclude where that is not the null.
-    """
-    columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
-    made = {"null": _closest(null), "bar": _closest(null) if bar is None else bar}
-
-    def found(table: pl.DataFrame) -> pl.DataFrame:
-        rows = table
-        for name, value in where.items():
-            rows = rows.filter(pl.col(name) == value)
-        rows = rows.unique("run", keep="first", maintain_order=True)
-        absent = {"reason": pl.lit(None, dtype=pl.String), "power": pl.lit(float("nan"))}
-        rows = rows.with_columns(**{name: value for name, value in absent.items() if name not in rows.columns})
-        return rows.select(
-            made.get(name, pl.col(columns[name])).cast(kind).alias(name) for name, kind in FINDING.items()
-        )
-
-    return found
-
-
-def _closest(null: str | Mapping[str, str]) -> pl.Expr:
-    """The mean of the null; of several that with the largest p, of equal p the mean next to the estimate."""
-    if isinstance(null, str):
-        return pl.col(null).cast(pl.Float64) if null else pl.lit(float("nan"))
-
-    def choose(row: dict[str, float | None]) -> float:
-        known = [(row[p], row[mean]) for p, mean in null.items()]
-        ranked = [
-            (p, -abs(mean - (row["estimate"] or 0.0)), mean)
-            for p, mean in known
-            if p is not None and mean is not None and not math.isnan(p + mean)
-        ]
-        return max(ranked)[2] if ranked else float("nan")
-
-    names = dict.fromkeys(("estimate", *null, *null.values()))
-    return pl.struct(*names).map_elements(choose, return_dtype=pl.Float64)
 
 
 def _whole(table: pl.DataFrame) -> pl.DataFrame:
@@ -262,40 +191,6 @@ class Session:
             named = {name: value for name, value in self.parameters.items() if f"${name}" in bare}
             self._frames[bare] = frame(self.con, bare, named)
         return self._frames[bare]
-
-
-def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
-    """The columns that the analysis needs and that hold no value."""
-    empty = []
-    for need in analysis.needs:
-        table, _, column = need.partition(".")
-        if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
-            empty.append(need)
-    return empty
-
-
-def extraction(columns: Iterable[str]) -> str:
-    """The command that measures `columns` (`table.column`).
-
-    >>> extraction(["neuron_tokens.delta_frozen_norm"])
-    'rt extract --frozen-tokens 4000'
-    >>> extraction(["neuron_tokens.delta_loss", "head_tokens.delta_loss"])
-    'rt extract --heads'
-    """
-    names = list(columns)
-    passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
-    if passes:
-        return " and ".join(passes)
-    return "rt extract --frozen-tokens 4000" if any("frozen" in name for name in names) else "rt extract"
-
-
-def importable(columns: Iterable[str]) -> bool:
-    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass.
-
-    >>> importable(["neuron_tokens.delta_loss"]), importable(["head_tokens.delta_loss"])
-    (True, False)
-    """
-    return not any(TABLES[name.partition(".")[0]].of_pass for name in columns)
 
 
 def run(

@@ -28,7 +28,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, by_group
-from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, states_by_layer, trend_row, trend_words
+from queries.shared.depth import (
+    LAYER,
+    TREND_COLUMNS,
+    first_and_last,
+    five_layers,
+    states_by_layer,
+    trend_row,
+    trend_words,
+)
 from queries.shared.probes import Probed, probe
 from queries.shared.tables import correct_within, schema_of
 from queries.shared.token_labels import LABELS
@@ -51,7 +59,7 @@ COLUMNS = {
     "q": "Benjamini-Hochberg value of `p` over the labels of the run.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=("n_positions", "n_classes")) | {"layer": pl.Int64}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "n_classes"))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -153,10 +161,8 @@ def answer(table: pl.DataFrame) -> str:
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """Five layers from all over the depth."""
-    layers = table["layer"].unique().sort()
-    some = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, 5)}) if len(layers) else []
     names = [*KEYS, "estimate", "low", "high", "n", "n_positions", "majority", "shuffled", "gain", "trend", "p", "q"]
-    return table.filter(pl.col("layer").is_in(some)).select(names)
+    return five_layers(table).select(names)
 
 
 ANALYSIS = Analysis(

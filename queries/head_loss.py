@@ -41,11 +41,7 @@ COLUMNS = {
     "q": "Benjamini-Hochberg q of `p` over the heads of run, ablation and class.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA: dict[str, Any] = {
-    **schema_of(KEYS, COLUMNS, counts=("n_positions", "layer", "head")),
-    "layer": pl.Int64,
-    "head": pl.Int64,
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "head", "n_positions"))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

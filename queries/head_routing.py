@@ -69,11 +69,7 @@ COLUMNS = {
     "verdict": "Attention routes rare tokens to the plateau; only in the row of `excess`.",
     "reason": "Why, or why there is no number.",
 }
-SCHEMA: dict[str, Any] = {
-    **schema_of(KEYS, COLUMNS, counts=("n_positions", "n_neurons")),
-    "layer": pl.Int64,
-    "head": pl.Int64,
-}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "head", "n_positions", "n_neurons"))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

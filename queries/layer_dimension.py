@@ -23,7 +23,15 @@ import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, by_group
-from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, states_by_layer, trend_row, trend_words
+from queries.shared.depth import (
+    LAYER,
+    TREND_COLUMNS,
+    first_and_last,
+    five_layers,
+    states_by_layer,
+    trend_row,
+    trend_words,
+)
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import studentise
@@ -38,7 +46,7 @@ COLUMNS = {
     **TREND_COLUMNS,
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "d_model")) | {"layer": pl.Int64}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "d_model"))
 WORDS = {
     "participation": "participation ratio",
     "d95": "dimensions for 95 % of the variance",
@@ -104,9 +112,7 @@ def answer(table: pl.DataFrame) -> str:
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """At most five layers from all over the depth."""
-    layers = table["layer"].unique().sort()
-    some = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, 5)}) if len(layers) else []
-    return table.filter(pl.col("layer").is_in(some)).drop("reason")
+    return five_layers(table).drop("reason")
 
 
 ANALYSIS = Analysis(

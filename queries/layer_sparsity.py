@@ -58,7 +58,7 @@ COLUMNS = {
     "verdict": "Sparser at difficult tokens: `supported`, `contradicted` or `undecidable`.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions")) | {"layer": pl.Int64}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions"))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

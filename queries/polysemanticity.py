@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries import Analysis, Chart, by_group
-from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, trend_row, trend_words
+from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, five_layers, trend_row, trend_words
 from queries.shared.tables import correct_within, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.context_clusters import context_measures
@@ -59,7 +59,7 @@ COLUMNS = {
     "q": "Benjamini-Hochberg value of `p` over the measures of the run.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS) | {"layer": pl.Int64}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["layer"])
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -183,10 +183,8 @@ def answer(table: pl.DataFrame) -> str:
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """Five layers from all over the depth."""
-    layers = table["layer"].unique().sort()
-    some = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, 5)}) if len(layers) else []
     names = [*KEYS, "estimate", "low", "high", "n", "document_low", "document_high", "trend", "p", "q"]
-    return table.filter(pl.col("layer").is_in(some)).select(names)
+    return five_layers(table).select(names)
 
 
 ANALYSIS = Analysis(

@@ -14,6 +14,7 @@ import polars as pl
 
 import queries
 from queries import parallel
+from queries.needs import missing
 from reports import page, provenance
 from reports.charts import caption, draw
 from reports.charts.canvas import save
@@ -108,7 +109,7 @@ class _Reporter:
         possible = []
         for slug in slugs:
             with suppress(Exception):  # `answer` meets it again
-                if not queries.missing(self.con, queries.load(slug)):
+                if not missing(self.con, queries.load(slug)):
                     possible.append(slug)
         found = parallel.tables(opener, possible, self.seed, self.parameters, n_processes, self.progress)
         for slug, result in found.items():
@@ -122,7 +123,7 @@ class _Reporter:
         outcome = Outcome(slug)
         try:
             analysis = outcome.analysis = queries.load(slug)
-            outcome.missing = queries.missing(self.con, analysis)
+            outcome.missing = missing(self.con, analysis)
             if outcome.missing:
                 return outcome
             outcome.table = self._table(analysis)

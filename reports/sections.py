@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from queries import Analysis, extraction, importable, statement
+from queries import Analysis, statement
+from queries.needs import extraction, importable
 from reports.markdown import MISSING, anchor, block, cell, code, details, escape, fill_in, rows, table
 
 _NOTES = ("reason",)  # sentences that would make a table too wide: they go below it, numbered

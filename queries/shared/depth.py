@@ -26,6 +26,13 @@ def states_by_layer(frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame, ND
         yield layer, group.drop("state"), flat.reshape(group.height, -1)
 
 
+def five_layers(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of at most five layers from all over the depth: what a page has room for."""
+    layers = table["layer"].unique().sort()
+    some = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, 5)}) if len(layers) else []
+    return table.filter(pl.col("layer").is_in(some))
+
+
 def trend_row(found: DepthTrend) -> dict[str, float]:
     """The values of `TREND_COLUMNS`."""
     return {"trend": found.rho, "trend_low": found.low, "trend_high": found.high, "p": found.p}

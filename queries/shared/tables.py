@@ -15,16 +15,17 @@ Row = dict[str, Any]
 def schema_of(
     keys: Sequence[str], columns: Iterable[str], *, counts: Collection[str] = (), text: Collection[str] = ()
 ) -> dict[str, type[pl.DataType]]:
-    """Types of `keys`, the estimate and `columns`: `n` and `counts` are integers; strings are `text`, keys, verdicts.
+    """Types of `keys`, the estimate and `columns`: `n` and `counts`, of the keys too, are integers.
 
-    Everything else is a float, where NaN means that there is no answer.
+    Strings are the other keys, `text`, verdicts and reasons; everything else is a float, where NaN means that there is
+    no answer.
 
     >>> schema_of(["run"], ["n_neurons", "p", "reason"], counts=["n_neurons"])["n_neurons"]
     Int64
     """
     strings, integers = {*keys, "verdict", "reason", *text}, {"n", *counts}
     return {
-        name: pl.String if name in strings else pl.Int64 if name in integers else pl.Float64
+        name: pl.Int64 if name in integers else pl.String if name in strings else pl.Float64
         for name in (*keys, *ESTIMATE, *columns)
     }
 

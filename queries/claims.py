@@ -1,0 +1,80 @@
+"""What an analysis says of a claim of the literature: one row per run, for the page that is read first."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+# What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p,
+# `power` how often an effect would be seen, `bar` what the interval must exclude.
+FINDING = {
+    "run": pl.String, "verdict": pl.String,
+    "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
+    "power": pl.Float64, "bar": pl.Float64, "reason": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the literature that an analysis tests, for the page that is read first.
+
+    `statement` is the claim in a few words, `source` the paper that makes it, `measure` what `estimate` is, with its
+    unit. `findings(table)` gives the columns of `FINDING`, one row per run: `verdict` is `supported`, `contradicted`
+    or `undecidable`, null where the number alone is the answer; a number that does not exist is NaN. `is_of_weights`:
+    its interval is over weights, where the analysis has others over documents.
+    """
+
+    statement: str
+    source: str
+    measure: str
+    findings: Callable[[pl.DataFrame], pl.DataFrame]
+    is_of_weights: bool = False
+
+
+def finding(
+    null: str | Mapping[str, str] = "",
+    q: str = "q",
+    names: Mapping[str, str] | None = None,
+    bar: pl.Expr | None = None,
+    **where: str,
+) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
+
+    `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which
+    the closest, that with the largest p, of equal p the nearest, is shown. `names` maps columns of `FINDING` to
+    others than their own. `bar` is what the interval must exclude where that is not the null.
+    """
+    columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
+    made = {"null": _closest(null), "bar": _closest(null) if bar is None else bar}
+
+    def found(table: pl.DataFrame) -> pl.DataFrame:
+        rows = table
+        for name, value in where.items():
+            rows = rows.filter(pl.col(name) == value)
+        rows = rows.unique("run", keep="first", maintain_order=True)
+        absent = {"reason": pl.lit(None, dtype=pl.String), "power": pl.lit(float("nan"))}
+        rows = rows.with_columns(**{name: value for name, value in absent.items() if name not in rows.columns})
+        return rows.select(
+            made.get(name, pl.col(columns[name])).cast(kind).alias(name) for name, kind in FINDING.items()
+        )
+
+    return found
+
+
+def _closest(null: str | Mapping[str, str]) -> pl.Expr:
+    """The mean of the null; of several that with the largest p, of equal p the mean next to the estimate."""
+    if isinstance(null, str):
+        return pl.col(null).cast(pl.Float64) if null else pl.lit(float("nan"))
+
+    def choose(row: dict[str, float | None]) -> float:
+        known = [(row[p], row[mean]) for p, mean in null.items()]
+        ranked = [
+            (p, -abs(mean - (row["estimate"] or 0.0)), mean)
+            for p, mean in known
+            if p is not None and mean is not None and not math.isnan(p + mean)
+        ]
+        return max(ranked)[2] if ranked else float("nan")
+
+    names = dict.fromkeys(("estimate", *null, *null.values()))
+    return pl.struct(*names).map_elements(choose, return_dtype=pl.Float64)

@@ -1,0 +1,43 @@
+"""What an analysis needs that a lake lacks, and the command that measures it."""
+
+from collections.abc import Iterable
+
+import duckdb
+
+from queries import Analysis
+from warehouse.connection import frame
+from warehouse.schema import PASSES, TABLES
+
+
+def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
+    """The columns that the analysis needs and that hold no value."""
+    empty = []
+    for need in analysis.needs:
+        table, _, column = need.partition(".")
+        if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
+            empty.append(need)
+    return empty
+
+
+def extraction(columns: Iterable[str]) -> str:
+    """The command that measures `columns` (`table.column`).
+
+    >>> extraction(["neuron_tokens.delta_frozen_norm"])
+    'rt extract --frozen-tokens 4000'
+    >>> extraction(["neuron_tokens.delta_loss", "head_tokens.delta_loss"])
+    'rt extract --heads'
+    """
+    names = list(columns)
+    passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
+    if passes:
+        return " and ".join(passes)
+    return "rt extract --frozen-tokens 4000" if any("frozen" in name for name in names) else "rt extract"
+
+
+def importable(columns: Iterable[str]) -> bool:
+    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass.
+
+    >>> importable(["neuron_tokens.delta_loss"]), importable(["head_tokens.delta_loss"])
+    (True, False)
+    """
+    return not any(TABLES[name.partition(".")[0]].of_pass for name in columns)
