@@ -94,8 +94,8 @@ def extract(
 ) -> None:
     """Run a model once over text; ablate every last-layer neuron at every position; write a run into the lake.
 
-    An interrupted extraction goes on when the same command is run again. Optional passes (--heads) are added to the
-    run, also to one that is there already.
+    An interrupted extraction goes on when the same command is run again. Optional passes (--heads, --layers) are
+    added to the run, also to one that is there already.
     """
     need_torch()
     from extract.estimate import estimate
