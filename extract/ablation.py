@@ -87,15 +87,15 @@ def joined(parts: list[Result], order: Tensor) -> Result:
     A delta that a part lacks is NaN there.
     """
     n_neurons = next(iter(parts[0].deltas.values())).shape[1]
-    deltas, routes = {}, {}
+    nothing = [torch.full((len(part.loss), n_neurons), torch.nan, device=part.loss.device) for part in parts]
+    deltas: dict[str, Tensor] = {}
+    routes: dict[str, Routes] = {}
     for name in max((part.deltas for part in parts), key=len):
-        nothing = [torch.full((len(part.loss), n_neurons), torch.nan, device=part.loss.device) for part in parts]
         found = [part.deltas.get(name, none) for part, none in zip(parts, nothing, strict=True)]
         deltas[name] = torch.cat(found)[order]
         routes[name] = Routes()
         for part in parts:
-            if name in part.routes:
-                routes[name].add(part.routes[name])
+            routes[name].add(part.routes.get(name, Routes()))
     loss, entropy, rank = (
         torch.cat([getattr(part, name) for part in parts])[order] for name in ("loss", "entropy", "rank")
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from extract.ablation import Ablation, Result, joined
+from extract.ablation import Ablation, Result, Routes, joined
 from extract.families import LastLayer, capture
 from extract.merge import STAGED_NEURONS, gather_rows, merge_pairs
 from extract.progress import Progress
@@ -228,13 +228,11 @@ class Passes:
 
 def total_routes(shards: Iterable[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """The routes of all shards together, by column: numbers of pairs added up, the worst of the bounds."""
-    total: dict[str, dict[str, float]] = {}
+    total: dict[str, Routes] = {}
     for shard in shards:
         for name, routes in shard.items():
-            mine = total.setdefault(name, dict.fromkeys(routes, 0))
-            for key, value in routes.items():
-                mine[key] = mine[key] + value if key.startswith("n_") else max(mine[key], value)
-    return total
+            total.setdefault(name, Routes()).add(Routes(**routes))  # type: ignore[arg-type]  # numbers of pairs are int
+    return {name: asdict(routes) for name, routes in total.items()}
 
 
 def _forward_file(index: int) -> str:
