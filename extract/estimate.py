@@ -11,6 +11,7 @@ import torch
 from extract.ablation import Ablation
 from extract.extra_passes import ExtraPass
 from extract.families import LastLayer, capture
+from extract.neuron_logits import N_TOKENS
 from extract.session import Session, gather, stack
 from extract.settings import Settings
 from extract.windows import positions_per_window
@@ -42,7 +43,7 @@ class Estimate:
 def disk_bytes(n_positions: int, last: LastLayer, n_frozen: int) -> tuple[int, int]:
     """(bytes of the finished run, bytes at the most while it is made)."""
     pairs = n_positions * last.d_mlp
-    fixed = 3 * last.d_mlp * last.d_model * 4 + last.n_vocabulary * 40
+    fixed = last.d_mlp * (3 * last.d_model * 4 + 2 * N_TOKENS * 8) + last.n_vocabulary * 40
     of_pairs = pairs * BYTES_PER_PAIR + n_frozen * last.d_mlp * BYTES_PER_FROZEN
     final = int(of_pairs + n_positions * (last.d_model * 4 + 60) + fixed)
     # what is staged is not compressed: activations twice, residuals, deltas

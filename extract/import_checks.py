@@ -37,6 +37,8 @@ _REFERENCES = (
     ("windows", "document", "documents"),
     ("neurons", "neuron", "neuron_tokens"),
     ("weights", "neuron", "neuron_tokens"),
+    ("neuron_logits", "neuron", "neuron_tokens"),
+    ("neuron_logits", "token_id", "vocabulary"),
 )
 _KEY_OF = {"vocabulary": "token_id", "documents": "document", "windows": "window", "tokens": "token_index"}
 # Smallest and largest value of columns that have one. Losses of somebody else's arithmetic may be a little below 0.
@@ -50,6 +52,8 @@ _BOUNDS = {
     "probability": ("0", "1"),
     "frequency_rank": ("1", None),
 }
+# Columns that hold one of a few words.
+_WORDS = {"side": ("in", "gate", "out"), "direction": ("promoted", "suppressed")}
 _LISTS = {"residual": "residuals", "weight": "weights"}  # as long in every row
 
 
@@ -133,8 +137,8 @@ def _rules(column: Column) -> list[tuple[str, str, str]]:
         rules += [("typed", f"{name} < {low}", f"below {low}")]
     if high is not None:
         rules += [("typed", f"{name} > {high}", f"above {high}")]
-    if column.name == "side":
-        rules += [("typed", "side not in ('in', 'gate', 'out')", "not in, gate or out")]
+    if words := _WORDS.get(column.name):
+        rules += [("typed", f"{name} not in {words}", f"not {', '.join(words[:-1])} or {words[-1]}")]
     if not column.nullable or column.name in MEASURES:
         rules += [("typed", f"{name} is null", "needed at every row")]
     return rules
@@ -200,7 +204,7 @@ def _count_faults(con: duckdb.DuckDBPyConnection, sources: dict[str, list[Path]]
             f"from ({checks[name]}) as counts (what, n, expected) where n <> expected limit 1"
         ).fetchall()
         found += [f"{name}: {what} is there at {n:,} of {all_:,} {units[name]}" for what, n, all_ in rows]
-    for name in {"neurons", "weights"} & sources.keys():
+    for name in {"neurons", "weights", "neuron_logits"} & sources.keys():
         if fault := _first(con, "layer", name, f"layer <> (select min(layer) from {name})"):
             found.append(f"{fault[0]}: layer is {fault[1]}, and another in other rows: a run has one layer")
     if "vocabulary" in sources and "frequency_rank" in columns_of(con, "raw_vocabulary"):

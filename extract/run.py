@@ -14,6 +14,7 @@ from extract.estimate import check_disk, disk_bytes
 from extract.extra_passes import ExtraPass, add_pass
 from extract.families import LastLayer
 from extract.frequencies import Frequencies, choose_frequencies
+from extract.neuron_logits import neuron_logits
 from extract.passes import Passes, list_column, total_routes
 from extract.publication import already_there, publish_run
 from extract.session import Inputs, Session, gather
@@ -111,7 +112,7 @@ def _write_plan(plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
 
 
 def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, stage: Stage) -> None:
-    """`neurons` and `weights`."""
+    """`neurons`, `weights` and `neuron_logits`."""
     sides = {"in": last.w_in, "gate": last.gate, "out": last.w_out}
     weights = {side: each.float().cpu().numpy() for side, each in sides.items() if each is not None}
     neuron = np.arange(last.d_mlp, dtype=np.int32)
@@ -128,6 +129,7 @@ def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, sta
     for name, data in (
         ("neurons", pa.table(neurons)),
         ("weights", rows.sort_by([("neuron", "ascending"), ("side", "ascending")])),
+        ("neuron_logits", neuron_logits(last)),
     ):
         stage.record(write_shard(stage.folder / f"run/{name}/part-00000.parquet", name, data, stage.folder))
 

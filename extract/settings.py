@@ -14,7 +14,7 @@ BOS = ("auto", "always", "never")
 UNIGRAMS = ("auto", "token-id", "corpus")  # or a file
 LEAST_MEMORY = 0.1  # gigabytes
 # Raised when the rows of the same command would change.
-EXTRACTION = 2
+EXTRACTION = 3
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,25 @@ TABLES: dict[str, Table] = {
             ),
         ),
         Table(
+            "neuron_logits",
+            ("run", "layer", "neuron", "direction", "rank"),
+            "One row per neuron and token, for the 20 tokens whose logits its row of W_out raises and lowers most.",
+            (
+                LAYER,
+                NEURON,
+                Column("direction", "VARCHAR", "`promoted` or `suppressed`, by a positive activation."),
+                Column("rank", "INTEGER", "From 0, the token that is moved furthest."),
+                Column("token_id", "INTEGER", "The token."),
+                Column(
+                    "effect",
+                    "FLOAT",
+                    "What one unit of activation adds to the token's logit, over the mean token's, where the final "
+                    "norm has the scale 1.",
+                    "logits",
+                ),
+            ),
+        ),
+        Table(
             "vocabulary",
             ("run", "token_id"),
             "One row per row of the unembedding: the token's text and how frequent it is.",
