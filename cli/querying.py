@@ -162,7 +162,7 @@ def report(
     parameters = token_classes(rare_quantile, rare_by)
     opened = open_lake(lake)
     if not opened.runs:
-        raise _no_run(lake, opened.unreadable)
+        raise no_run(lake, opened.unreadable)
     con = connect_lake(lake, runs, where)
     names = full_names(lake, runs)
     manifests = {run.name: {**run.manifest, "passes": run.passes} for run in opened.runs}
@@ -189,7 +189,7 @@ def report(
         )
 
 
-def _no_run(lake: Path, unreadable: Mapping[str, LakeError]) -> LakeError:
+def no_run(lake: Path, unreadable: Mapping[str, LakeError]) -> LakeError:
     """Why there is nothing to report on: no run at all, or none that is finished and can be read."""
     from warehouse.lake import unfinished
 

@@ -1,7 +1,7 @@
 """Which tokens a neuron writes for and against: its row of W_out through the final norm's gain and the unembedding.
 
-The unembedding itself is not stored: in a small model it outweighs all other weights. What people ask of it are the ends
-of each neuron's list of tokens.
+The unembedding itself is not stored: in a small model it outweighs all other weights. What people ask of it are the
+ends of each neuron's list of tokens.
 """
 
 import numpy as np

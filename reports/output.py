@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,26 @@ class Destination:
         if self.path is None:
             width = shutil.get_terminal_size((_WIDTH, 24)).columns
             print(self._text(table, keys, floors, digits, width, _LIMIT), end="")
-            return
+        elif self.form is Format.parquet:
+            self._replace(table.write_parquet)
+        else:
+            self.put(self._text(table, keys, floors, digits, 10**9, None))
+
+    def put(self, text: str) -> None:
+        """Print a text, or write it, as `show` does."""
+        if self.path is None:
+            print(text, end="")
+        else:
+            self._replace(lambda target: target.write_text(text, encoding="utf-8"))
+
+    def _replace(self, write: Callable[[Path], object]) -> None:
+        """Write the file beside its place and move it there whole; what is no file, such as a pipe, directly."""
+        assert self.path is not None
         replaced = self.path.is_file() or not self.path.exists()
         target = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial") if replaced else self.path
         with disk_errors(self.path):
             try:
-                if self.form is Format.parquet:
-                    table.write_parquet(target)
-                else:
-                    target.write_text(self._text(table, keys, floors, digits, 10**9, None), encoding="utf-8")
+                write(target)
                 if replaced:
                     target.replace(self.path)
             finally:
