@@ -6,7 +6,7 @@ from typing import Any
 
 from queries.cards import Card
 from queries.stats.words import counted
-from reports.markdown import MISSING, cell, escape, rows, significant
+from reports.markdown import MISSING, bounded, cell, escape, rows, significant
 
 REGIMES = {"plateau": "plateau", "power_law": "power law", "decay": "decay"}
 SPACE = "\u2423"  # an open box: a space that would not be seen
@@ -43,6 +43,12 @@ def logits(card: Card) -> str:
     return rows(["#", "Promoted", "Effect", "Suppressed", "Effect"], body, [True, False, True, False, True])
 
 
+def listed(card: Card, direction: str, n: int) -> str:
+    """The first `n` tokens that the neuron promotes, or suppresses, one after another."""
+    found = [row for row in records(card, "logits") if row["direction"] == direction]
+    return ", ".join(escape(shown(row["token"])) for row in found[:n])
+
+
 def partners(card: Card) -> str:
     """The neurons with the largest correlations."""
     found = records(card, "partners")
@@ -73,6 +79,11 @@ def between(row: Mapping[str, Any], name: str = "estimate", low: str = "low", hi
     return f"{significant(row[name])}\u00a0[{significant(row[low])},\u00a0{significant(row[high])}]"
 
 
+def q_value(card: Card, part: str, q: float) -> str:
+    """A corrected p of an analysis: `<= 0.001` where it is the smallest that the draws allow."""
+    return bounded(q, card.p_floors(part))
+
+
 def rank(row: Mapping[str, Any]) -> str:
     """The rank with its interval."""
     if row["rank"] is None or row["rank_low"] is None:
@@ -89,8 +100,8 @@ def _text(text: str | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as `24 %`."""
-    return f"{100 * share:.0f} %" if known(share) else MISSING
+    """A share as `24 %` or `99.9 %`."""
+    return f"{100 * share:.3g} %" if known(share) else MISSING
 
 
 def known(value: float | None) -> bool:

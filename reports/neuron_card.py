@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from queries.cards import Card
+from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 from reports.card_tables import (
     REGIMES,
@@ -15,6 +16,7 @@ from reports.card_tables import (
     logits,
     partners,
     percent,
+    q_value,
     rank,
     records,
     shown,
@@ -74,26 +76,36 @@ def lead(card: Card) -> str:
     found, stable = card.row("influence", token_class="rare"), card.row("stability", token_class="rare")
     if not found:
         return f"What it does to the loss is not known: {card.absent['influence']}."
+    if not found["n"]:
+        return "No position has a rare token: what it does there is not known."
     where = "" if card.of.layer is None else f" of layer {card.of.layer}"
-    said = (
+    said = [
         f"Of {counted(card.of.n_neurons, 'neuron')}{where} it has rank {rank(found)} by influence on rare tokens, "
-        f"{between(found)} nats ({counted(found['n'], 'position')} of {counted(found['n_documents'], 'document')}). "
-    )
+        f"{between(found)} nats ({counted(found['n'], 'position')} of {counted(found['n_documents'], 'document')})."
+    ]
     if found["reason"]:
-        said += f"No intervals: {escape(found['reason'])}. "
-    if stable and stable["regime"]:
-        said += f"It lies in the {REGIMES[stable['regime']]}. {_membership(stable)}. "
+        said.append(f"There are no intervals: {escape(found['reason'])}.")
+    if stable:
+        said.append(_place(stable))
     if found["sign_group"]:
-        q = f" (q = {significant(found['q'])})" if known(found["q"]) else ""
-        beyond = "" if found["q"] < 0.05 else ", which is not beyond chance"
-        said += f"On average over rare tokens, {_SIGN[found['sign_group']]}{beyond}{q}."
-    return said.strip()
+        said.append(f"On average over rare tokens, {_SIGN[found['sign_group']]}{_beyond(card, found['q'])}.")
+    return " ".join(said)
 
 
-def _membership(stable: Mapping[str, Any]) -> str:
-    """How stable a neuron's place in the plateau is."""
-    said = f"In {percent(stable['estimate'])} of the resamples of documents it is in the plateau"
-    return f"{said}: one of the stable core" if stable["is_core"] else said
+def _beyond(card: Card, q: float) -> str:
+    """Whether a sign is more than chance."""
+    if not known(q):
+        return "; whether that is beyond chance is not known"
+    return f"{'' if q < LEVEL else ', which is not beyond chance'} (q {q_value(card, 'influence', q)})"
+
+
+def _place(stable: Mapping[str, Any]) -> str:
+    """The regime of a neuron and how stable its place is."""
+    if not stable["regime"]:
+        return f"It is in no regime: {escape(stable['reason'])}."
+    said = f"It lies in the {REGIMES[stable['regime']]}. "
+    said += f"In {percent(stable['estimate'])} of the resamples of documents it is in the plateau"
+    return f"{said}: one of the stable core." if stable["is_core"] else f"{said}."
 
 
 def _influence(card: Card) -> list[str]:
@@ -104,8 +116,9 @@ def _influence(card: Card) -> list[str]:
         found = card.row("influence", token_class=token_class)
         stable = card.row("stability", token_class=token_class)
         if found:
+            q_text = q_value(card, "influence", found["q"])
             signed = between(found, "mean_delta", "mean_delta_low", "mean_delta_high")
-            own = [token_class, between(found), rank(found), signed, significant(found["q"]), cell(found["sign_group"])]
+            own = [token_class, between(found), rank(found), signed, q_text, cell(found["sign_group"])]
             place = [cell(REGIMES.get(stable.get("regime") or "")), between(stable), cell(stable.get("is_core"))]
             body.append([*own, *place, cell(found["n"])])
     parts = [rows(header, body, [False] * len(header))] if body else [absent(card, "influence")]
@@ -123,8 +136,8 @@ def _contrast(card: Card) -> str:
     plain, own = card.row("contrast", contrast="difference"), card.row("contrast", contrast="relative")
     if not plain:
         return f"Rare against common tokens: {card.absent['contrast']}."
-    said = f"Rare minus common: {between(plain)} nats (q = {significant(plain['q'])}). "
-    said += f"ln(rare / common), over the network's: {between(own)} (q = {significant(own['q'])})."
+    said = f"Rare minus common: {between(plain)} nats (q {q_value(card, 'contrast', plain['q'])}). "
+    said += f"ln(rare / common), over the network's: {between(own)} (q {q_value(card, 'contrast', own['q'])})."
     reason = plain["reason"] or own["reason"]
     return said + (f" {escape(reason[:1].upper() + reason[1:])}." if reason else "")
 

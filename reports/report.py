@@ -18,7 +18,8 @@ from queries.needs import missing
 from reports import page, provenance
 from reports.charts import caption, draw
 from reports.charts.canvas import save
-from reports.markdown import code, escape
+from reports.leading_neurons import TITLE, can_tell, leading_neurons
+from reports.markdown import block, code, escape
 from reports.provenance import Source
 from reports.sections import Outcome, named, section, show
 from reports.summary import summary
@@ -29,7 +30,7 @@ _SUFFIXES = (".svg", ".png", ".parquet")
 
 @dataclass(frozen=True)
 class Report:
-    """What was written: the Markdown file, the HTML page if one was asked for, and the analyses that failed."""
+    """What was written: the Markdown file, the HTML page if one was asked for, and the sections that failed."""
 
     path: Path
     html_path: Path | None
@@ -147,6 +148,19 @@ class _Reporter:
             self.progress(f"analysing {analysis.slug}")
         return self.session.table(analysis)
 
+    def leading_neurons(self) -> tuple[str, str]:
+        """The section about the neurons that lead the plateau, if there are the tables for it; and what it raised."""
+        if not can_tell(self.tables):
+            return "", ""
+        self.progress("looking at the plateau's leading neurons")
+        try:
+            return leading_neurons(self.session, self.names), ""
+        except Exception as error:
+            if self.strict:
+                raise
+            said = _described(error)
+            return f"## {TITLE}\n\n**This section failed; nothing else depends on it.**\n\n{block(said, 'text')}", said
+
     def write_table(self, slug: str, folder: Path) -> None:
         """The whole table of an analysis as Parquet: of one that was asked for, or whose table another's SQL reads."""
         path = folder / f"{slug}.parquet"
@@ -187,8 +201,8 @@ def _lead(reporter: _Reporter) -> str:
     return f"{provenance.lead(reporter.runs, reporter.names)}\n\nRare tokens: {rare}.{only}"
 
 
-def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str:
-    """The whole Markdown file."""
+def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str, last: str) -> str:
+    """The whole Markdown file; `last` is a chapter that comes after those of the analyses."""
     runs, parameters, source, names = reporter.runs, reporter.parameters, reporter.source, reporter.names
     models = ", ".join(escape(name) for name in names.values()) or "an empty lake"
     empty = runs.is_empty()
@@ -208,7 +222,7 @@ def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str) -> str
         parts += [
             section(outcome, parameters, source.condition, shown) for outcome in outcomes if outcome.chapter == chapter
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *([last] if last else [])]) + "\n"
 
 
 def _place(outcome: Outcome) -> tuple[int, str]:
@@ -262,7 +276,8 @@ def write_report(
                     reporter.write_table(slug, stage)
             if reporter.draw(outcome, stage):
                 failed.add(outcome.slug)
-        text = _text(reporter, outcomes, command)
+        leading, raised = reporter.leading_neurons()
+        text = _text(reporter, outcomes, command, leading)
         (stage / output.name).write_text(text, encoding="utf-8")
         html_path = output.with_suffix(".html") if html else None
         if html_path:
@@ -274,7 +289,8 @@ def write_report(
             # what an older report had and this one has not would contradict the page beside it
             if f"{slug}{suffix}" not in made:
                 (output.parent / f"{slug}{suffix}").unlink(missing_ok=True)
-    return Report(output, html_path, tuple(slug for slug in slugs if slug in failed))
+    names = [slug for slug in slugs if slug in failed]
+    return Report(output, html_path, (*names, *([TITLE] if raised else [])))
 
 
 def _answer_for_figures(reporter: _Reporter, outcomes: Sequence[Outcome]) -> None:

@@ -96,6 +96,10 @@ class Card:
         rows = self.tables[part].filter(*(pl.col(name) == value for name, value in where.items()))
         return rows.row(0, named=True) if rows.height else {}
 
+    def p_floors(self, part: str) -> tuple[float, ...]:
+        """The smallest p-values that the draws of the analysis behind a part allow."""
+        return load(ANALYSES[part]).p_floors
+
     @property
     def spectra_group(self) -> str:
         """The group whose weights `spectra` measures it with: its regime on rare tokens; empty where it is in none."""
