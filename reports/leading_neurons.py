@@ -39,7 +39,7 @@ def leading_neurons(session: Session, names: Mapping[str, str], n: int = 10) -> 
 def _run_parts(found: Sequence[Card]) -> list[str]:
     """The table of the neurons of one run, then their cards."""
     header = ["Neuron", "Rank", "Influence, nats", "In plateau", "Core", "Sign", "Rare / common", "Promotes"]
-    more = f"`rt neuron {found[0].name}` tells all that is known of one, of any neuron of the run."
+    more = f"`rt neuron {found[0].name}` tells all that is known of a neuron, also of one that is not among these."
     return [rows(header, [_line(card) for card in found], [False] * len(header)), more, *map(_short_card, found)]
 
 

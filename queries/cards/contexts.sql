@@ -67,7 +67,7 @@ places as (
 texts as (
     select
         token_id,
-        coalesce(token, '[token ' || token_id || ']') as token
+        coalesce(token, '[id:' || token_id || ']') as token
     from vocabulary
     where run = $run
 ),

@@ -6,7 +6,7 @@ types as (
     select
         layer_types.neuron,
         layer_types.layer,
-        list(coalesce(vocabulary.token, '[token ' || layer_types.token_id || ']') order by layer_types."rank") as types,
+        list(coalesce(vocabulary.token, '[id:' || layer_types.token_id || ']') order by layer_types."rank") as types,
         list(layer_types.mass order by layer_types."rank") as masses
     from layer_types
     left join vocabulary

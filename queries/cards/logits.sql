@@ -4,7 +4,7 @@ select
     neuron_logits.neuron,
     neuron_logits.direction,
     neuron_logits."rank",
-    coalesce(vocabulary.token, '[token ' || neuron_logits.token_id || ']') as token,
+    coalesce(vocabulary.token, '[id:' || neuron_logits.token_id || ']') as token,
     neuron_logits.effect
 from neuron_logits
 left join vocabulary

@@ -106,10 +106,17 @@ def layers(n):
     return {"layer": [n] * 8, "neuron": list(range(8))}
 
 
+END = {"direction": ["promoted"] * 8, "rank": [0] * 8, "token_id": [0] * 8, "effect": [1.0] * 8}
 OPTIONAL = [
     ("weights", {**layers(0), "side": ["up"] * 8, "weight": [[1.0]] * 8}, "row 0: side is up, not in, gate or out"),
     ("weights", {**layers(0), "side": ["in"] * 8, "weight": [[1.0]] * 7 + [[1.0, 2.0]]}, "row 7: weight is [1.0, 2.0]"),
     ("weights", {**layers(0), "side": ["in"] * 8, "weight": [[1.0, None]] * 8}, "row 0: weight is [1.0, NULL]"),
+    (
+        "neuron_logits",
+        {**layers(0), **END, "direction": ["up"] * 8},
+        "row 0: direction is up, not promoted or suppressed",
+    ),
+    ("neuron_logits", {**layers(0), **END, "token_id": [9999] * 8}, "row 0: token_id 9999 is not in vocabulary"),
     ("weights", {"layer": [0], "neuron": [0], "side": ["in"], "weight": [[1.0]]}, "side in is there at 1 of 8 neurons"),
     ("residuals", {"token_index": [0], "residual": [[1.0]]}, "the residual is there at 1 of 12 tokens"),
     (

@@ -65,6 +65,17 @@ def test_stored_weights_and_residuals_are_the_models(settings, run):
     assert frame(con, "select len(residual) as n from residuals")["n"].unique().to_list() == [16]
 
 
+def test_promoted_tokens_are_stored_with_their_logits(settings, run):
+    con = connect(settings.lake)
+    model = load_model(resolve(settings.model), "float32", "cpu")
+    last = describe(model)
+    effect = (last.w_out - last.w_out.mean(1, keepdim=True)) @ ((last.unembed - last.unembed.mean(0)) * last.gain).T
+    for direction, largest in (("promoted", True), ("suppressed", False)):
+        stored = frame(con, "from neuron_logits where direction = $end order by neuron, rank", {"end": direction})
+        ends = effect.topk(20, largest=largest).values.detach().numpy()
+        np.testing.assert_allclose(stored["effect"].to_numpy().reshape(24, 20), ends, rtol=1e-3, atol=1e-6)
+
+
 def test_stored_deltas_are_those_of_hooked_forward_passes(settings, run):
     found = verify(settings.lake, run, n_pairs=40)
     assert found.n_failed == 0

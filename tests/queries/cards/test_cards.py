@@ -94,7 +94,7 @@ def test_contexts_are_the_extremes_with_the_text_around(card, folder):
     tokens = pl.read_parquet(folder / "tokens.parquet").sort("token_index")
     pairs = pl.read_parquet(folder / "neuron_tokens.parquet").filter(neuron=3).sort("token_index")
     windows = dict(pl.read_parquet(folder / "windows.parquet").select("window", "token_ids").iter_rows())
-    text = ["[token 5]" if each == 5 else f"w{each}" for each in range(40)]
+    text = ["[id:5]" if each == 5 else f"w{each}" for each in range(40)]
     for chosen_by in ("activation", "delta_loss"):
         found = card.tables["contexts"].filter(chosen_by=chosen_by)
         order = np.argsort(-np.abs(pairs[chosen_by].to_numpy()))[: WHOLE.n_contexts]
@@ -124,7 +124,7 @@ def test_partners_have_the_largest_correlations(card, folder, of):
 def test_promoted_tokens_weights_and_layer(card, con, of):
     tokens = [card.row("logits", direction=each, rank=1)["token"] for each in ("promoted", "suppressed")]
     assert tokens == ["w4", "w14"]
-    assert card.row("logits", direction="promoted", rank=2)["token"] == "[token 5]"
+    assert card.row("logits", direction="promoted", rank=2)["token"] == "[id:5]"
     ranked = frame(con, "select neuron from neurons order by sd_activation desc")["neuron"].to_list()
     assert card.row("facts", quantity="sd_activation")["rank"] == ranked.index(3) + 1
     stored = frame(con, "select moment_4 / moment_2 ** 2 as k from layer_neurons where layer = 0 and neuron = 3").item()
