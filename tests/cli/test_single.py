@@ -27,7 +27,6 @@ def test_what_is_not_there_is_refused(lake, tmp_path):
     failed(rt("neuron", "L5N3", *at), "does not say which layer")
     failed(rt("neuron", "three", *at), "names no neuron", "for example N29")
     failed(rt("neuron", "3", *at, "--run", "r-ffff"), "r-ffff")
-    failed(rt("neuron", "3", *at, "--rare-quantile", "2"), "between 0 and 1")
     failed(rt("neuron", "3", *at, "--output", str(tmp_path / "card.csv")), "a card is a Markdown file")
     failed(rt("neuron", "3", *at, "--output", str(tmp_path / "none/card.md")), "no folder")
     failed(rt("neuron", "3", "--lake", str(tmp_path / "none")), "no lake")
