@@ -51,7 +51,8 @@ _READ = (
     "show extremes, not what is typical. In a context, *token* is what the model has just read and *next* what it has "
     f"to predict; {SPACE} is a space of a token. A correlation is the largest of many: some of it is luck. A token is "
     "promoted by a positive activation; its effect is what one unit of activation adds to its logit, over the mean "
-    "token's, at scale 1 of the final norm."
+    "token's, at scale 1 of the final norm. Mean and deviation of the activation and the pass over layers are of all "
+    "positions of the run, whatever `--where` chose."
 )
 _GATED = " The MLP is gated: a neuron's sign is arbitrary, and activations of both signs occur."
 
