@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from queries import Session, extraction, importable, load, missing
+from queries import Session, load
+from queries.needs import extraction, importable, missing
 from warehouse.connection import frame
 from warehouse.errors import QueryError
 
