@@ -60,6 +60,20 @@ CAVEATS = (
         _CAUTIOUS,
     ),
     Caveat(
+        "corpus_contrast",
+        "correlation of rankings",
+        "cautious: documents move a rank correlation mostly in pairs, where neurons are nearly tied, and the jackknife "
+        "counts that twice: intervals 1.4 to 1.9 times as wide as they need be.",
+        _CAUTIOUS,
+    ),
+    Caveat(
+        "corpus_contrast",
+        "ln ratio",
+        _FREEDOM + "of both corpora.",
+        _CAUTIOUS,
+        designs=("none, 8 documents",),
+    ),
+    Caveat(
         "plateau_stability",
         "overlap of two halves",
         "cautious: as in `ranking_reliability`; where neurons hardly differ it covers always.",

@@ -2,6 +2,7 @@
 
 from calibration.confidence import FROZEN
 from calibration.coordination import COUPLED, FIXED, OPPOSED, SLOPING
+from calibration.corpora import CORPORA
 from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
@@ -12,6 +13,7 @@ FAMILIES = (
     FROZEN,
     FIXED,
     RANKING,
+    CORPORA,
     COUPLED,
     OPPOSED,
     SLOPING,

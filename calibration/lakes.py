@@ -135,9 +135,12 @@ def _write(path: Path, columns: Mapping[str, object]) -> None:
 def add_run(
     folder: Path, lake: Path, world: World, corpus: Corpus, rng: np.random.Generator, parts: Sequence[str]
 ) -> str:
-    """Write the tables of one draw to `folder`, import them into `lake`, and return the run."""
+    """Write the tables of one draw to `folder`, import them into `lake`, and return the run.
+
+    The model is called as the parent of `folder`, the corpus as `folder`.
+    """
     source = write_tables(folder, world, corpus, rng, parts)
-    return import_folder(source, lake, "simulated", "simulated", "simulated counts", say=lambda line: None)
+    return import_folder(source, lake, folder.parent.name, folder.name, "simulated counts", say=lambda line: None)
 
 
 def true_influences(world: World, corpus: Corpus, n: int, rng: np.random.Generator) -> Array:

@@ -111,9 +111,11 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
         for draw in draws:
             rng = np.random.default_rng([*key, 1, draw])
             worlds.append(design.make(rng if design.is_anew else np.random.default_rng([*key, 0])))
-            source = folder / f"draw-{draw}"
-            runs.append(add_run(source, folder / "lake", worlds[-1], design.corpus, rng, family.parts))
-            shutil.rmtree(source)
+            model = folder / f"model-{draw}"
+            runs.append(add_run(model / "corpus", folder / "lake", worlds[-1], design.corpus, rng, family.parts))
+            if "another corpus" in family.parts:
+                add_run(model / "another", folder / "lake", worlds[-1].another, design.corpus, rng, family.parts)
+            shutil.rmtree(model)
             for part in set(family.parts) & set(OPTIONAL):
                 OPTIONAL[part](folder / "lake", runs[-1], worlds[-1], rng)
         with connect(folder / "lake") as con:

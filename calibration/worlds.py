@@ -28,7 +28,8 @@ class World:
     `cluster` (N,): the factor that a neuron shares with others of its cluster, -1 for none; it has the share `coupling`
     (N,) of the variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
     `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `sparser`: what
-    optional passes find, see `calibration.heads` and `calibration.layers`; `seed`: of what else belongs to the model.
+    optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far influence differs in
+    another corpus, see `another`; `seed`: of what else belongs to the model.
     """
 
     level: Array
@@ -41,11 +42,18 @@ class World:
     routing: float = 0.0
     deeper: float = 0.0
     sparser: float = 0.0
+    elsewhere: float = 0.0
     seed: int = 0
 
     def influence(self, token_class: str) -> Array:
         """True influence (N,) on tokens of the class."""
         return np.asarray(self.level[:, HALVES[token_class]].mean(axis=1))
+
+    @property
+    def another(self) -> "World":
+        """The same model on another corpus: ln influence moves by `elsewhere` on average, and by as much around it."""
+        moved = 1.0 + np.random.default_rng([self.seed, 5]).standard_normal((len(self.level), 1))
+        return replace(self, level=self.level * np.exp(self.elsewhere * moved))
 
     @property
     def selectivity(self) -> Array:

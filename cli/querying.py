@@ -119,6 +119,10 @@ def run(
             f"{', `rt import` brings them in' if importable(lacking) else ''}",
         )
     table = queries.run(con, analysis, seed, parameters)
+    if table.is_empty() and analysis.subject:
+        raise QueryError(
+            f"nothing to compute {slug} from: it needs {analysis.subject}", hint=f"`{analysis.subject_from}` adds it"
+        )
     if table.is_empty():
         raise QueryError(
             f"nothing to compute {slug} from: no position is left that has a token class",

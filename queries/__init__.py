@@ -67,7 +67,9 @@ class Analysis:
     `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
     `needs` are the columns (`table.column`) that must hold values. `uses` are analyses whose tables the SQL reads by
     their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns` is the meaning of keys that `KEYS` does
-    not tell. `p_floors` are the smallest p-values that the numbers of random draws allow: there, p is an upper bound.
+    not tell. `subject` is what the question is about, where not every lake has it, and `subject_from` the command that
+    adds it: a report on a lake without it names the question and leaves it out. `p_floors` are the smallest p-values
+    that the numbers of random draws allow: there, p is an upper bound.
     `load` fills the last block from the module's docstring and its SQL file.
     """
 
@@ -84,6 +86,8 @@ class Analysis:
     uses: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     key_columns: Mapping[str, str] = field(default_factory=dict)
+    subject: str = ""
+    subject_from: str = ""
     p_floors: tuple[float, ...] = ()
 
     slug: str = ""

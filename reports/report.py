@@ -201,14 +201,14 @@ def _lead(reporter: _Reporter) -> str:
     return f"{provenance.lead(reporter.runs, reporter.names)}\n\nRare tokens: {rare}.{only}"
 
 
-def _text(reporter: _Reporter, outcomes: Sequence[Outcome], command: str, last: str) -> str:
-    """The whole Markdown file; `last` is a chapter that comes after those of the analyses."""
+def _text(reporter: _Reporter, outcomes: Sequence[Outcome], unasked: Sequence[Outcome], command: str, last: str) -> str:
+    """The whole Markdown file; `unasked` are questions about what the lake has not, `last` is a chapter at the end."""
     runs, parameters, source, names = reporter.runs, reporter.parameters, reporter.source, reporter.names
     models = ", ".join(escape(name) for name in names.values()) or "an empty lake"
     empty = runs.is_empty()
     parts = [f"# What single neurons do in {models}"]
     parts.append("**The lake has no run.** Run `rt extract` to measure a model." if empty else _lead(reporter))
-    parts += ["## Summary", summary(outcomes, names), "## Provenance"]
+    parts += ["## Summary", summary(outcomes, unasked, names), "## Provenance"]
     if not empty:
         parts.append(provenance.provenance(runs, names, parameters, source))
     parts += [
@@ -268,6 +268,8 @@ def write_report(
         if opener is not None and n_processes > 1 and len(slugs) > 1:
             reporter.compute(slugs, opener, n_processes)
         outcomes = sorted((reporter.answer(slug) for slug in slugs), key=_place)
+        unasked = [outcome for outcome in outcomes if outcome.is_elsewhere and outcome.slug not in only]
+        outcomes = [outcome for outcome in outcomes if outcome not in unasked]
         _answer_for_figures(reporter, outcomes)
         failed = {outcome.slug for outcome in outcomes if outcome.error}
         for outcome in outcomes:
@@ -277,7 +279,7 @@ def write_report(
             if reporter.draw(outcome, stage):
                 failed.add(outcome.slug)
         leading, raised = reporter.leading_neurons()
-        text = _text(reporter, outcomes, command, leading)
+        text = _text(reporter, outcomes, unasked, command, leading)
         (stage / output.name).write_text(text, encoding="utf-8")
         html_path = output.with_suffix(".html") if html else None
         if html_path:

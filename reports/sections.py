@@ -43,9 +43,21 @@ class Outcome:
         return title_of(self.analysis) if self.analysis else f"The analysis {self.slug}"
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the question is about something that the lake has not."""
+        there = self.table is not None and not self.table.is_empty()
+        return bool(self.analysis and self.analysis.subject and not self.error and not there)
+
+    @property
     def chapter(self) -> str:
         """The chapter it belongs to."""
         return self.analysis.chapter if self.analysis else "Not loaded"
+
+
+def elsewhere(outcome: Outcome) -> str:
+    """What the question is about that the lake has not, and the command that adds it."""
+    analysis = outcome.analysis
+    return f"{escape(analysis.subject)} ({code(analysis.subject_from)})" if analysis else ""
 
 
 def _numbered(reasons: Sequence[str | None]) -> tuple[list[str], list[str]]:
@@ -185,6 +197,8 @@ def _figure(outcome: Outcome) -> list[str]:
 
 
 def _nothing(outcome: Outcome) -> str:
+    if outcome.is_elsewhere:
+        return f"**Nothing to compare.** This question needs {elsewhere(outcome)}."
     if not outcome.missing:
         return (
             "**No rows.** What this question needs was extracted, but no position of the chosen runs is left for it "

@@ -7,7 +7,7 @@ from typing import Any
 from queries import Analysis, Claim
 from reports.lacking import Lack, lacking
 from reports.markdown import MISSING, anchor, bounded, cell, escape, rows, significant
-from reports.sections import Outcome
+from reports.sections import Outcome, elsewhere
 
 _VERDICTS = {"supported": "**supported**", "contradicted": "**contradicted**", "undecidable": "not decidable"}
 _READ = (
@@ -144,6 +144,13 @@ def references(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(f"[{_link(outcome)}]: #{anchor(outcome.title)}" for outcome in outcomes)
 
 
-def summary(outcomes: Sequence[Outcome], names: Mapping[str, str]) -> str:
-    """The summary: the table of claims, what it leaves open, and the targets of its links."""
-    return "\n\n".join(part for part in (claims(outcomes, names), others(outcomes), references(outcomes)) if part)
+def unasked_questions(unasked: Sequence[Outcome]) -> str:
+    """Questions about what the lake has not, which have no section, and what they need; empty if there are none."""
+    bullets = [f"- {escape(outcome.title)} It needs {elsewhere(outcome)}." for outcome in unasked]
+    return "\n\n".join(["Not asked of this lake:", "\n".join(bullets)]) if bullets else ""
+
+
+def summary(outcomes: Sequence[Outcome], unasked: Sequence[Outcome], names: Mapping[str, str]) -> str:
+    """The summary: the table of claims, what it leaves open or unasked, and the targets of its links."""
+    parts = (claims(outcomes, names), others(outcomes), unasked_questions(unasked), references(outcomes))
+    return "\n\n".join(part for part in parts if part)

@@ -125,18 +125,18 @@ def ratio_intervals(sums: Array, counts: Array, weights: Array, level: float = 0
     turned = np.ascontiguousarray(weights.T)  # (D, B): a neuron's replicates lie together as the product makes them
     estimate, columns = sums.sum(axis=0) / counts.sum(), np.ascontiguousarray(sums.T)
     spread = _left_out(sums, counts)
-    reach, acceleration = _reach(spread, level), _acceleration(spread)
+    reach, skew = bca_reach(spread, np.sqrt(len(spread) / (len(spread) - 1.0)), level), acceleration(spread)
     low, high = np.empty(n), np.empty(n)
     for block in replicate_blocks(n, len(weights), CACHED):
         drawn = columns[block] @ turned  # (block, B)
         drawn /= positions
         drawn.sort(axis=1)
-        low[block], high[block] = _bca(drawn, estimate[block], acceleration[block], reach[block])
+        low[block], high[block] = bca_ends(drawn, estimate[block], skew[block], reach[block])
     # the estimate itself is always inside: only rounding of an index could leave it out
     return Intervals(np.minimum(low, estimate), np.maximum(high, estimate))
 
 
-def _bca(ranked: Array, estimate: Array, acceleration: Array, reach: Array) -> tuple[Array, Array]:
+def bca_ends(ranked: Array, estimate: Array, acceleration: Array, reach: Array) -> tuple[Array, Array]:
     """BCa ends (N,) and (N,) from the sorted replicates `ranked` (N, B) of each estimate."""
     n_replicates = ranked.shape[1]
     below = np.array([_share_below(row, value) for row, value in zip(ranked, estimate, strict=True)])
@@ -167,18 +167,21 @@ def _left_out(sums: Array, counts: Array) -> Array:
     return spread
 
 
-def _acceleration(spread: Array) -> Array:
-    """Acceleration (N,) of BCa from `_left_out` (D, N)."""
+def acceleration(spread: Array) -> Array:
+    """Acceleration (N,) of BCa from what each of the D documents contributes (D, N)."""
     scale = (spread**2).sum(axis=0) ** 1.5
     skew: Array = (spread**3).sum(axis=0) / (6.0 * np.where(scale > 0, scale, 1.0))
     return np.where(scale > 0, skew, 0.0)
 
 
-def _reach(spread: Array, level: float) -> Array:
-    """Standard errors (N,) to either end of an interval, from `_left_out` (D, N): for many documents 1.96 at 95 %."""
-    n_documents, square = len(spread), (spread**2).sum(axis=0)
+def bca_reach(spread: Array, stretch: Array | float, level: float = 0.95) -> Array:
+    """Standard errors (N,) to either end of an interval, for many documents 1.96 at 95 %.
+
+    `spread` (D, N) is what each document contributes to the error; `stretch` by how much the error of so many documents
+    is larger than the spread of their resamples.
+    """
+    square = (spread**2).sum(axis=0)
     known = square > 0
-    contributing = np.where(known, square**2 / np.where(known, (spread**4).sum(axis=0), 1.0), n_documents)
-    quantile = special.stdtrit(np.maximum(contributing - 1.0, 1.0), 0.5 * (1.0 + level))
-    reach: Array = quantile * np.sqrt(n_documents / (n_documents - 1.0))
+    contributing = np.where(known, square**2 / np.where(known, (spread**4).sum(axis=0), 1.0), len(spread))
+    reach: Array = special.stdtrit(np.maximum(contributing - 1.0, 1.0), 0.5 * (1.0 + level)) * stretch
     return reach

@@ -102,10 +102,12 @@ def group_null(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -
 
     Takes one table with `run, token_class, group, measure, estimate, low, high` and `null_x_low, null_x_high,
     null_x_mean` for every null x, e.g. `null_any_low`. Options: `measures`, measure -> label of its axis (those and
-    their order; default: all); `classes` (default: all); `groups`, their order; `nulls`, words for them; `columns` of
-    panels (3).
+    their order; default: all); `classes` (default: all); `group`, the column that stands for it; `groups`, their order;
+    `nulls`, words for them; `columns` of panels (3).
     """
     (table,) = tables.values()
+    if "group" in options:
+        table = table.with_columns(group=pl.col(options["group"]).replace(options.get("labels", {})))
     measures = dict(options.get("measures") or {name: words(name) for name in sorted(table["measure"].unique())})
     classes = list(options.get("classes") or _in_order(table["token_class"].unique().to_list(), _CLASSES))
     groups = _in_order(table["group"].unique().to_list(), options.get("groups", ("plateau", "power_law", "decay")))

@@ -95,6 +95,16 @@ def test_what_was_not_extracted_is_named(shelf, one_run, tmp_path):
     assert "Which neurons matter?" not in text
 
 
+def test_a_question_about_what_the_lake_has_not_is_named_and_left_out(shelf, one_run, tmp_path):
+    shelf["zeal"] = replace(shelf["zeal"], subject="a second corpus", subject_from="rt extract --corpus")
+    text = write_report(one_run, tmp_path / "report.md").path.read_text()
+    assert "Not asked of this lake:\n\n- Is there zeal? It needs a second corpus (`rt extract --corpus`)." in text
+    assert "### Is there zeal?" not in text
+    text = write_report(one_run, tmp_path / "report.md", only=["zeal"]).path.read_text()
+    assert "**Nothing to compare.** This question needs a second corpus (`rt extract --corpus`)." in text
+    assert "Not asked of this lake" not in text
+
+
 def test_an_empty_lake_still_gives_a_report(shelf, tmp_path):
     made = write_report(lake(), tmp_path / "report.md", html=True)
     assert "**The lake has no run.**" in made.path.read_text()
