@@ -195,11 +195,13 @@ def import_(
     model: Annotated[str, typer.Option(help="Name of the model, for reports.")] = "unknown",
     corpus: Annotated[str, typer.Option(help="Name of the corpus, for reports.")] = "unknown",
     unigrams: Annotated[str, typer.Option(help="Where the counts in vocabulary come from, for reports.")] = "imported",
+    sweep: Annotated[str, typer.Option(help="Name of the training that this is a checkpoint of, if it is one.")] = "",
+    step: Annotated[int | None, typer.Option(help="With --sweep: the training step of the checkpoint.")] = None,
 ) -> None:
     """Bring your own activations and deltas into the lake as a run, after they were checked."""
     from extract.importer import import_folder
 
-    import_folder(folder, lake, model, corpus, unigrams)
+    import_folder(folder, lake, model, corpus, unigrams, sweep=sweep, step=step)
 
 
 @app.command(epilog=examples("rt verify r-0123456789", "rt verify r-0123 --pairs 1000"))

@@ -43,11 +43,11 @@ def sweep(settings: Settings, revisions: str, say: Say = print, passes: Sequence
         of_sweep = inputs[0].sweep
         inputs = _without_copies(inputs, _published(inputs[0]), say)
     shared, runs = _Shared(), []
-    for number, each in enumerate(inputs, start=1):
-        name = str(each.settings.revision)
+    for number, of in enumerate(inputs, start=1):
+        name = str(of.settings.revision)
         say(f"checkpoint {number} of {len(inputs)}: {name}")
         try:
-            runs.append(extract_inputs(each, say, passes, shared))
+            runs.append(extract_inputs(of, say, passes, shared))
         except RtError as error:
             failed[name] = error
             say(f"{name} failed: {error.message}")
