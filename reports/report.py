@@ -266,9 +266,9 @@ def write_report(
     same as one self-contained page. With `n_processes` above 1, that many analyses are computed at once, each process
     with a connection of its own from `opener`, which must see what `con` sees; `steps` connects to all checkpoints, see
     `queries.Session`. Analyses over steps are left out where there is no sweep, unless `only` names them. `source` is
-    what chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its section with it and nothing else, and
-    is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed
-    on the same runs gives the same bytes.
+    what chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its section with it
+    and nothing else, and is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as
+    it was. The same seed on the same runs gives the same bytes.
     Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)

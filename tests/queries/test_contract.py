@@ -15,9 +15,11 @@ from reports.markdown import table as markdown_table
 from tests.heads import write_heads
 from tests.lake import make_lake, planted_influence
 from tests.layers import add_layers
+from tests.sweep import emerging, make_sweep
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
+from warehouse.sweeps import last_checkpoints
 
 ROOT = Path(__file__).parents[2]
 SLUGS = queries.slugs()
@@ -36,6 +38,17 @@ def lake(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A lake with four checkpoints, for analyses over training steps."""
+    return make_sweep(tmp_path_factory.mktemp("swept"), emerging(), d_model=32)
+
+
+@pytest.fixture
+def lake_of(lake, swept):
+    return lambda slug: swept if queries.load(slug).over_steps else lake
+
+
+@pytest.fixture(scope="session")
 def empty_lake(tmp_path_factory):
     lake = make_lake(tmp_path_factory.mktemp("empty"), planted_influence(6, elbow=3), documents=2, positions=2)
     remove_run(lake, open_lake(lake).runs[0].name)
@@ -44,9 +57,29 @@ def empty_lake(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def session(lake):
-    con = connect(lake)
-    con.execute("set threads = 1")
-    return queries.Session(con)
+    return connected(lake)
+
+
+@pytest.fixture(scope="session")
+def over_steps(swept):
+    return connected(swept)
+
+
+def connected(lake):
+    """A session as a report has one: of a sweep, all but analyses over steps see the last checkpoint."""
+
+    def single(runs):
+        con = connect(lake, runs)
+        con.execute("set threads = 1")
+        return con
+
+    runs = open_lake(lake).runs
+    return queries.Session(single(last_checkpoints(runs)), steps=lambda: single([run.name for run in runs]))
+
+
+@pytest.fixture
+def session_of(session, over_steps):
+    return lambda slug: over_steps if queries.load(slug).over_steps else session
 
 
 def prepared(con, slug, session):
@@ -82,28 +115,28 @@ def test_it_says_what_it_is(slug):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
+def test_its_sql_keeps_its_grain_and_order(slug, lake_of, session_of):
     sql = queries.load(slug).sql
     grain = re.search(r"^-- Grain: one row per \((.*)\)\.$", sql, re.MULTILINE).group(1)
     assert re.search(rf"order by {re.escape(grain)};?\s*$", sql)
     named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
-    rows = frame(prepared(connect(lake), slug, session), sql, named)
+    rows = frame(prepared(connect(lake_of(slug)), slug, session_of(slug)), sql, named)
     keys = grain.split(", ")
     assert rows.height > 0
     assert rows.select(keys).equals(rows.select(keys).unique().sort(keys))
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake, session):
+def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake_of, session_of):
     sql = fill_in(queries.load(slug).sql, queries.PARAMETERS)
-    with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
-        assert prepared(con, slug, session).execute(sql).fetchall()
+    with duckdb.connect(lake_of(slug) / "warehouse.duckdb", read_only=True) as con:
+        assert prepared(con, slug, session_of(slug)).execute(sql).fetchall()
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_table_is_as_declared(slug, session):
+def test_its_table_is_as_declared(slug, session_of):
     analysis = queries.load(slug)
-    table = session.table(analysis)
+    table = session_of(slug).table(analysis)
     assert table.columns == [*analysis.keys, *queries.ESTIMATE, *analysis.columns]
     assert table.height > 0
     assert table.select(analysis.keys).is_unique().all()
@@ -122,25 +155,23 @@ def test_its_table_is_as_declared(slug, session):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_the_same_seed_gives_the_same_table(slug, session, lake):
-    con = connect(lake)
-    con.execute("set threads = 1")
+def test_the_same_seed_gives_the_same_table(slug, session_of, lake_of):
     analysis = queries.load(slug)
-    assert queries.run(con, analysis).equals(session.table(analysis), null_equal=True)
+    assert connected(lake_of(slug)).table(analysis).equals(session_of(slug).table(analysis), null_equal=True)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_it_runs_on_an_empty_lake(slug, empty_lake, session):
+def test_it_runs_on_an_empty_lake(slug, empty_lake, session_of):
     analysis = queries.load(slug)
     table = queries.run(connect(empty_lake), analysis)
     assert table.is_empty()
-    assert table.schema == session.table(analysis).schema
+    assert table.schema == session_of(slug).table(analysis).schema
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_golden(slug, session):
+def test_golden(slug, session_of):
     analysis = queries.load(slug)
-    table = session.table(analysis)
+    table = session_of(slug).table(analysis)
     text = f"# {slug}\n\n{analysis.answer(table)}\n\n{markdown_table(table.head(60))}\n"
     text = text.replace(table["run"][0], "RUN")  # it depends on the bytes that another version of Parquet writes
     path = ROOT / f"tests/golden/{slug}.md"
@@ -167,9 +198,9 @@ def test_every_key_has_a_meaning(slug):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_its_claims_have_at_most_one_answer_a_run(slug, session):
+def test_its_claims_have_at_most_one_answer_a_run(slug, session_of):
     analysis = queries.load(slug)
-    table = session.table(analysis)
+    table = session_of(slug).table(analysis)
     for claim in analysis.claims:
         found = claim.findings(table)
         assert found.schema == queries.FINDING
