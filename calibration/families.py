@@ -6,6 +6,7 @@ from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
 from calibration.layers import DEEP, LAYERED
+from calibration.training import SWEEPS
 
 FAMILIES = (
     GRADED,
@@ -22,6 +23,7 @@ FAMILIES = (
     HEAD_PASS,
     DEEP,
     LAYERED,
+    SWEEPS,
 )
 
 

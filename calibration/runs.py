@@ -20,6 +20,7 @@ from calibration.families import FAMILIES
 from calibration.heads import add_heads
 from calibration.lakes import add_run
 from calibration.layers import add_layers
+from calibration.sweeps import add_sweep
 from calibration.targets import OUTCOME, Family
 from calibration.worlds import Design, World
 from queries import Session
@@ -112,13 +113,16 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
             rng = np.random.default_rng([*key, 1, draw])
             worlds.append(design.make(rng if design.is_anew else np.random.default_rng([*key, 0])))
             source = folder / f"draw-{draw}"
-            runs.append(add_run(source, folder / "lake", worlds[-1], design.corpus, rng, family.parts))
+            add = add_sweep if "sweep" in family.parts else add_run
+            runs.append(add(source, folder / "lake", worlds[-1], design.corpus, rng, family.parts))
             shutil.rmtree(source)
             for part in set(family.parts) & set(OPTIONAL):
                 OPTIONAL[part](folder / "lake", runs[-1], worlds[-1], rng)
-        with connect(folder / "lake") as con:
-            con.execute("set threads = 1")
-            session = Session(con, seed=batch.seed + batch.number)
+        # of a sweep, only analyses over steps see more than the last checkpoint
+        with connect(folder / "lake", runs) as con, connect(folder / "lake") as steps:
+            for each in (con, steps):
+                each.execute("set threads = 1")
+            session = Session(con, seed=batch.seed + batch.number, steps=lambda: steps)
             # first those that others use: a session computes each table once, with the draws it was first asked for
             first = (study for study in family.upstream if study.slug not in {one.slug for one in family.studies})
             for study in (*first, *(each for each in family.studies if each.slug == "plateau_stability")):

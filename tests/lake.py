@@ -43,8 +43,8 @@ def write_folder(
     multiplies its deltas by a common factor, and deltas have heavy tails. With `d_model` every neuron has as
     many random weights, `in` and `out`. With `frozen` every tenth neuron (3, 13, ...) loses 80 % of its effect
     when the norm is frozen, others (7, 17, ...) 80 % when the frequencies are. With `losses` positions know their loss
-    and their place in a window, which is the document. `own`: the same positions as with other values of it, but noise of
-    its own.
+    and their place in a window, which is the document. `own`: the positions are those of any other value of it, the
+    noise is not.
     """
     rng = np.random.default_rng(seed)
     T = documents * positions

@@ -94,7 +94,7 @@ def group_dimensions(products: Array, sums: Array, counts: Array, weights: Array
     variance = np.einsum("rii->ri", covariance)
     floor = 1e-12 * np.einsum("rii->ri", square)  # what centring leaves of a neuron that does not vary
     scale = np.where(variance > floor, 1.0 / np.sqrt(np.where(variance > floor, variance, 1.0)), 0.0)
-    absent: Members = np.isnan(mean).any(axis=1)
+    absent = ~(n > 0)
     correlation = np.where(absent[:, None, None], 0.0, covariance * scale[:, :, None] * scale[:, None, :])
     found = spectrum_dimensions(np.linalg.eigvalsh(correlation))
     found[absent] = np.nan

@@ -85,8 +85,11 @@ def changes(of: Trajectory, n_documents: int, is_last: bool = True) -> Changes:
     (2, 1)
     """
     rounding = 1e-9 * np.nanmax(np.abs(of.value), initial=0.0)
-    parts = (of.value - of.value[0], of.drawn - of.drawn[0])
-    since = Trajectory(*(np.where(np.abs(part) > rounding, part, 0.0 * part) for part in parts), of.is_biased)
+
+    def rounded(part: Array) -> Array:
+        return np.where(np.abs(part) > rounding, part, 0.0 * part)
+
+    since = Trajectory(rounded(of.value - of.value[0]), rounded(of.drawn - of.drawn[0]), of.is_biased)
     estimate, error = _corrected(since, n_documents)
     estimate[0] = error[0] = np.nan
     known = np.isfinite(estimate) & np.isfinite(error)
