@@ -65,14 +65,14 @@ def atom_tables(codes: Mapping[int, Array], sae: str = "topk") -> dict[str, pa.T
     for step, values in codes.items():
         n_atoms, n_positions = values.shape
         positive = np.maximum(values, 0).astype(np.float32)
-        top = TopContexts(n_atoms, CONTEXTS)
-        top.update(np.arange(n_positions), positive)
+        top = TopContexts(1, n_atoms, CONTEXTS)
+        top.update(0, np.arange(n_positions), positive)
         key = {"sae": sae, "step": step}
         variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(positive)))
         facts = {"n_positions": n_positions, "n_atoms": n_atoms, "squared_error": 0.4, "explained_variance": 0.6}
         facts |= {
             "l0": float((positive > 0).sum(axis=0).mean()),
-            "dead_share": float((top.key.max(axis=1) == 0).mean()),
+            "dead_share": float((top.key[0].max(axis=1) == 0).mean()),
         }
         facts |= {"lambda_max": float(variances[-1]), "trace": float(variances.sum())}
         steps.append({**key, **facts, "beta_em": 2 * n_atoms / max(facts["trace"], 1e-9)})
@@ -81,8 +81,8 @@ def atom_tables(codes: Mapping[int, Array], sae: str = "topk") -> dict[str, pa.T
             for i, n in enumerate((positive > 0).sum(axis=1))
         ]
         contexts += [
-            {**key, "atom": int(atom), "rank": int(rank), "token_index": int(top.token_index[atom, rank]),
-             "activation": float(top.activation[atom, rank])}
+            {**key, "atom": int(atom), "rank": int(rank), "token_index": int(top.token_index[0, atom, rank]),
+             "activation": float(top.activation[0, atom, rank])}
             for atom, rank in np.argwhere(top.token_index >= 0)
         ]  # fmt: skip
     rows = {"sae_steps": steps, "sae_atoms": atoms, "sae_contexts": contexts}

@@ -8,6 +8,7 @@ from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
 from calibration.layers import DEEP, LAYERED
+from calibration.training import SWEEPS
 
 FAMILIES = (
     GRADED,
@@ -27,6 +28,7 @@ FAMILIES = (
     LAYERED,
     ATOMS_ANEW,
     ATOMS_FIXED,
+    SWEEPS,
 )
 
 

@@ -6,6 +6,7 @@ Shapes: D documents, T positions, N neurons, V types.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,22 @@ def weights(world: World, d: int, rng: np.random.Generator) -> dict[str, Array]:
     return sides
 
 
-def write_tables(folder: Path, world: World, corpus: Corpus, rng: np.random.Generator, parts: Sequence[str]) -> Path:
+@dataclass(frozen=True)
+class Text:
+    """Positions that several runs have read: `document`, `target`, `loss` (T,), and what a document adds (T, N)."""
+
+    document: Index
+    target: Index
+    loss: Array
+    factor: Array
+
+
+def write_tables(
+    folder: Path, world: World, corpus: Corpus, rng: np.random.Generator, parts: Sequence[str], text: Text | None = None
+) -> Path:
     """Parquet files of one run in `folder`; `parts` names what it has beyond deltas: activations, frozen, weights."""
     folder.mkdir(parents=True)
-    document, target = positions(corpus, rng)
+    document, target = (text.document, text.target) if text else positions(corpus, rng)
     T, N = len(document), len(world.level)
     tokens: dict[str, object] = {
         "token_index": np.arange(T),
@@ -100,8 +113,10 @@ def write_tables(folder: Path, world: World, corpus: Corpus, rng: np.random.Gene
     }
     if {"layers", "losses"} & set(parts):
         tokens["loss"] = _lognormal(0.4, (document.max() + 1,), rng)[document] * _lognormal(0.5, (T,), rng)
+    if text:
+        tokens["loss"] = text.loss
     _write(folder / "tokens.parquet", tokens)
-    delta = deltas(world, document, target, rng)
+    delta = deltas(world, document, target, rng) * (text.factor if text else 1.0)
     pairs = {
         "neuron": np.repeat(np.arange(N), T), "token_index": np.tile(np.arange(T), N),
         "delta_loss": _column(delta),

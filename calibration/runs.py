@@ -21,6 +21,7 @@ from calibration.families import FAMILIES
 from calibration.heads import add_heads
 from calibration.lakes import add_run
 from calibration.layers import add_layers
+from calibration.sweeps import add_sweep
 from calibration.targets import OUTCOME, Family
 from calibration.worlds import Design, World
 from queries import Session
@@ -108,20 +109,26 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
     with tempfile.TemporaryDirectory(prefix="calibration-") as name:
         folder = Path(name)
         runs: list[str] = []
+        others: list[str] = []
         worlds: list[World] = []
         for draw in draws:
             rng = np.random.default_rng([*key, 1, draw])
             worlds.append(design.make(rng if design.is_anew else np.random.default_rng([*key, 0])))
             model = folder / f"model-{draw}"
-            runs.append(add_run(model / "corpus", folder / "lake", worlds[-1], design.corpus, rng, family.parts))
+            add = add_sweep if "sweep" in family.parts else add_run
+            runs.append(add(model / "corpus", folder / "lake", worlds[-1], design.corpus, rng, family.parts))
             if "another corpus" in family.parts:
-                add_run(model / "another", folder / "lake", worlds[-1].another, design.corpus, rng, family.parts)
+                others.append(
+                    add_run(model / "another", folder / "lake", worlds[-1].another, design.corpus, rng, family.parts)
+                )
             shutil.rmtree(model)
             for part in set(family.parts) & set(OPTIONAL):
                 OPTIONAL[part](folder / "lake", runs[-1], worlds[-1], rng)
-        with connect(folder / "lake") as con:
-            con.execute("set threads = 1")
-            session = Session(con, seed=batch.seed + batch.number)
+        # of a sweep, only analyses over steps see more than the last checkpoint
+        with connect(folder / "lake", [*runs, *others]) as con, connect(folder / "lake") as steps:
+            for each in (con, steps):
+                each.execute("set threads = 1")
+            session = Session(con, seed=batch.seed + batch.number, steps=lambda: steps)
             # first those that others use: a session computes each table once, with the draws it was first asked for
             first = (study for study in family.upstream if study.slug not in {one.slug for one in family.studies})
             for study in (*first, *(each for each in family.studies if each.slug == "plateau_stability")):

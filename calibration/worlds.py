@@ -27,9 +27,10 @@ class World:
     `loading` (N, K): what common factors of the activations add to each neuron, in units of its own spread.
     `cluster` (N,): the factor that a neuron shares with others of its cluster, -1 for none; it has the share `coupling`
     (N,) of the variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
-    `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `wander`,
-    `sparser`: what optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far
-    influence differs in another corpus, see `another`; `pure`, `settled`: what atoms of an autoencoder like, see
+    `path`: the levels (N, 10) at the checkpoints of a sweep, of which `level` is the last, and `losses` the mean loss
+    at each, nats. `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`,
+    `wander`, `sparser`: what optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how
+    far influence differs in another corpus, see `another`; `pure`, `settled`: what atoms of an autoencoder like, see
     `calibration.autoencoders`; `seed`: of what else belongs to the model.
     """
 
@@ -40,6 +41,8 @@ class World:
     coupling: Array
     scale: Array
     mediated: Array
+    path: tuple[Array, ...] = ()
+    losses: tuple[float, ...] = ()
     routing: float = 0.0
     deeper: float = 0.0
     wander: float = 0.0

@@ -1,12 +1,42 @@
-"""Commands that make a run, or hold one against its model: extract, import, verify."""
+"""Commands that make runs, or hold one against its model: extract, sweep, import, verify."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.extract_options import (
+    BATCH_SIZE,
+    BOS,
+    CHECKPOINTS,
+    CONTEXT,
+    CORPUS,
+    DEVICE,
+    DRY_RUN,
+    DTYPE,
+    FROZEN_TOKENS,
+    HEAD_ABLATION,
+    HEAD_TOKENS,
+    HEADS,
+    LAYERS,
+    MEMORY,
+    MODEL,
+    REVISION,
+    SKIP,
+    STATE_TOKENS,
+    STORE_LAYER,
+    TEXT_COLUMN,
+    TOKENS,
+    UNIGRAMS,
+    WINDOW_SEED,
+)
 from cli.options import DEFAULT_LAKE, LAKE, SEED, app, examples, mend, need_torch
 from warehouse.errors import LakeError, RtError
+
+if TYPE_CHECKING:
+    from extract.extra_passes import ExtraPass
+    from extract.settings import Settings
 
 
 @app.command(
@@ -21,118 +51,133 @@ from warehouse.errors import LakeError, RtError
 )
 def extract(
     lake: LAKE = DEFAULT_LAKE,
-    model: Annotated[
-        str, typer.Option(help="`smollm2-135m`, a local folder, or a hub id. safetensors and GGUF only.")
-    ] = "smollm2-135m",
-    revision: Annotated[
-        str | None, typer.Option(help="Hub revision; of a local folder, the subfolder with that name.")
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            help="`.txt`, a folder of `.txt`, JSONL, Parquet (`.gz`, `.zst` too), or a hub dataset id. "
-            "Default: public-domain English that comes with rt."
-        ),
-    ] = None,
-    text_column: Annotated[
-        str, typer.Option(help="The column with the text, in JSONL, Parquet and datasets.")
-    ] = "text",
-    context: Annotated[int, typer.Option(help="Tokens per window.")] = 256,
-    tokens: Annotated[int, typer.Option(help="Positions to analyse, rounded up to whole windows; 0: all.")] = 16_000,
-    skip: Annotated[int, typer.Option(help="First positions of a window that are not analysed.")] = 3,
-    bos: Annotated[
-        str, typer.Option(help="BOS token before each window: `always`, `never`, or `auto`: as the tokenizer does.")
-    ] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the sampling of windows.")] = 0,
-    unigrams: Annotated[
-        str,
-        typer.Option(
-            help="Token frequencies: `.npy` counts, Parquet (token_id, count, or token, count), `corpus`, `token-id` "
-            "(merge ranks), or `auto`: token-id for the default model; for others corpus, or token-id if the corpus "
-            "is so small that it makes no position rare."
-        ),
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="Of the forward pass: `float32`, `bfloat16` or `float16`.")] = "float32",
-    batch_size: Annotated[int, typer.Option(help="Windows per forward pass; the result does not depend on it.")] = 4,
-    memory: Annotated[float, typer.Option(help="Gigabytes that the ablation may take, besides the model.")] = 2.0,
-    frozen_tokens: Annotated[
-        int,
-        typer.Option(
-            help="Positions, in whole windows spread over the run, whose deltas are also computed with the norm's "
-            "scale, and with the frequency direction, frozen; as many as --tokens: all."
-        ),
-    ] = 0,
-    heads: Annotated[
-        bool,
-        typer.Option("--heads", help="Also ablate every attention head, at sampled positions."),
-    ] = False,
-    head_tokens: Annotated[
-        int, typer.Option(help="With --heads: positions to sample, half rare and half common targets; 0: all pairs.")
-    ] = 512,
-    head_ablation: Annotated[
-        str,
-        typer.Option(
-            help="With --heads: what replaces a head's output: `mean`; `bos`, as if it attended to position 0 only; "
-            "or `bos,mean`, both."
-        ),
-    ] = "mean",
-    layers: Annotated[
-        str,
-        typer.Option(
-            help="Also read these layers, `all` or numbers such as 0,6,12: moments, token types and top contexts of "
-            "their neurons, sparsity of their states."
-        ),
-    ] = "",
-    state_tokens: Annotated[
-        int, typer.Option(help="With --layers: positions, some of every document, whose states are kept.")
-    ] = 2000,
-    store_layer: Annotated[
-        str, typer.Option(help="With --layers: layers whose activations are kept whole, such as 3 or 3,5.")
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate time and disk; write nothing.")] = False,
+    model: MODEL = "smollm2-135m",
+    revision: REVISION = None,
+    corpus: CORPUS = None,
+    text_column: TEXT_COLUMN = "text",
+    context: CONTEXT = 256,
+    tokens: TOKENS = 16_000,
+    skip: SKIP = 3,
+    bos: BOS = "auto",
+    seed: WINDOW_SEED = 0,
+    unigrams: UNIGRAMS = "auto",
+    device: DEVICE = "auto",
+    dtype: DTYPE = "float32",
+    batch_size: BATCH_SIZE = 4,
+    memory: MEMORY = 2.0,
+    frozen_tokens: FROZEN_TOKENS = 0,
+    heads: HEADS = False,
+    head_tokens: HEAD_TOKENS = 512,
+    head_ablation: HEAD_ABLATION = "mean",
+    layers: LAYERS = "",
+    state_tokens: STATE_TOKENS = 2000,
+    store_layer: STORE_LAYER = "",
+    dry_run: DRY_RUN = False,
 ) -> None:
     """Run a model once over text; ablate every last-layer neuron at every position; write a run into the lake.
 
     An interrupted extraction goes on when the same command is run again. Optional passes (--heads, --layers) are
     added to the run, also to one that is there already.
     """
+    options = dict(locals())  # before anything else has a name
     need_torch()
-    from extract.estimate import estimate
-    from extract.extra_passes import ExtraPass
+    from extract.run import extract as extract_run
+
+    settings, passes = _asked(**options)
+    if dry_run:
+        _tell(settings, passes)
+    else:
+        extract_run(settings, passes=passes)
+
+
+@app.command(
+    epilog=examples(
+        "rt sweep --model checkpoints --revisions 'step*'",
+        "rt sweep --model checkpoints --revisions step0,step512,step4000 --tokens 4000 --layers all",
+        "rt sweep --model EleutherAI/pythia-410m --revisions pythia:standard --corpus pile.jsonl.zst",
+    )
+)
+def sweep(
+    revisions: Annotated[
+        str,
+        typer.Option(
+            help="Checkpoints: names such as step0,step512, a pattern such as 'step*', `pythia:standard` (16 of them) "
+            "or `pythia:all` (154). Subfolders of a local model, branches of one of the hub."
+        ),
+    ],
+    model: CHECKPOINTS,
+    lake: LAKE = DEFAULT_LAKE,
+    corpus: CORPUS = None,
+    text_column: TEXT_COLUMN = "text",
+    context: CONTEXT = 256,
+    tokens: TOKENS = 16_000,
+    skip: SKIP = 3,
+    bos: BOS = "auto",
+    seed: WINDOW_SEED = 0,
+    unigrams: UNIGRAMS = "auto",
+    device: DEVICE = "auto",
+    dtype: DTYPE = "float32",
+    batch_size: BATCH_SIZE = 4,
+    memory: MEMORY = 2.0,
+    frozen_tokens: FROZEN_TOKENS = 0,
+    heads: HEADS = False,
+    head_tokens: HEAD_TOKENS = 512,
+    head_ablation: HEAD_ABLATION = "mean",
+    layers: LAYERS = "",
+    state_tokens: STATE_TOKENS = 2000,
+    store_layer: STORE_LAYER = "",
+    dry_run: DRY_RUN = False,
+) -> None:
+    """Extract the same windows for every checkpoint of a model: one run each, of one sweep.
+
+    A checkpoint that is in the lake is not measured again, and one that fails does not stop the others: the same
+    command goes on. Checkpoints with identical weights are named before anything is measured.
+    """
+    options = dict(locals())  # before anything else has a name
+    need_torch()
+    from extract.sweep import sweep as extract_sweep
+
+    del options["revisions"]
+    settings, passes = _asked(**options)
+    if dry_run:
+        from extract.checkpoints import checkpoints
+
+        chosen = checkpoints(model, revisions)
+        print(f"the first of {len(chosen)} checkpoints, each of which takes about as much:")
+        _tell(replace(settings, revision=chosen[0].revision), passes)
+    else:
+        extract_sweep(settings, revisions, passes=passes)
+
+
+def _asked(
+    heads: bool,
+    head_tokens: int,
+    head_ablation: str,
+    layers: str,
+    state_tokens: int,
+    store_layer: str,
+    dry_run: bool,
+    **options: Any,
+) -> "tuple[Settings, list[ExtraPass]]":
+    """The options of `rt extract` as settings and optional passes. Raises `RtError` for some that do not fit."""
     from extract.head_pass import HeadPass
     from extract.layer_pass import LayersPass
-    from extract.run import extract as extract_run
     from extract.settings import Settings
 
-    settings = Settings(
-        lake=lake,
-        model=model,
-        revision=revision,
-        corpus=corpus,
-        text_column=text_column,
-        context=context,
-        tokens=tokens,
-        skip=skip,
-        bos=bos,
-        seed=seed,
-        unigrams=unigrams,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-        memory=memory,
-        frozen_tokens=frozen_tokens,
-    )
-    passes: list[ExtraPass] = [HeadPass.of(head_tokens, head_ablation, seed)] if heads else []
-    passes += [LayersPass(layers, state_tokens, store_layer)] if layers else []
+    del dry_run
     if store_layer and not layers:
         raise RtError(f"--store-layer {store_layer} without --layers", hint="add --layers all, or the layers to read")
-    if not dry_run:
-        extract_run(settings, passes=passes)
-        return
-    found = estimate(settings, passes=passes)
+    passes: list[ExtraPass] = [HeadPass.of(head_tokens, head_ablation, options["seed"])] if heads else []
+    passes += [LayersPass(layers, state_tokens, store_layer)] if layers else []
+    return Settings(**options), passes
+
+
+def _tell(settings: "Settings", passes: "list[ExtraPass]") -> None:
+    """Print what an extraction would take."""
+    from extract.estimate import estimate
     from queries.stats.words import counted
 
+    found = estimate(settings, passes=passes)
     print(f"run {found.run}: {counted(found.n_windows, 'window')} of {counted(found.n_documents, 'document')}")
     print(f"{counted(found.n_positions, 'position')} x {counted(found.d_mlp, 'neuron')}")
     print(f"time: about {found.seconds / 60:,.1f} minutes")
@@ -150,11 +195,13 @@ def import_(
     model: Annotated[str, typer.Option(help="Name of the model, for reports.")] = "unknown",
     corpus: Annotated[str, typer.Option(help="Name of the corpus, for reports.")] = "unknown",
     unigrams: Annotated[str, typer.Option(help="Where the counts in vocabulary come from, for reports.")] = "imported",
+    sweep: Annotated[str, typer.Option(help="Name of the training that this is a checkpoint of, if it is one.")] = "",
+    step: Annotated[int | None, typer.Option(help="With --sweep: the training step of the checkpoint.")] = None,
 ) -> None:
     """Bring your own activations and deltas into the lake as a run, after they were checked."""
     from extract.importer import import_folder
 
-    import_folder(folder, lake, model, corpus, unigrams)
+    import_folder(folder, lake, model, corpus, unigrams, sweep=sweep, step=step)
 
 
 @app.command(epilog=examples("rt verify r-0123456789", "rt verify r-0123 --pairs 1000"))

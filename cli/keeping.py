@@ -25,11 +25,12 @@ def ls(lake: LAKE = DEFAULT_LAKE) -> None:
         size = sum(record["bytes"] for _, record in run.files())
         config = run.manifest["config"]
         name = f"{run.manifest['origin']} {run.manifest['model'].get('model', 'unknown')}"
+        sweep = f"  {run.sweep} step {run.step:,}" if run.sweep else ""
         print(
             f"{run.name}  {run.manifest['created_at']}  {name}"
             f"{'@' + config['revision'] if config.get('revision') else ''}  "
             f"{row['tokens']['rows']:,} positions  {row['neuron_tokens']['rows']:,} pairs  "
-            f"{size / 1e6:,.1f} MB{''.join(f'  +{each}' for each in run.passes)}"
+            f"{size / 1e6:,.1f} MB{sweep}{''.join(f'  +{each}' for each in run.passes)}"
         )
         for each, error in run.unreadable.items():
             print(f"{with_pass(run.name, each)}  unreadable: {error.message}; {error.hint}")

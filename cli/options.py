@@ -112,6 +112,22 @@ def full_names(lake: Path, runs: Iterable[str] | None) -> list[str]:
     return [find_run(lake, name).name for name in runs or ()]
 
 
+def without_earlier(lake: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """The runs to report on if `names` were asked for (none: all), and the checkpoints that led to them.
+
+    Of each sweep the last checkpoint stands for all, unless others were named. Where nothing is left out by that, the
+    runs are `names` as they are, and the checkpoints none.
+    """
+    from warehouse.lake import open_lake
+    from warehouse.sweeps import last_checkpoints, trajectories
+
+    runs = open_lake(lake).runs
+    last = last_checkpoints(runs)
+    chosen = names or ([] if len(last) == len(runs) else last)
+    checkpoints = trajectories(runs, chosen)
+    return chosen, checkpoints if set(checkpoints) > set(chosen) else []
+
+
 def token_classes(rare_quantile: float, rare_by: str) -> dict[str, Any]:
     """The parameters of an analysis that say which tokens are rare. Raises `QueryError` for what cannot be."""
     if not 0 < rare_quantile < 1:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,7 @@ from cli.options import (
     full_names,
     token_classes,
     warn_of_unreadable,
+    without_earlier,
 )
 from warehouse.errors import LakeError, QueryError, RtError
 
@@ -107,18 +108,23 @@ def run(
             print(f"{name:{width}}  {queries.load(name).question}")
         return
     from reports.output import Destination
+    from warehouse.connection import connect
 
     analysis = queries.load(slug)
     destination = Destination.of(form, output, lake)
     parameters = token_classes(rare_quantile, rare_by)
+    steps = None
+    if analysis.over_steps:
+        runs, checkpoints = without_earlier(lake, full_names(lake, runs))
+        steps = cache(partial(connect, lake, checkpoints or runs, where))
     con = connect_lake(lake, runs, where)
-    if lacking := missing(con, analysis):
+    if lacking := missing(steps() if steps else con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
             hint=f"`{extraction(lacking)}` measures them"
             f"{', `rt import` brings them in' if importable(lacking) else ''}",
         )
-    table = queries.run(con, analysis, seed, parameters)
+    table = queries.run(con, analysis, seed, parameters, steps)
     if table.is_empty() and analysis.subject:
         raise QueryError(
             f"nothing to compute {slug} from: it needs {analysis.subject}", hint=f"`{analysis.subject_from}` adds it"
@@ -167,21 +173,23 @@ def report(
     opened = open_lake(lake)
     if not opened.runs:
         raise no_run(lake, opened.unreadable)
-    con = connect_lake(lake, runs, where)
-    names = full_names(lake, runs)
+    named = full_names(lake, runs)
+    names, checkpoints = without_earlier(lake, named)
+    con = connect_lake(lake, names, where)
     manifests = {run.name: {**run.manifest, "passes": run.passes} for run in opened.runs}
     written = write_report(
         con,
         output,
         seed=seed,
         parameters=parameters,
-        source=Source(where, tuple(names), manifests),
+        source=Source(where, tuple(names), manifests, tuple(checkpoints), is_last=names != named),
         only=only or (),
         html=html,
         strict=strict,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
         command=shlex.join(["rt", *sys.argv[1:]]),
         opener=partial(connect, lake, names or list(manifests), where),
+        steps=partial(connect, lake, checkpoints or names or list(manifests), where),
         n_processes=processes or all_processes(),
     )
     print(f"report: {written.path}")

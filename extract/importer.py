@@ -1,5 +1,6 @@
 """`rt import`: anybody's own activations and deltas become a run, after they were held against the schema."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +19,24 @@ from warehouse.shards import Shard, ShardWriter
 
 
 def import_folder(
-    folder: Path, lake: Path, model: str, corpus: str, unigrams: str, say: Callable[[str], None] = print
+    folder: Path,
+    lake: Path,
+    model: str,
+    corpus: str,
+    unigrams: str,
+    say: Callable[[str], None] = print,
+    *,
+    sweep: str = "",
+    step: int | None = None,
 ) -> str:
     """Bring the Parquet files of `folder` into `lake` as a run and return its id.
 
     The files are named by table, `TABLE.parquet` or `TABLE/*.parquet`. `model`, `corpus` and `unigrams` (the source of
-    the counts) are names for the reports. Raises `LakeError` naming every fault with its file and first row; then
+    the counts) are names for the reports. Runs with the same name `sweep` are checkpoints of one sweep, each of its
+    training `step`. Raises `LakeError` naming every fault with its file and first row; then
     nothing was written. Importing the same files again does nothing.
     """
+    checkpoint = _checkpoint(sweep, step)
     sources = _sources(folder)
     con = duckdb.connect()
     con.execute("set enable_progress_bar = false")
@@ -38,10 +49,10 @@ def import_folder(
     for name in ignored:
         say(f"not imported: {name} is not a column of the lake")
     hashes = {f"{table}/{path.name}": sha256(path) for table, paths in sorted(sources.items()) for path in paths}
-    run = run_id({"imported": hashes, "model": model, "corpus": corpus, "unigrams": unigrams})
+    run = run_id({"imported": hashes, "model": model, "corpus": corpus, "unigrams": unigrams, **checkpoint})
     if runs_folder(lake, run).exists():
         return already_there(lake, run, say)
-    facts = _facts(con, model, corpus, unigrams)
+    facts = {**_facts(con, model, corpus, unigrams), **checkpoint}
     with locked(lake, run):
         if runs_folder(lake, run).exists():
             return already_there(lake, run, say)
@@ -49,12 +60,24 @@ def import_folder(
         shutil.rmtree(staged, ignore_errors=True)
         try:
             tables = {name: [_write(con, TABLES[name], staged)] for name in _present(con)}
-            manifest = {"config": {"folder": folder.name}, "model": {"model": model}, "imported_sha256": hashes}
+            manifest = {
+                "config": {"folder": folder.name}, "model": {"model": model}, "imported_sha256": hashes, **checkpoint
+            }  # fmt: skip
             publish_run(lake, run, staged, tables, facts, manifest)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
     say(f"imported {facts['n_positions']:,} positions x {facts['d_mlp']:,} neurons as {run}")
     return run
+
+
+def _checkpoint(sweep: str, step: int | None) -> dict[str, Any]:
+    """The columns `sweep` and `step` of a run that is a checkpoint, none of another. Raises `LakeError` for half."""
+    if (step is None) == bool(sweep) or (step is not None and step < 0):
+        raise LakeError(
+            f"--sweep {sweep or 'missing'} with --step {'missing' if step is None else step}",
+            hint="a checkpoint has both, all of one training the same --sweep, e.g. --sweep mine --step 512",
+        )
+    return {"sweep": "s-" + hashlib.sha256(sweep.encode()).hexdigest()[:10], "step": step} if sweep else {}
 
 
 def _sources(folder: Path) -> dict[str, list[Path]]:

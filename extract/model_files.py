@@ -50,6 +50,11 @@ class ModelFiles:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
+    def weights_sha256(self) -> str:
+        """One hash over the hashes of the weight files alone."""
+        return hashlib.sha256(json.dumps(sorted(self.weights.values())).encode()).hexdigest()
+
+    @property
     def note(self) -> str | None:
         """What is particular about the weights, in words, for reports; None where they are as their name says."""
         if self.commit == default_model.PACKAGE:

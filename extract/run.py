@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -19,11 +19,32 @@ from extract.passes import Passes, list_column, total_routes
 from extract.publication import already_there, publish_run
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
+from extract.sharing import share_tables
 from extract.staging import Stage
 from extract.unigrams import token_texts
 from extract.windows import Plan, positions_per_window
 from warehouse.lake import locked, runs_folder, staging_folder
 from warehouse.shards import write_shard
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run reads, and how frequent its tokens are: the same for every checkpoint of a sweep."""
+
+    plan: Plan
+    frequencies: Frequencies
+    has_bos: bool
+
+
+Prepare = Callable[[Session, Callable[[str], None]], Prepared]
+
+
+def prepare(session: Session, say: Callable[[str], None]) -> Prepared:
+    """Tokenise the corpus, choose the windows and the frequencies."""
+    settings, plan = session.inputs.settings, session.plan()
+    texts = token_texts(session.tokenizer, session.last.n_vocabulary)
+    frequencies = choose_frequencies(settings.unigram_option(), plan, settings.skip, *texts, say)
+    return Prepared(plan, frequencies, session.bos is not None)
 
 
 def extract(settings: Settings, say: Callable[[str], None] = print, passes: Sequence[ExtraPass] = ()) -> str:
@@ -34,15 +55,19 @@ def extract(settings: Settings, say: Callable[[str], None] = print, passes: Sequ
     """
     for each in passes:
         each.check()
-    inputs = gather(settings, say)
+    return extract_inputs(gather(settings, say), say, passes, prepare)
+
+
+def extract_inputs(inputs: Inputs, say: Callable[[str], None], passes: Sequence[ExtraPass], prepared: Prepare) -> str:
+    """`extract` from inputs that were found and hashed; `prepared` is asked only where there is something to do."""
     opened = cache(lambda: Session(inputs))  # the model is loaded once, and not where nothing is left to do
-    run = _extract_run(inputs, opened, say)
+    run = _extract_run(inputs, opened, prepared, say)
     for each in passes:
         add_pass(inputs, opened, run, each, say)
     return run
 
 
-def _extract_run(inputs: Inputs, opened: Callable[[], Session], say: Callable[[str], None]) -> str:
+def _extract_run(inputs: Inputs, opened: Callable[[], Session], prepared: Prepare, say: Callable[[str], None]) -> str:
     """The run itself; `opened()` is the session."""
     settings, run = inputs.settings, inputs.run
     if runs_folder(settings.lake, run).exists():
@@ -51,9 +76,8 @@ def _extract_run(inputs: Inputs, opened: Callable[[], Session], say: Callable[[s
                 shutil.rmtree(staging_folder(settings.lake, run), ignore_errors=True)
         return already_there(settings.lake, run, say)
     session = opened()
-    plan = session.plan()
-    texts = token_texts(session.tokenizer, session.last.n_vocabulary)
-    frequencies = choose_frequencies(settings.unigram_option(), plan, settings.skip, *texts, say)
+    made = prepared(session, say)
+    plan = made.plan
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
     with locked(settings.lake, run):
         if runs_folder(settings.lake, run).exists():
@@ -70,19 +94,22 @@ def _extract_run(inputs: Inputs, opened: Callable[[], Session], say: Callable[[s
             )
             with stage.timed("self_check"):
                 stage.note(self_check=session.prove(plan.windows))
-            _make(session, plan, frequencies, stage)
-            facts = _facts(session, plan, n_positions, frequencies.source)
+            _make(session, made, stage)
+            facts = _facts(session, made, n_positions)
             publish_run(settings.lake, run, stage.folder / "run", stage.tables(), facts, _manifest(inputs, plan, stage))
             shutil.rmtree(stage.folder, ignore_errors=True)
     say(f"{run} is in {settings.lake}")
     return run
 
 
-def _make(session: Session, plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
+def _make(session: Session, made: Prepared, stage: Stage) -> None:
     """Everything that is written into the stage."""
-    _write_plan(plan, frequencies, stage)
-    log_unigram = np.log(frequencies.vocabulary["probability"].to_numpy())
-    passes = Passes(session.inputs.settings, stage, session.last, plan.windows, log_unigram)
+    settings = session.inputs.settings
+    if not share_tables(stage, settings.lake, session.inputs.sweep, session.last.n_vocabulary):
+        _write_plan(made.plan, made.frequencies, stage)
+    stage.note(unigram_source=made.frequencies.source, frequencies=made.frequencies.chosen)
+    log_unigram = np.log(made.frequencies.vocabulary["probability"].to_numpy())
+    passes = Passes(settings, stage, session.last, made.plan.windows, log_unigram)
     passes.forward(session.model)
     mean, deviation = passes.moments()
     _write_neurons(session.last, mean, deviation, stage)
@@ -108,7 +135,6 @@ def _write_plan(plan: Plan, frequencies: Frequencies, stage: Stage) -> None:
     }
     for name, data in tables.items():
         stage.record(write_shard(root / f"run/{name}/part-00000.parquet", name, data, root))
-    stage.note(unigram_source=frequencies.source, frequencies=frequencies.chosen)
 
 
 def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, stage: Stage) -> None:
@@ -134,16 +160,19 @@ def _write_neurons(last: LastLayer, mean: np.ndarray, deviation: np.ndarray, sta
         stage.record(write_shard(stage.folder / f"run/{name}/part-00000.parquet", name, data, stage.folder))
 
 
-def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[str, Any]:
+def _facts(session: Session, made: Prepared, n_positions: int) -> dict[str, Any]:
     """The row of `runs`, but for what publishing adds."""
-    inputs, settings, last = session.inputs, session.inputs.settings, session.last
+    inputs, settings, last, plan = session.inputs, session.inputs.settings, session.last, made.plan
     return {
         "origin": "extracted",
         "model": settings.model,
         "model_title": inputs.files.title,
         "model_note": inputs.files.note,
         "revision": settings.revision,
+        "sweep": inputs.sweep,
+        "step": inputs.step,
         "model_sha256": inputs.files.sha256,
+        "weights_sha256": inputs.files.weights_sha256,
         "family": last.family,
         "layer": last.layer,
         "d_model": last.d_model,
@@ -152,10 +181,10 @@ def _facts(session: Session, plan: Plan, n_positions: int, source: str) -> dict[
         "corpus": inputs.corpus.name,
         "corpus_title": inputs.corpus.title,
         "corpus_sha256": inputs.corpus.sha256,
-        "unigram_source": source,
+        "unigram_source": made.frequencies.source,
         "context": settings.context,
         "skip": settings.skip,
-        "bos": session.bos is not None,
+        "bos": made.has_bos,
         "seed": settings.seed,
         "dtype": settings.dtype,
         "device": inputs.device,
@@ -173,6 +202,7 @@ def _manifest(inputs: Inputs, plan: Plan, stage: Stage) -> dict[str, Any]:
             "device": inputs.device,
         },
         "identity": inputs.identity,
+        **({"sweep": inputs.sweep, "step": inputs.step} if inputs.sweep else {}),
         "model": {
             "model": files.model,
             "title": files.title,

@@ -1,12 +1,17 @@
 """What an extraction works with: the hashed inputs, then the loaded model and what follows from it."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from extract.checkpoints import step_of
 from extract.corpus import Corpus, read_corpus
 from extract.families import LastLayer, capture, describe
 from extract.model_files import ModelFiles
@@ -23,12 +28,16 @@ CHECK_PAIRS = 48
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run is made from, before anything is computed."""
+    """What a run is made from, before anything is computed.
+
+    `of_sweep`: the sweep whose checkpoints are in the lake already, where it is not told by the model's present place.
+    """
 
     settings: Settings
     files: ModelFiles
     corpus: Corpus
     device: str
+    of_sweep: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -40,17 +49,40 @@ class Inputs:
         """Id of the run."""
         return run_id(self.identity)
 
+    @property
+    def step(self) -> int | None:
+        """The training step of the checkpoint, None where the revision tells none."""
+        return step_of(self.settings.revision)
 
-def gather(settings: Settings, say: Callable[[str], None]) -> Inputs:
-    """Find and hash the model and the corpus. Raises `RtError` for settings that cannot work."""
+    @property
+    def sweep(self) -> str | None:
+        """Id of the sweep that the run is of, None for a model that is no checkpoint.
+
+        `s-` and ten hexadecimal digits of all that determines the rows of its checkpoints but their weights: the
+        model by its name (a folder by its path), the tokenizer, the corpus and the settings. So a checkpoint that
+        `rt extract` measured is of the same sweep, and is the same run.
+        """
+        if self.step is None or self.of_sweep:
+            return self.of_sweep
+        folder = Path(self.files.model).expanduser()
+        name = folder.resolve().as_posix() if folder.is_dir() else self.files.model
+        shared = {key: value for key, value in self.identity.items() if key not in ("model", "revision")}
+        text = json.dumps([name, self.files.tokenizer_sha256, shared], sort_keys=True, ensure_ascii=False)
+        return "s-" + hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def gather(
+    settings: Settings, say: Callable[[str], None], files: ModelFiles | None = None, corpus: Corpus | None = None
+) -> Inputs:
+    """Find and hash the model and the corpus, what is not given. Raises `RtError` for settings that cannot work."""
     settings.check()
     if settings.lake.exists() and not settings.lake.is_dir():
         raise LakeError(f"{settings.lake} is a file, not a lake", hint="give a folder with --lake")
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ModelError("--device cuda, but torch finds no CUDA device", hint="use --device cpu or --device auto")
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    files = resolve(settings.model, settings.revision, say)
-    corpus = read_corpus(settings.corpus, settings.text_column)
+    files = files or resolve(settings.model, settings.revision, say)
+    corpus = corpus or read_corpus(settings.corpus, settings.text_column)
     return Inputs(settings, files, corpus, automatic if settings.device == "auto" else settings.device)
 
 
@@ -61,7 +93,6 @@ class Session:
         self.inputs = inputs
         settings = inputs.settings
         self.model = load_model(inputs.files, settings.dtype, inputs.device)
-        self.tokenizer = load_tokenizer(inputs.files)
         self.last: LastLayer = describe(self.model)
         limit = getattr(self.model.config, "max_position_embeddings", None)
         if limit is not None and settings.context > limit:
@@ -69,7 +100,16 @@ class Session:
                 f"--context {settings.context} is beyond the model's {limit} positions",
                 hint=f"use a --context of at most {limit}",
             )
-        self.bos = bos_token(self.tokenizer, settings.bos)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer; checkpoints of a sweep need it once."""
+        return load_tokenizer(self.inputs.files)
+
+    @cached_property
+    def bos(self) -> int | None:
+        """The token that windows begin with, if they do."""
+        return bos_token(self.tokenizer, self.inputs.settings.bos)
 
     def plan(self, say: Callable[[int], None] = lambda n: None) -> Plan:
         """The windows that will be read."""

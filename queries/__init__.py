@@ -10,7 +10,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from warehouse.connection import frame
 from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
+Connect = Callable[[], duckdb.DuckDBPyConnection]
 ESTIMATE = ("estimate", "low", "high", "n")
 # What the columns mean that many analyses have as keys; an analysis that means something else says so itself.
 KEYS = {
+    "step": "Training step of the checkpoint.",
     "run": "Id of the run; the table of provenance says which model it is.",
     "token_class": "Whose positions: `rare` or `common` tokens, `all` of them, or `rare_minus_common`, a difference.",
     "neuron": "The neuron's index in its layer, from 0; the order is arbitrary.",
@@ -39,7 +41,7 @@ KEYS = {
     "space": "What the neurons are compared by: `activation` at the positions, or output `weight`.",
 }
 # The order of a report's chapters; one that is not here comes after them.
-CHAPTERS = ("Influence", "Coordination", "Clustering", "Weights")
+CHAPTERS = ("Training", "Influence", "Coordination", "Clustering", "Weights")
 PARAMETERS: dict[str, Any] = {"rare_quantile": 0.5, "rare_by": "target"}
 
 
@@ -70,6 +72,9 @@ class Analysis:
     not tell. `subject` is what the question is about, where not every lake has it, and `subject_from` the command that
     adds it: a report on a lake without it names the question and leaves it out. `p_floors` are the smallest p-values
     that the numbers of random draws allow: there, p is an upper bound.
+    `over_steps`: it is about a sweep of checkpoints. Its SQL reads the view `sweep_runs`, sees every checkpoint, and
+    calls the sweep by the run of its last one (`last_run as run`), with `step` as a key; all others see, in a report,
+    the last checkpoint of each sweep only.
     `load` fills the last block from the module's docstring and its SQL file.
     """
 
@@ -89,6 +94,7 @@ class Analysis:
     subject: str = ""
     subject_from: str = ""
     p_floors: tuple[float, ...] = ()
+    over_steps: bool = False
 
     slug: str = ""
     question: str = ""
@@ -152,22 +158,37 @@ class Session:
     """Tables of analyses on the runs that `con` sees, each computed once, run by run; the same seed, the same tables.
 
     `parameters` replaces defaults in `PARAMETERS`; an SQL file takes those of them that it names. SQL that several
-    analyses share word for word, comments aside, is read once.
+    analyses share word for word, comments aside, is read once. `steps` connects to all checkpoints, for analyses over
+    steps, where `con` does not see them; it is called if there is one.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, seed: int = 0, parameters: Mapping[str, Any] | None = None
+        self,
+        con: duckdb.DuckDBPyConnection,
+        seed: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        steps: Connect | None = None,
     ) -> None:
         self.con, self.seed, self.parameters = con, seed, {**PARAMETERS, **(parameters or {})}
         self._tables: dict[str, pl.DataFrame] = {}
         self._frames: dict[str, pl.DataFrame] = {}
+        self._connect_steps: Connect = cache(steps) if steps else lambda: con
+
+    def connection(self, analysis: Analysis) -> duckdb.DuckDBPyConnection:
+        """What the SQL of `analysis` is asked on."""
+        return self.steps if analysis.over_steps else self.con
+
+    @property
+    def steps(self) -> duckdb.DuckDBPyConnection:
+        """The connection that sees all checkpoints of the sweeps."""
+        return self._connect_steps()
 
     def table(self, analysis: Analysis) -> pl.DataFrame:
         """The table of `analysis`; no rows where the lake has none of what it needs."""
         if analysis.slug not in self._tables:
             for slug in analysis.uses:
-                self.con.register(slug, self.table(load(slug)).to_arrow())
-            self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis.sql))
+                self.connection(analysis).register(slug, self.table(load(slug)).to_arrow())
+            self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis))
         return self._tables[analysis.slug]
 
     def has(self, slug: str) -> bool:
@@ -189,19 +210,23 @@ class Session:
                 for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
             )
 
-    def _frame(self, sql: str) -> pl.DataFrame:
-        bare = statement(sql)
+    def _frame(self, analysis: Analysis) -> pl.DataFrame:
+        bare = statement(analysis.sql)
         if bare not in self._frames:
             named = {name: value for name, value in self.parameters.items() if f"${name}" in bare}
-            self._frames[bare] = frame(self.con, bare, named)
+            self._frames[bare] = frame(self.connection(analysis), bare, named)
         return self._frames[bare]
 
 
 def run(
-    con: duckdb.DuckDBPyConnection, analysis: Analysis, seed: int = 0, parameters: Mapping[str, Any] | None = None
+    con: duckdb.DuckDBPyConnection,
+    analysis: Analysis,
+    seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    steps: Connect | None = None,
 ) -> pl.DataFrame:
     """The table of one `analysis`, see `Session`."""
-    return Session(con, seed, parameters).table(analysis)
+    return Session(con, seed, parameters, steps).table(analysis)
 
 
 def by_group(table: pl.DataFrame, keys: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

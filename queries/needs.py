@@ -10,13 +10,21 @@ from warehouse.schema import PASSES, TABLES
 
 
 def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
-    """The columns that the analysis needs and that hold no value."""
+    """The columns that the analysis needs and that hold no value; `runs.sweep` where it has no checkpoints."""
+    if analysis.over_steps and not has_sweep(con):
+        return ["runs.sweep"]
     empty = []
     for need in analysis.needs:
         table, _, column = need.partition(".")
         if frame(con, f"select 1 from {table} where {column} is not null limit 1").is_empty():
             empty.append(need)
     return empty
+
+
+def has_sweep(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any sweep has two checkpoints or more, so that there is something over steps."""
+    several = "select 1 from sweep_runs group by sweep having count(*) > 1 limit 1"
+    return not frame(con, several).is_empty()
 
 
 def extraction(columns: Iterable[str]) -> str:
@@ -26,8 +34,12 @@ def extraction(columns: Iterable[str]) -> str:
     'rt extract --frozen-tokens 4000'
     >>> extraction(["neuron_tokens.delta_loss", "head_tokens.delta_loss"])
     'rt extract --heads'
+    >>> extraction(["runs.sweep"])
+    "rt sweep --model FOLDER --revisions 'step*'"
     """
     names = list(columns)
+    if "runs.sweep" in names:
+        return "rt sweep --model FOLDER --revisions 'step*'"
     passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
     if passes:
         return " and ".join(passes)

@@ -11,14 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-import duckdb
 import polars as pl
 
-from queries import Session, load
+from queries import Connect, Session, load
 from warehouse.errors import RtError
 
 MAX_PROCESSES = 4
-Open = Callable[[], duckdb.DuckDBPyConnection]
 # What a process that computes tables has: one session.
 _sessions: list[Session] = []
 
@@ -30,22 +28,24 @@ def processes() -> int:
 
 
 def tables(
-    opener: Open,
+    opener: Connect,
     slugs: Iterable[str],
     seed: int,
     parameters: Mapping[str, Any],
     n_processes: int,
     progress: Callable[[str], None],
+    steps: Connect | None = None,
 ) -> dict[str, pl.DataFrame | Exception]:
     """The table of each analysis of `slugs` and of those they use, or what it raised.
 
-    `opener` connects to the lake; it is called once in each process, so it must be possible to send it there.
+    `opener` connects to the lake, `steps` to all checkpoints of it (see `queries.Session`); they are called once in
+    each process, so it must be possible to send them there.
     """
     waiting = _with_used(slugs)
     done: dict[str, pl.DataFrame | Exception] = {}
     running: dict[Future[pl.DataFrame], str] = {}
     with ProcessPoolExecutor(
-        n_processes, get_context("spawn"), initializer=_begin, initargs=(opener, seed, dict(parameters))
+        n_processes, get_context("spawn"), initializer=_begin, initargs=(opener, seed, dict(parameters), steps)
     ) as pool:
         try:
             while waiting or running:
@@ -93,8 +93,8 @@ def _with_used(slugs: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _begin(opener: Open, seed: int, parameters: dict[str, Any]) -> None:
-    _sessions.append(Session(opener(), seed, parameters))
+def _begin(opener: Connect, seed: int, parameters: dict[str, Any], steps: Connect | None) -> None:
+    _sessions.append(Session(opener(), seed, parameters, steps))
 
 
 def _table(slug: str, used: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -57,17 +57,26 @@ _SHORT = 8  # characters of a run's id that people see
 class Source:
     """What the command line chose, beside the lake: runs and positions.
 
-    `manifests` is by run id, each with those of its optional passes under `passes`.
+    `manifests` is by run id, each with those of its optional passes under `passes`. `checkpoints` are the runs that
+    analyses over training steps see, where these are more than `runs`; `is_last`: `runs` were not named, but are what
+    is left without the earlier checkpoints of sweeps.
     """
 
     where: str = ""
     runs: tuple[str, ...] = ()
     manifests: Mapping[str, Mapping[str, Any]] | None = None
+    checkpoints: tuple[str, ...] = ()
+    is_last: bool = False
 
     @property
     def condition(self) -> str:
         """The choice of runs and positions as one SQL condition on `tokens`; empty where nothing was left out."""
-        chosen = ", ".join("'" + run.replace("'", "''") + "'" for run in self.runs)
+        return self.condition_of(over_steps=False)
+
+    def condition_of(self, over_steps: bool) -> str:
+        """`condition`, or that for analyses over training steps."""
+        runs = self.checkpoints or self.runs if over_steps else self.runs
+        chosen = ", ".join("'" + run.replace("'", "''") + "'" for run in runs)
         parts = [f"({self.where})"] if self.where else []
         return " and ".join([*parts, *([f"run in ({chosen})"] if chosen else [])])
 
@@ -216,6 +225,10 @@ def provenance(runs: pl.DataFrame, names: Mapping[str, str], parameters: Mapping
 def choices(seed: int, parameters: Mapping[str, Any], source: Source) -> str:
     """What the command line chose, as a list: everything that another number of this report could come from."""
     runs = ", ".join(map(code, source.runs)) or "all of the lake"
+    if source.is_last:
+        runs = f"of each sweep the last checkpoint, and all runs outside any: {runs}"
+    if source.checkpoints:
+        runs += f"; over training steps {counted(len(source.checkpoints), 'run')}"
     return "\n".join(
         [
             f"- Positions (`--where`): {code(source.where) if source.where else 'all that were analysed'}",

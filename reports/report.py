@@ -96,35 +96,40 @@ class _Reporter:
         source: Source,
         strict: bool,
         progress: Callable[[str], None],
+        steps: queries.Connect | None,
     ) -> None:
-        self.con, self.seed, self.parameters, self.source = con, seed, parameters, source
+        self.con, self.steps, self.seed, self.parameters, self.source = con, steps, seed, parameters, source
         self.strict, self.progress = strict, progress
-        self.session = queries.Session(con, seed, parameters)
+        self.session = queries.Session(con, seed, parameters, steps)
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
+        self.of_sweeps = set(self.runs.filter(pl.col("sweep").is_not_null())["run"])
         self.tables: dict[str, pl.DataFrame] = {}
         self.raised: dict[str, Exception] = {}
 
-    def compute(self, slugs: Sequence[str], opener: Callable[[], duckdb.DuckDBPyConnection], n_processes: int) -> None:
+    def compute(self, slugs: Sequence[str], opener: queries.Connect, n_processes: int) -> None:
         """Compute the tables of `slugs` side by side; `answer` finds them, or what they raised."""
         possible = []
         for slug in slugs:
             with suppress(Exception):  # `answer` meets it again
-                if not missing(self.con, queries.load(slug)):
+                if not self._missing(queries.load(slug)):
                     possible.append(slug)
-        found = parallel.tables(opener, possible, self.seed, self.parameters, n_processes, self.progress)
+        found = parallel.tables(opener, possible, self.seed, self.parameters, n_processes, self.progress, self.steps)
         for slug, result in found.items():
             if isinstance(result, Exception):
                 self.raised[slug] = result
             else:
                 self.session.give(slug, result)
 
+    def _missing(self, analysis: queries.Analysis) -> list[str]:
+        return missing(self.session.connection(analysis), analysis)
+
     def answer(self, slug: str) -> Outcome:
         """Run one analysis; what it raises becomes part of its outcome, unless strict."""
         outcome = Outcome(slug)
         try:
             analysis = outcome.analysis = queries.load(slug)
-            outcome.missing = missing(self.con, analysis)
+            outcome.missing = self._missing(analysis)
             if outcome.missing:
                 return outcome
             outcome.table = self._table(analysis)
@@ -138,7 +143,8 @@ class _Reporter:
             return replace(outcome, error=_described(error))
         if "run" in outcome.table.columns:
             seen = set(outcome.table["run"])
-            outcome.absent = [name for run, name in self.names.items() if run not in seen]
+            asked = self.of_sweeps if analysis.over_steps else set(self.names)
+            outcome.absent = [name for run, name in self.names.items() if run in asked - seen]
         return outcome
 
     def _table(self, analysis: queries.Analysis) -> pl.DataFrame:
@@ -220,7 +226,9 @@ def _text(reporter: _Reporter, outcomes: Sequence[Outcome], unasked: Sequence[Ou
     for chapter in dict.fromkeys(outcome.chapter for outcome in outcomes):
         parts.append(f"## {chapter}")
         parts += [
-            section(outcome, parameters, source.condition, shown) for outcome in outcomes if outcome.chapter == chapter
+            section(outcome, parameters, source.condition_of(outcome.over_steps), shown)
+            for outcome in outcomes
+            if outcome.chapter == chapter
         ]
     return "\n\n".join([*parts, *([last] if last else [])]) + "\n"
 
@@ -248,22 +256,26 @@ def write_report(
     strict: bool = False,
     progress: Callable[[str], None] = _silent,
     command: str = "",
-    opener: Callable[[], duckdb.DuckDBPyConnection] | None = None,
+    opener: queries.Connect | None = None,
+    steps: queries.Connect | None = None,
     n_processes: int = 1,
 ) -> Report:
     """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
 
     Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
     same as one self-contained page. With `n_processes` above 1, that many analyses are computed at once, each process
-    with a connection of its own from `opener`, which must see what `con` sees. `source` is what chose the runs and
-    positions that `con` sees, for the reader. An analysis that raises takes its section with it and nothing else, and
-    is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it was. The same seed
-    on the same runs gives the same bytes.
+    with a connection of its own from `opener`, which must see what `con` sees; `steps` connects to all checkpoints, see
+    `queries.Session`. Questions about what the lake has not are only named, unless they are in `only`. `source` is what
+    chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its section with it and
+    nothing else, and is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it
+    was. The same seed on the same runs gives the same bytes.
     Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)
     slugs = _selected(only)
-    reporter = _Reporter(con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress)
+    reporter = _Reporter(
+        con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress, steps
+    )
     with _staged(output.parent) as stage:
         if opener is not None and n_processes > 1 and len(slugs) > 1:
             reporter.compute(slugs, opener, n_processes)

@@ -38,6 +38,11 @@ class Outcome:
     absent: Sequence[str] = field(default_factory=tuple)
 
     @property
+    def over_steps(self) -> bool:
+        """Whether it is about training steps."""
+        return self.analysis is not None and self.analysis.over_steps
+
+    @property
     def title(self) -> str:
         """The question, or the slug where the analysis could not even be loaded."""
         return title_of(self.analysis) if self.analysis else f"The analysis {self.slug}"

@@ -35,6 +35,7 @@ def write_folder(
     d_model: int = 0,
     frozen: bool = False,
     losses: bool = False,
+    own: int | None = None,
 ) -> Path:
     """Parquet files of a lake whose neurons have these mean |delta| (for rare positions too, unless a function of it).
 
@@ -42,7 +43,8 @@ def write_folder(
     multiplies its deltas by a common factor, and deltas have heavy tails. With `d_model` every neuron has as
     many random weights, `in` and `out`. With `frozen` every tenth neuron (3, 13, ...) loses 80 % of its effect
     when the norm is frozen, others (7, 17, ...) 80 % when the frequencies are. With `losses` positions know their loss
-    and their place in a window, which is the document.
+    and their place in a window, which is the document. `own`: the positions are those of any other value of it, the
+    noise is not.
     """
     rng = np.random.default_rng(seed)
     T = documents * positions
@@ -50,6 +52,8 @@ def write_folder(
     rare = rng.random(T) < rare_share
     half = vocabulary // 2
     target = np.where(rare, rng.integers(half, vocabulary, T), rng.integers(0, half, T))
+    if own is not None:
+        rng = np.random.default_rng([seed, 5, own])
     level = {each: influence(each) if callable(influence) else influence for each in (False, True)}
     N = len(level[False])
     scale = np.where(rare[:, None], level[True], level[False])  # (T, N)

@@ -50,14 +50,14 @@ class Kept:
     @torch.no_grad()
     def add(self, step: int, model: SparseAutoencoder, x: Tensor) -> None:
         """Measure the model on all positions `x` (T, d)."""
-        n_atoms, contexts = len(model.decoder), TopContexts(len(model.decoder), CONTEXTS)
+        n_atoms, contexts = len(model.decoder), TopContexts(1, len(model.decoder), CONTEXTS)
         sums, active, error = np.zeros(n_atoms), np.zeros(n_atoms, dtype=np.int64), 0.0
         for start in range(0, len(x), PIECE):
             piece = x[start : start + PIECE]
             codes = model.encode(piece)
             error += float((piece - model.decode(codes)).double().square().sum())
             values = codes.numpy()
-            contexts.update(np.arange(start, start + len(values)), np.ascontiguousarray(values.T))
+            contexts.update(0, np.arange(start, start + len(values)), np.ascontiguousarray(values.T))
             active += (values > 0).sum(axis=0)
             sums += values.sum(axis=0, dtype=np.float64)
         error /= x.numel()
@@ -73,9 +73,10 @@ class Kept:
         self._atoms.append((step, active, sums, model.decoder.detach().numpy().copy()))
 
     def _contexts(self, step: int, contexts: TopContexts) -> pa.Table:
-        atom, rank = np.nonzero(contexts.token_index >= 0)
-        columns = {"atom": atom, "rank": rank, "token_index": contexts.token_index[atom, rank]}
-        return self._table("sae_contexts", step, {**columns, "activation": contexts.activation[atom, rank]})
+        (token_index,), (activation,) = contexts.token_index, contexts.activation
+        atom, rank = np.nonzero(token_index >= 0)
+        columns = {"atom": atom, "rank": rank, "token_index": token_index[atom, rank]}
+        return self._table("sae_contexts", step, {**columns, "activation": activation[atom, rank]})
 
     def atoms(self) -> list[pa.Table]:
         """`sae_atoms`, a table for each step."""

@@ -43,6 +43,17 @@ class RunFolder:
         return run
 
     @property
+    def sweep(self) -> str:
+        """The sweep over checkpoints that it is of, empty for a run of none."""
+        return self.manifest.get("sweep") or ""
+
+    @property
+    def step(self) -> int:
+        """The training step of its checkpoint, -1 where it is none."""
+        step = self.manifest.get("step")
+        return -1 if step is None else int(step)
+
+    @property
     def tables(self) -> dict[str, dict[str, Any]]:
         """What the manifests say of each table: columns, rows, files."""
         return {

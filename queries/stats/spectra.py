@@ -188,9 +188,15 @@ class Columns:
 
 
 def column_intervals(
-    rows: Array, groups: Index, estimate: Array, n_draws: int, rng: np.random.Generator, level: float = 0.95
+    rows: Array,
+    groups: Index,
+    estimate: Array,
+    n_draws: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    names: Sequence[str] = MEASURES,
 ) -> Columns:
-    """Intervals of the mean over `groups` (B, m) of every measure, `estimate` (K,), from halves of the d columns.
+    """Intervals of the mean over `groups` (B, m) of `names`, `estimate` (K,), from halves of the d columns.
 
     A half without replacement varies about its own mean as the whole does about the truth (the factor 1/b - 1/d is
     1/d at b = d/2). But a spectrum over fewer columns is wider, so the halves' mean is not the estimate: only their
@@ -206,8 +212,8 @@ def column_intervals(
     place = np.searchsorted(used, groups)
     for draw in range(n_draws):
         half = standardise(rows[np.ix_(used, rng.permutation(d)[: d // 2])])
-        drawn[draw] = measure(spectra(half, place), d // 2).mean(axis=0)
-    ends = [_interval(name, float(estimate[i]), drawn[:, i], m, level) for i, name in enumerate(MEASURES)]
+        drawn[draw] = measure(spectra(half, place), d // 2, names).mean(axis=0)
+    ends = [_interval(name, float(estimate[i]), drawn[:, i], m, level) for i, name in enumerate(names)]
     low, high, bias = np.array(ends).T
     return Columns(low, high, bias)
 

@@ -65,7 +65,8 @@ def test_positions_that_read_a_token_without_a_frequency_are_not_sampled():
         def rows(self, sql, **_):
             con = duckdb.connect()
             con.execute(
-                "create table vocabulary as select * from (values (0, 1), (1, 2), (2, 3), (3, null)) t(token_id, frequency_rank)"
+                "create table vocabulary as select * from "
+                "(values (0, 1), (1, 2), (2, 3), (3, null)) t(token_id, frequency_rank)"
             )
             con.execute(
                 'create table tokens as select i as token_index, 0 as document, 0 as "window", i as position, '

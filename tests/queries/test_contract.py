@@ -19,9 +19,11 @@ from tests.atoms import add_atoms
 from tests.heads import write_heads
 from tests.lake import make_lake, planted_influence, write_folder
 from tests.layers import add_layers
+from tests.sweep import emerging, make_sweep
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
+from warehouse.sweeps import last_checkpoints
 
 ROOT = Path(__file__).parents[2]
 SLUGS = queries.slugs()
@@ -46,8 +48,13 @@ def two_corpora(folder):
     return folder / "lake"
 
 
+def swept(folder):
+    """Four checkpoints, for analyses over training steps."""
+    return make_sweep(folder, emerging(), d_model=32)
+
+
 # The lakes of analyses that one run is not enough for.
-LAKES = {"corpus_contrast": two_corpora}
+LAKES = {"corpus_contrast": two_corpora, "dynamics": swept}
 
 
 @pytest.fixture(scope="session")
@@ -69,17 +76,22 @@ def empty_lake(tmp_path_factory):
     return lake
 
 
+def connected(lake):
+    """A session as a report has one: of a sweep, all but analyses over steps see the last checkpoint."""
+
+    def single(runs):
+        con = connect(lake, runs)
+        con.execute("set threads = 1")
+        return con
+
+    runs = open_lake(lake).runs
+    return queries.Session(single(last_checkpoints(runs)), steps=lambda: single([run.name for run in runs]))
+
+
 @pytest.fixture(scope="session")
 def session_of():
     """A session on a lake, one for all analyses of it."""
-
-    @cache
-    def opened(lake):
-        con = connect(lake)
-        con.execute("set threads = 1")
-        return queries.Session(con)
-
-    return opened
+    return cache(connected)
 
 
 @pytest.fixture
@@ -161,10 +173,8 @@ def test_its_table_is_as_declared(slug, session):
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_the_same_seed_gives_the_same_table(slug, session, lake):
-    con = connect(lake)
-    con.execute("set threads = 1")
     analysis = queries.load(slug)
-    assert queries.run(con, analysis).equals(session.table(analysis), null_equal=True)
+    assert connected(lake).table(analysis).equals(session.table(analysis), null_equal=True)
 
 
 @pytest.mark.parametrize("slug", SLUGS)

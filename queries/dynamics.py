@@ -1,0 +1,311 @@
+"""When in training does the plateau of rare tokens emerge, and what else changes then?
+
+Every checkpoint of a sweep read the same text. Of each, and of rare and of common tokens: the mean `loss`; of the
+ranked curve of influences, cut into three regimes, `plateau_size` (ranks), `kappa` (minus the slope of the middle
+regime), the shares of the three regimes and `delta_bias`, how far the plateau lies above the continued middle line (ln,
+averaged over the plateau's ranks); `overlap`, the Jaccard index of the plateau set with that of the last checkpoint;
+`d95` and `participation`, dimensions per neuron that the activations of the most influential neurons span (the first
+32, at most a quarter of all: equally many at every step); `alpha_in`, `alpha_gate`, `alpha_out`, the tail index of the
+spectrum of these neurons' weights, and `..._rest` of equally many others.
+
+`difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
+resamples of documents, with its interval. As many checkpoints are looked at, a change counts only if the simultaneous
+95 % intervals (`wide_low`, `wide_high`) exclude zero; `p` is corrected in the same way. `emerged` is the first step
+from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the checkpoint before:
+the grid of steps says no more than that it was between the two. `rare_minus_common` asks the same of the difference
+between the classes.
+
+That three regimes emerge is `supported` if the plateau of rare tokens at the last checkpoint is one beyond smooth laws
+(the verdict of `regimes`) and its `delta_bias` has risen since the first one; `contradicted` if such a plateau is
+excluded at the end, or a rise that doubles the influence is; else `undecidable`.
+
+Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
+change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
+seen earlier. The leading neurons are chosen at every step anew. The intervals of the alphas are over columns of the
+weights and say how few of them decide; no change of them is tested. A breakpoint at an end of the range in which it is
+sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the reference is a trained model.
+
+Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 (regimes along the Pythia checkpoints); the
+simultaneous intervals follow Westfall and Young (1993), Resampling-Based Multiple Testing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.steps import Sweep, read_sweep
+from queries.shared.tables import schema_of
+from queries.stats.bootstrap import absence_reason, document_weights
+from queries.stats.emergence import Emergence, decide_emergence
+from queries.stats.step_measures import curves, group_dimensions, mean_loss, overlaps, tail_index
+from queries.stats.trajectory import Changes, Trajectory, changes, intervals
+from queries.stats.words import counted
+
+Array = NDArray[np.float64]
+
+KEYS = ("run", "token_class", "measure", "step")
+CLASSES, CONTRAST = ("common", "rare"), "rare_minus_common"
+CLAIM = "delta_bias"
+# Those that ranking noisy values stretches, or that have no bias to speak of; the others are places, shares and sets.
+LEVELS = ("loss", "kappa", "delta_bias", "d95", "participation")
+MEASURES = (*LEVELS, "plateau_size", "plateau_share", "power_share", "decay_share", "overlap")
+COLUMNS = {
+    "n_positions": "Positions of the class.",
+    "reference": "Step of the first checkpoint, which `difference` is taken from.",
+    "difference": "Change since the reference, in the same resamples of documents.",
+    "difference_low": "Low end of its 95 % interval.",
+    "difference_high": "High end of its 95 % interval.",
+    "wide_low": "Low end of the simultaneous 95 % interval of the change, over all checkpoints.",
+    "wide_high": "High end of it.",
+    "p": "p of the change, corrected for all checkpoints.",
+    "emerged": "Step from which on the change stays out of zero; null where it does not.",
+    "emerged_after": "The checkpoint before that: it was between the two.",
+    "verdict": "Three regimes emerge: in the row of `delta_bias` of rare tokens at the last step.",
+    "reason": "Why, in words; or why there is no number, or only an end of a range.",
+}
+SCHEMA = schema_of(KEYS, COLUMNS, counts=["step", "n_positions", "reference", "emerged", "emerged_after"])
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Draws: `replicates` of the documents, `halves` of the columns. Calibration makes do with fewer."""
+
+    replicates: int = 1000
+    halves: int = 49
+
+
+FULL = Effort()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One class of a sweep: (S, 1 + B) values by measure, the data first; `notes` by measure and step."""
+
+    values: dict[str, Array]
+    notes: dict[tuple[str, int], str]
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
+    """One row per sweep, class (and the contrast), measure and step."""
+    rows: list[dict[str, Any]] = []
+    for (run,), of_run in by_group(frame, ("run",)):
+        documents = of_run.filter(pl.col("part") == "influence")["item"].unique().sort().to_list()
+        sweeps = {name: read_sweep(part, documents) for (name,), part in by_group(of_run, ("token_class",))}
+        weights = document_weights(len(documents), effort.replicates, rng)
+        measured = {name: _measured(sweep, weights) for name, sweep in sweeps.items()}
+        found = [row for name in sweeps for row in _class_rows(name, sweeps[name], measured[name], rng, effort)]
+        if len(sweeps) == len(CLASSES):
+            found += _contrast_rows(sweeps, measured)
+        rows += [{"run": run, **row} for row in found]
+    floats = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
+    return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(floats).fill_null(float("nan"))).sort(KEYS)
+
+
+def _measured(sweep: Sweep, weights: Array) -> Measured:
+    """Every measure at every step, from the last one back: the plateau sets are held against it."""
+    values = {name: np.full((len(sweep.steps), 1 + len(weights)), np.nan) for name in MEASURES}
+    notes: dict[tuple[str, int], str] = {}
+    if absence_reason(sweep.checkpoints[0].counts, weights):
+        return Measured(values, notes)
+    last = None
+    for i in reversed(range(len(sweep.checkpoints))):
+        of = sweep.checkpoints[i]
+        found = curves(of.influence, of.counts, weights)
+        if last is None:
+            last = found.members
+            notes["overlap", of.step] = "the last checkpoint, with which the others are compared"
+        else:
+            values["overlap"][i] = overlaps(found.members, last)
+        parts = {**found.measures, "loss": mean_loss(of.loss, of.counts, weights)}
+        if of.sums.size:
+            parts |= group_dimensions(of.products, of.sums, of.counts, weights)
+        for name, value in parts.items():
+            values[name][i] = value
+        notes |= {(name, of.step): note for name, note in found.notes.items() if note}
+    return Measured(values, notes)
+
+
+def _class_rows(
+    name: str, sweep: Sweep, measured: Measured, rng: np.random.Generator, effort: Effort
+) -> list[dict[str, Any]]:
+    """All rows of one class, without the run."""
+    shared = {"token_class": name, "n": sweep.n_documents, "n_positions": sweep.n_positions}
+    whole = np.ones((1, len(sweep.checkpoints[0].counts)))
+    absent = absence_reason(sweep.checkpoints[0].counts, whole)
+    rows: list[dict[str, Any]] = []
+    for measure in MEASURES:
+        part, change = _trajectory_rows(measure, sweep, measured, absent)
+        if measure == CLAIM and name == "rare":
+            _decide(part[-1], change, sweep, absent)
+        rows += part
+    return [{**shared, **row} for row in (*rows, *_alpha_rows(sweep, rng, effort))]
+
+
+def _trajectory_rows(
+    measure: str, sweep: Sweep, measured: Measured, absent: str
+) -> tuple[list[dict[str, Any]], Changes]:
+    """The rows of one measure and its changes."""
+    values = measured.values[measure]
+    of = Trajectory(values[:, 0], values[:, 1:], is_biased=measure in LEVELS)
+    at, change = intervals(of, sweep.n_documents), changes(of, sweep.n_documents, is_last=measure != "overlap")
+    steps, begun = sweep.steps, change.emerged
+    rows = []
+    for i, step in enumerate(steps):
+        note = measured.notes.get((measure, step), "")
+        rows.append(
+            {
+                "measure": measure, "step": step, "reference": steps[0], "estimate": at.estimate[i],
+                "low": at.low[i], "high": at.high[i], "difference": change.at.estimate[i],
+                "difference_low": change.at.low[i], "difference_high": change.at.high[i],
+                "wide_low": change.wide_low[i], "wide_high": change.wide_high[i], "p": change.p[i],
+                "emerged": steps[begun] if begun > 0 else None,
+                "emerged_after": steps[begun - 1] if begun > 0 else None,
+                "reason": note or _why_nothing(at.low[i], change.p[i], len(steps), i, absent),
+            }
+        )  # fmt: skip
+    return rows, change
+
+
+def _why_nothing(low: float, p: float, n_steps: int, i: int, absent: str) -> str:
+    """Why a row has no interval, or no change; empty where it has both, or is the reference."""
+    if np.isnan(low):
+        return absent or "not measured, or more than 5 % of the resamples have no such number"
+    if n_steps == 1:
+        return "one checkpoint: there is nothing to compare it with"
+    return "the first checkpoint has no such number to compare with" if i and np.isnan(p) else ""
+
+
+def _decide(row: dict[str, Any], change: Changes, sweep: Sweep, absent: str) -> None:
+    """Put the verdict and its reason into the row of the last step."""
+    steps = sweep.steps
+    row["verdict"], row["reason"] = decide_emergence(
+        Emergence(
+            n_steps=len(steps), first=steps[0], plateau=sweep.verdict, low=float(change.wide_low[-1]),
+            high=float(change.wide_high[-1]), rises_from=steps[change.emerged] if change.sign > 0 else None,
+            absent=absent,
+        )
+    )  # fmt: skip
+
+
+def _alpha_rows(sweep: Sweep, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
+    """Tail indices of the leading neurons' weights and of the others', by side and step."""
+    rows = []
+    for side in dict.fromkeys(side for of in sweep.checkpoints for side in of.weights):
+        for of in sweep.checkpoints:
+            groups = of.weights.get(side, np.zeros((0, 0, 0)))
+            for name, part in ((f"alpha_{side}", groups[:1]), (f"alpha_{side}_rest", groups[1:])):
+                found, low, high = tail_index(part, effort.halves, rng)
+                reason = "" if np.isfinite(low) else "too few neurons with weights, or a spectrum without a tail"
+                rows.append(
+                    {"measure": name, "step": of.step, "reference": sweep.steps[0], "estimate": found, "low": low,
+                     "high": high, "reason": reason}
+                )  # fmt: skip
+    return rows
+
+
+def _contrast_rows(sweeps: dict[str, Sweep], measured: dict[str, Measured]) -> list[dict[str, Any]]:
+    """Rare minus common in the same resamples, of everything that has resamples."""
+    rare, common = (sweeps[name] for name in ("rare", "common"))
+    values = {name: measured["rare"].values[name] - measured["common"].values[name] for name in MEASURES}
+    notes = {key: f"{name}: {note}" for name, of in measured.items() for key, note in of.notes.items()}
+    n = min(rare.n_documents, common.n_documents)
+    joint = Sweep(rare.checkpoints, n, rare.n_positions + common.n_positions, float("nan"))
+    reason = "one of the classes has no such number"
+    rows = [row for name in MEASURES for row in _trajectory_rows(name, joint, Measured(values, notes), reason)[0]]
+    return [{"token_class": CONTRAST, "n": n, "n_positions": joint.n_positions, **row} for row in rows]
+
+
+def answer(table: pl.DataFrame) -> str:
+    """A list for each sweep: the verdict, when the plateau rose in each class, and what else changed by the end."""
+    return "\n".join(_sweep_answer(str(run), part) for (run,), part in by_group(table, ("run",)))
+
+
+def _sweep_answer(run: str, part: pl.DataFrame) -> str:
+    steps = part["step"].unique().sort().to_list()
+    first, last = steps[0], steps[-1]
+    rows = {(row["token_class"], row["measure"]): row for row in part.filter(step=last).iter_rows(named=True)}
+    since = "the untrained model" if first == 0 else f"step {first:,} (there is no step 0)"
+    head = f"- `{run}`, {counted(len(steps), 'checkpoint')} from step {first:,} to {last:,}: "
+    rare = rows.get(("rare", CLAIM))
+    if rare is None:
+        return head + "no rare tokens."
+    lines = [f"{head}that three regimes emerge in training is **{rare['verdict']}**: {rare['reason']}."]
+    if len(steps) < 2:
+        return lines[0]
+    said = [f"{name} tokens: {_when(rows[name, CLAIM])}" for name in reversed(CLASSES) if (name, CLAIM) in rows]
+    if (CONTRAST, CLAIM) in rows:
+        said.append(f"rare minus common: {_when(rows[CONTRAST, CLAIM])}")
+    lines.append(f"  - Height of the plateau over the continued power law (ln), since {since}; {'; '.join(said)}.")
+    moved = [
+        f"{measure.replace('_', ' ')} ({name}) {_when(row)}"
+        for (name, measure), row in sorted(rows.items())
+        if name in CLASSES and measure in ("loss", "kappa", "plateau_size", "participation")
+    ]
+    lines.append(f"  - Other changes: {'; '.join(moved)}.")
+    return "\n".join(lines)
+
+
+def _when(row: dict[str, Any]) -> str:
+    """From which step on a measure differs from the reference, and by how much at the end."""
+    size = f"{row['difference']:+.3g} ({row['wide_low']:.3g} to {row['wide_high']:.3g})"
+    if np.isnan(row["difference"]):
+        return "no answer"
+    if row["emerged"] is None:
+        return f"no lasting change is shown, {size} at step {row['step']:,}"
+    way = "up" if row["difference"] > 0 else "down"
+    return f"{way} after step {row['emerged_after']:,}, by step {row['emerged']:,}; {size} at step {row['step']:,}"
+
+
+def excerpt(table: pl.DataFrame) -> pl.DataFrame:
+    """The plateau's height and size, kappa and the loss, at up to seven steps; of one sweep, what a page holds."""
+    shown = ("delta_bias", "plateau_size", "kappa", "loss")
+    columns = [*KEYS, "estimate", "low", "high", "difference", "wide_low", "wide_high", "p", "emerged", "verdict"]
+    parts = []
+    for _, part in by_group(table, ("run",)):
+        steps = part["step"].unique().sort().to_list()
+        some = sorted({steps[round(i)] for i in np.linspace(0, len(steps) - 1, 7)})
+        parts.append(part.filter(pl.col("step").is_in(some), pl.col("token_class") != CONTRAST))
+    rows = pl.concat(parts) if parts else table
+    return rows.filter(pl.col("measure").is_in(shown)).select(columns).head(60)
+
+
+def _at_the_end(table: pl.DataFrame) -> pl.DataFrame:
+    """`Claim.findings`: the rise of the plateau of rare tokens, at the last checkpoint of each sweep."""
+    last = table.filter(pl.col("step") == pl.col("step").max().over("run"))
+    names = {"estimate": "difference", "low": "wide_low", "high": "wide_high"}
+    return finding(q="p", names=names, bar=pl.lit(0.0), token_class="rare", measure=CLAIM)(last)
+
+
+PANELS = {
+    "loss": "loss (nats)", "plateau_size": "plateau size (ranks)", "delta_bias": "delta bias (ln)",
+    "kappa": "kappa", "overlap": "overlap with the last", "participation": "participation ratio / neurons",
+}  # fmt: skip
+
+ANALYSIS = Analysis(
+    chapter="Training",
+    keys=KEYS,
+    unit="nats, ranks, slopes, shares, ln and exponents",
+    resampled="documents (`alpha`: columns of the weights)",
+    columns=COLUMNS,
+    chart=Chart("steps", tables=("dynamics",), options={"panels": PANELS}),
+    estimate=estimate,
+    answer=answer,
+    excerpt=excerpt,
+    uses=("regimes",),
+    claims=(
+        Claim(
+            "Three regimes emerge in training",
+            "arXiv 2509.21163",
+            "rise of the plateau over the continued power law since the first checkpoint (ln)",
+            _at_the_end,
+        ),
+    ),
+    subject="checkpoints of one training",
+    subject_from="rt sweep --model FOLDER --revisions 'step*'",
+    p_floors=(1 / (1 + FULL.replicates),),
+    over_steps=True,
+)
