@@ -4,10 +4,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,11 @@ from cli.options import (
     warn_of_unreadable,
 )
 from warehouse.errors import LakeError, QueryError, RtError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from queries import Analysis
 
 
 @app.command(
@@ -83,6 +88,7 @@ def sql(
         "rt run influence",
         'rt run regimes --run r-0123456789 --where "position >= 32" --format markdown',
         "rt run influence --rare-quantile 0.2 --format parquet --output influence.parquet",
+        "rt run phase --states training/states.parquet",
     )
 )
 def run(
@@ -94,6 +100,14 @@ def run(
     seed: SEED = 0,
     rare_quantile: QUANTILE = 0.5,
     rare_by: RARE_BY = "target",
+    states: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--states",
+            help="Instead of a lake: Parquet of (step, sample, vector), a training; may be repeated. For analyses of "
+            "trajectories.",
+        ),
+    ] = None,
     form: FORMAT = None,
     output: OUTPUT = None,
 ) -> None:
@@ -111,7 +125,7 @@ def run(
     analysis = queries.load(slug)
     destination = Destination.of(form, output, lake)
     parameters = token_classes(rare_quantile, rare_by)
-    con = connect_lake(lake, runs, where)
+    con = connect_files(analysis, states, runs, where) if states else connect_lake(lake, runs, where)
     if lacking := missing(con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
@@ -124,12 +138,32 @@ def run(
             f"nothing to compute {slug} from: it needs {analysis.subject}", hint=f"`{analysis.subject_from}` adds it"
         )
     if table.is_empty():
+        if states:
+            raise QueryError(f"nothing to compute {slug} from", hint="docs/phase.md says what the files must hold")
         raise QueryError(
             f"nothing to compute {slug} from: no position is left that has a token class",
             hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
         )
     destination.show(table, analysis.keys, analysis.p_floors)
     print(analysis.answer(table), file=sys.stderr)
+
+
+def connect_files(
+    analysis: "Analysis", states: Sequence[Path], runs: Sequence[str] | None, where: str
+) -> "duckdb.DuckDBPyConnection":
+    """The files as trajectories, for an analysis that asks for nothing else."""
+    import queries
+    from queries.needs import of_trajectories
+    from warehouse.trajectories import connect_states
+
+    if not of_trajectories(analysis):
+        fitting = [slug for slug in queries.slugs() if of_trajectories(queries.load(slug))]
+        raise QueryError(f"{analysis.slug} reads a lake, not --states", hint=f"these do: {', '.join(fitting)}")
+    if runs or where:
+        raise QueryError(
+            f"{'--run' if runs else '--where'} chooses from a lake, not from --states", hint="leave it out"
+        )
+    return connect_states(states)
 
 
 @app.command(

@@ -8,6 +8,8 @@ from queries import Analysis
 from warehouse.connection import frame
 from warehouse.schema import PASSES, TABLES
 
+TRAJECTORY = "trajectory_states"  # a view, of a sweep's runs or of files
+
 
 def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
     """The columns that the analysis needs and that hold no value."""
@@ -26,8 +28,12 @@ def extraction(columns: Iterable[str]) -> str:
     'rt extract --frozen-tokens 4000'
     >>> extraction(["neuron_tokens.delta_loss", "head_tokens.delta_loss"])
     'rt extract --heads'
+    >>> extraction(["trajectory_states.vector"])
+    'rt sweep'
     """
     names = list(columns)
+    if of_view := [name for name in names if name.startswith(TRAJECTORY)]:
+        return "rt sweep" if of_view == [f"{TRAJECTORY}.vector"] else "rt run ANALYSIS --states FILE"
     passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
     if passes:
         return " and ".join(passes)
@@ -35,9 +41,15 @@ def extraction(columns: Iterable[str]) -> str:
 
 
 def importable(columns: Iterable[str]) -> bool:
-    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass.
+    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass, nor views.
 
     >>> importable(["neuron_tokens.delta_loss"]), importable(["head_tokens.delta_loss"])
     (True, False)
     """
-    return not any(TABLES[name.partition(".")[0]].of_pass for name in columns)
+    tables = [TABLES.get(name.partition(".")[0]) for name in columns]
+    return not any(table is None or table.of_pass for table in tables)
+
+
+def of_trajectories(analysis: Analysis) -> bool:
+    """Whether trajectories are all that the analysis needs, so that files of them will do."""
+    return all(need.startswith(f"{TRAJECTORY}.") for need in analysis.needs)

@@ -106,7 +106,7 @@ def spectral(covariance: Array) -> Array:
     >>> spectral(np.diag([4.0, 1.0, 1.0])).round(3).tolist()
     [4.0, 6.0, 2.0, 2.0, 1.0, 1.0, 2.0]
     """
-    return of_eigenvalues(np.linalg.eigvalsh(covariance))
+    return of_eigenvalues(np.linalg.eigvalsh(covariance).astype(np.float64))
 
 
 def of_eigenvalues(eigenvalues: Array) -> Array:
@@ -125,9 +125,3 @@ def _leading(ordered: Array) -> tuple[float, float, float]:
     if not len(ordered) or not total > 0:
         return np.nan, np.nan, np.nan
     return float(ordered[0]), float(len(ordered) * ordered[0] / total), float(total**2 / (ordered**2).sum())
-
-
-def top_direction(covariance: Array) -> Array:
-    """The eigenvector (d,) of the largest eigenvalue, of length 1."""
-    direction: Array = np.linalg.eigh(covariance)[1][:, -1]
-    return direction

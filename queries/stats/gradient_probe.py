@@ -57,7 +57,9 @@ class _Adam:
         self.second = _SQUARE_DECAY * self.second + (1 - _SQUARE_DECAY) * gradient**2
         first = self.first / (1 - _DECAY**self.n_updates)
         second = self.second / (1 - _SQUARE_DECAY**self.n_updates)
-        return first / (np.sqrt(second) + _TINY * (np.sqrt(second).max(initial=0.0) + _TINY))
+        size = np.sqrt(second)
+        direction: Floats = first / (size + _TINY * (size.max(initial=0.0) + _TINY))
+        return direction
 
 
 @dataclass

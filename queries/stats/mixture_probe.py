@@ -35,7 +35,8 @@ def squared_distances(values: Floats, prototypes: Floats) -> Floats:
     """|z_n - mu_k|^2 (N, K); never below 0."""
     cross = values @ prototypes.T
     lengths = np.einsum("nd,nd->n", values, values)[:, None] + np.einsum("kd,kd->k", prototypes, prototypes)
-    return np.maximum(lengths - 2 * cross, 0)
+    squared: Floats = np.maximum(lengths - 2 * cross, 0)
+    return squared
 
 
 def responsibilities(squared: Floats, beta: float) -> tuple[Floats, float]:

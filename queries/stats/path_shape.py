@@ -10,7 +10,7 @@ fold-back        x falls from its highest value after y's fall has begun, by `FA
 full V           x does not
 
 A fall that is large enough but that its interval does not hold apart from 0 leaves the shape undecidable between the
-last two. Every fall is the largest over all pairs of checkpoints, and its interval allows for that search.
+last two. Every fall is searched for over all pairs of checkpoints, and its interval allows for that search.
 Shapes: T checkpoints, G groups of documents left out in turn.
 Source: Yang (2026), arXiv 2605.24057 (names and questions); the rule is this project's.
 """
@@ -57,14 +57,14 @@ def path_shape(x: StepSeries, y: StepSeries) -> PathShape:
     if known.sum() < MIN_CHECKPOINTS:
         return PathShape(UNDECIDABLE, f"{known.sum()} checkpoints with both numbers; {MIN_CHECKPOINTS} are needed")
     x, y = (StepSeries(each.step[known], each.values[known], each.without[:, known]) for each in (x, y))
-    drop = largest_fall(y)
+    drop = largest_fall(y, DROP)
     if np.isnan(drop.low):
         return PathShape(UNDECIDABLE, "no interval of the fall of ln NC1: too few documents, or none moves it", drop)
     if not (drop.value >= DROP and drop.low > 0):
         short = f"the largest fall of ln NC1 is {drop.value:.2f}, of {DROP} that are asked"
         held = f"the interval of the largest fall of ln NC1 reaches {drop.low:.2f}"
         return PathShape("no_arc", short if drop.value < DROP else held, drop)
-    fall, delay = largest_fall(x, drop.earlier), _delay(crossing(x), y, drop)
+    fall, delay = largest_fall(x, FALL, drop.earlier), _delay(crossing(x), y, drop)
     shape, reason = _with_arc(fall, delay)
     return PathShape(shape, reason, drop, fall, delay)
 

@@ -38,17 +38,18 @@ class StepSeries:
         fixed = np.isfinite(self.values) & (np.abs(self.without - self.values) <= size).all(axis=0)
         return np.where(fixed, self.values, found.low), np.where(fixed, self.values, found.high)
 
-    def reach(self, earlier: int, later: int, n_looks: int) -> float:
-        """Half-width of the interval of a difference of two checkpoints, at 95 % for `n_looks` of them together.
+    def reach(self, earlier: Steps, later: Steps, n_looks: int) -> Array:
+        """Half-widths (M,) of intervals of M differences of checkpoints, at 95 % for `n_looks` of them together.
 
         With G - 1 degrees of freedom: those that the groups really contribute are too roughly known so far out.
         """
         n = len(self.without)
         if n < MIN_DOCUMENTS:
-            return float("nan")
+            return np.full(len(earlier), np.nan)
         apart = self.without[:, earlier] - self.without[:, later]
-        error = np.sqrt((n - 1) / n * ((apart - apart.mean()) ** 2).sum())
-        return float(special.stdtrit(n - 1, 1 - 0.025 / n_looks) * error)
+        error = np.sqrt((n - 1) / n * ((apart - apart.mean(axis=0)) ** 2).sum(axis=0))
+        half: Array = special.stdtrit(n - 1, 1 - 0.025 / n_looks) * error
+        return half
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ class Difference:
     later: int
 
 
-def largest_fall(series: StepSeries, start: int = 0) -> Difference:
-    """The largest fall from an earlier checkpoint to a later one, both from place `start` on; intervals by Bonferroni.
+def largest_fall(series: StepSeries, size: float = 0.0, start: int = 0) -> Difference:
+    """The surest fall of at least `size` from a checkpoint to a later one, both from place `start` on.
 
-    NaN with places -1 where there are fewer than two known values.
+    Of all pairs that fall by `size` the one whose interval has the highest low end; if there is none, the largest fall.
+    Intervals are Bonferroni's, for all pairs together. NaN with places -1 with fewer than two known values.
 
     >>> step, values = np.arange(4), np.array([1.0, 3.0, 2.0, 0.5])
     >>> found = largest_fall(StepSeries(step, values, np.tile(values, (5, 1))))
@@ -77,10 +79,11 @@ def largest_fall(series: StepSeries, start: int = 0) -> Difference:
         return Difference(np.nan, np.nan, np.nan, -1, -1)
     first, second = (known[each] for each in np.triu_indices(len(known), 1))
     fall = series.values[first] - series.values[second]
-    best = int(fall.argmax())
-    i, j = int(first[best]), int(second[best])
-    value, reach = float(fall[best]), series.reach(i, j, len(fall))
-    return Difference(value, value - reach, value + reach, i, j)
+    reach = series.reach(first, second, len(fall))
+    sure = np.where(fall >= size, fall - np.where(np.isfinite(reach), reach, 0.0), -np.inf)
+    best = int(sure.argmax()) if (fall >= size).any() else int(fall.argmax())
+    value, half = float(fall[best]), float(reach[best])
+    return Difference(value, value - half, value + half, int(first[best]), int(second[best]))
 
 
 @dataclass(frozen=True)
