@@ -69,11 +69,11 @@ class Analysis:
     SQL, so that they are never held all at once; `estimate` of all of them in one frame gives the same.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
     `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
-    `needs` are the columns (`table.column`, or of the view `trajectory_states`) that must hold values. `uses` are analyses whose tables the SQL reads by
-    their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns` is the meaning of keys that `KEYS` does
-    not tell. `subject` is what the question is about, where not every lake has it, and `subject_from` the command that
-    adds it: a report on a lake without it names the question and leaves it out. `p_floors` are the smallest p-values
-    that the numbers of random draws allow: there, p is an upper bound.
+    `needs` are the columns (`table.column`, or of the view `trajectory_states`) that must hold values. `uses` are
+    analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns`
+    is the meaning of keys that `KEYS` does not tell. `subject` is what the question is about, where not every lake has
+    it, and `subject_from` the command that adds it: a report on a lake without it names the question and leaves it out.
+    `p_floors` are the smallest p-values that the numbers of random draws allow: there, p is an upper bound.
     `load` fills the last block from the module's docstring and its SQL file.
     """
 

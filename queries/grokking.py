@@ -66,7 +66,8 @@ def _run_rows(steps: pl.DataFrame) -> list[Row]:
     memorised, escape = (
         first_above(step, steps[f"{part}_accuracy"].to_numpy(), THRESHOLD) for part in ("train", "test")
     )
-    crossing = FirstStep(*(_number(first[name]) for name in ("crossing", "crossing_low", "crossing_high")))
+    at, low, high = (_number(first[name]) for name in ("crossing", "crossing_low", "crossing_high"))
+    crossing = FirstStep(at, low, high)
     shared = {
         "n": 1, "n_censored": int("censored" in escape.reason), "weight_decay": _number(first["weight_decay"]),
         "seed": first["seed"], "intercept": _NAN,
@@ -105,7 +106,8 @@ def _decay_rows(escapes: Sequence[Row]) -> list[Row]:
         if len(logs) > 1:
             reach = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs)))
         reason = f"{counted(len(logs), 'escape')} at this weight decay; an interval over seeds needs 2"
-        ends = _ends(*(float(np.exp(each)) for each in (mean, mean - reach, mean + reach)), reason)
+        middle, low, high = (float(np.exp(each)) for each in (mean, mean - reach, mean + reach))
+        ends = _ends(middle, low, high, reason)
         made.append({"run": f"weight decay {decay:g}", "measure": "escape", **ends, **_shared(of_decay, decay)})
     return made
 

@@ -12,7 +12,7 @@ facts as (
         any_value(weight_decay) as weight_decay,
         any_value(seed) as seed
     from trajectory_states
-    where train_accuracy is not null and test_accuracy is not null
+    where isfinite(train_accuracy) and isfinite(test_accuracy)
     group by run, representation, step
 )
 

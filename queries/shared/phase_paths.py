@@ -71,8 +71,9 @@ def paths(frames: Iterable[pl.DataFrame], rng: np.random.Generator, effort: Effo
     seed = int(rng.integers(2**32))
     for name, found in groupby(checkpoints(frames), key=lambda each: each.representation):
         # the same draws for every representation, whatever others there are
-        track, measured, seen = Track(np.random.default_rng(seed), effort), [], []
-        n_groups = 0
+        track, n_groups = Track(np.random.default_rng(seed), effort), 0
+        measured: list[Measured] = []
+        seen: list[tuple[int, int, int, dict[str, float]]] = []
         for checkpoint in found:
             if not seen and checkpoint.n_units >= MIN_DOCUMENTS:
                 n_groups = min(N_GROUPS, checkpoint.n_units)

@@ -113,7 +113,8 @@ def _chosen(key: NDArray[np.uint64], sample: Index) -> Index:
     unit = np.cumsum(new) - 1
     is_whole = np.cumsum(np.bincount(unit))[unit] <= SAMPLE
     kept = order[(is_whole | (unit == 0)) & (np.arange(len(order)) < SAMPLE)]
-    return kept[np.lexsort((kept, sample[kept]))]
+    chosen: Index = kept[np.lexsort((kept, sample[kept]))]
+    return chosen
 
 
 FACTS = ("loss", "test_loss", "train_accuracy", "test_accuracy", "weight_decay", "seed")

@@ -101,8 +101,8 @@ class Track:
         permuted = self._generator(draw, len(values)).permuted(values, axis=0)
         part = _Numbers(permuted, label, _Spectrum.of(Moments.of(permuted).covariance))
         rng = self._generator(draw, step, 1)
-        fits = (fit_best(each, rng, n_restarts=1) for each in (permuted, part.without_top()))
-        return part.of(*fits, self._trained("null", draw, part, updates))
+        em, top = (fit_best(each, rng, n_restarts=1) for each in (permuted, part.without_top()))
+        return part.of(em, top, self._trained("null", draw, part, updates))
 
     def _trained(self, kind: str, number: int, part: "_Numbers", updates: int) -> GradientProbe | None:
         """The gradient probe of this part, trained on; None where nothing varies."""
