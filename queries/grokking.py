@@ -186,5 +186,7 @@ ANALYSIS = Analysis(
         "run": "The training; `weight decay ...`: over the seeds of it; `all runs`: the law over weight decays.",
         "representation": "Whose phase coordinate the crossing is of.",
     },
+    subject="trainings with accuracies, in files",
+    subject_from="rt run grokking --states FILE",
     is_across_runs=True,
 )

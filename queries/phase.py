@@ -154,5 +154,7 @@ ANALYSIS = Analysis(
         "representation": "Which vectors: `residual`, `layer 3`, `leading neurons`, or the `states` of a file.",
         "step": "Training step of the checkpoint; of what is read from a whole path the last one.",
     },
+    subject="checkpoints of a training",
+    subject_from="rt sweep",
     stream=stream,
 )

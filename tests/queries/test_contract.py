@@ -12,15 +12,18 @@ import pytest
 
 import queries
 from extract.importer import import_folder
+from queries.needs import TRAJECTORY
 from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
 from tests.heads import write_heads
 from tests.lake import make_lake, planted_influence, write_folder
 from tests.layers import add_layers
+from tests.trajectories import write_states
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
+from warehouse.trajectories import COLUMNS, add_states
 
 ROOT = Path(__file__).parents[2]
 SLUGS = queries.slugs()
@@ -44,8 +47,24 @@ def two_corpora(folder):
     return folder / "lake"
 
 
+def trajectories(folder):
+    """A lake beside files of trajectories, which the connections to it see too."""
+    (folder / "trajectories").mkdir()
+    for decay, middle in ((0.1, 700), (0.3, 300), (0.5, 150), (1.0, 60), (0.0, 1e9)):
+        path = folder / f"trajectories/decay-{decay}.parquet"
+        write_states(path, "delayed_escape", middle=middle, weight_decay=decay, samples=64, width=4)
+    return make_lake(folder, planted_influence(6, elbow=3), documents=5, positions=4)
+
+
+def opened(lake):
+    con = connect(lake)
+    if files := sorted(lake.parent.glob("trajectories/*.parquet")):
+        add_states(con, files)
+    return con
+
+
 # The lakes of analyses that one run is not enough for.
-LAKES = {"corpus_contrast": two_corpora}
+LAKES = {"corpus_contrast": two_corpora, "phase": trajectories, "grokking": trajectories}
 
 
 @pytest.fixture(scope="session")
@@ -72,12 +91,12 @@ def session_of():
     """A session on a lake, one for all analyses of it."""
 
     @cache
-    def opened(lake):
-        con = connect(lake)
+    def session(lake):
+        con = opened(lake)
         con.execute("set threads = 1")
         return queries.Session(con)
 
-    return opened
+    return session
 
 
 @pytest.fixture
@@ -114,7 +133,7 @@ def test_it_says_what_it_is(slug):
     assert set(analysis.chart.tables) <= set(SLUGS)
     for need in analysis.needs:
         table, column = need.split(".")
-        assert column in {each.name for each in TABLES[table].columns}
+        assert column in (COLUMNS if table == TRAJECTORY else {each.name for each in TABLES[table].columns})
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -123,7 +142,7 @@ def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
     grain = re.search(r"^-- Grain: one row per \((.*)\)\.$", sql, re.MULTILINE).group(1)
     assert re.search(rf"order by {re.escape(grain)};?\s*$", sql)
     named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
-    rows = frame(prepared(connect(lake), slug, session), sql, named)
+    rows = frame(prepared(opened(lake), slug, session), sql, named)
     keys = grain.split(", ")
     assert rows.height > 0
     assert rows.select(keys).equals(rows.select(keys).unique().sort(keys))
@@ -133,6 +152,8 @@ def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
 def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake, session):
     sql = fill_in(queries.load(slug).sql, queries.PARAMETERS)
     with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
+        if files := sorted(lake.parent.glob("trajectories/*.parquet")):
+            add_states(con, files)
         assert prepared(con, slug, session).execute(sql).fetchall()
 
 
@@ -159,7 +180,7 @@ def test_its_table_is_as_declared(slug, session):
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_the_same_seed_gives_the_same_table(slug, session, lake):
-    con = connect(lake)
+    con = opened(lake)
     con.execute("set threads = 1")
     analysis = queries.load(slug)
     assert queries.run(con, analysis).equals(session.table(analysis), null_equal=True)
