@@ -10,12 +10,12 @@ structureless vectors too, as fast as it is trained, so its crossing is to be re
 
 The null are the same vectors with every dimension permuted by itself: the same marginals without structure.
 `..._without_top` leaves the top component out: language models have a few dimensions of enormous variance, and begin
-supercritical for that alone. `nc1`: how small classes are for how far they are apart; classes are the labels, or the
-probe's nearest prototypes.
+supercritical for that alone. `nc1`: how small classes are for how far they are apart, tr(S_W S_B^+)/C; classes are the
+labels, or the probe's nearest prototypes; `nc1_ratio`: tr S_W / tr S_B, which without labels is the steadier of the two.
 
 Of a whole path there is one row each, at the last step: `crossing`, the step at which the coordinate rises through 0;
-`shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 (of a probe's own classes less
-that of the null), with what decided, `drop` (fall of ln NC1), `fall` (fall back of the coordinate) and `delay` (ln of
+`shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 by labels (without labels: ln
+`nc1_ratio` of the probe's own classes, less that of the null), with what decided, `drop` (fall of ln NC1), `fall` (fall back of the coordinate) and `delay` (ln of
 how many times later than the crossing NC1 has half fallen); `alarm`, the step of a collapse alarm, and `lead`, how many
 steps later the loss turns.
 
@@ -54,7 +54,7 @@ COLUMNS = {
     "reason": "Why there is no estimate or no interval, or what decided the shape.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("step", "n_vectors", "width"))
-SHOWN = ("coordinate_em", "coordinate_sgd", "nc1_labels", "nc1_em")
+SHOWN = ("coordinate_em", "coordinate_sgd", "nc1_labels", "nc1_ratio_em")
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = Effort()) -> pl.DataFrame:  # noqa: B008

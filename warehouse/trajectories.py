@@ -15,7 +15,7 @@ from warehouse.errors import QueryError
 
 REQUIRED = ("step", "sample", "vector")
 FACTS = ("loss", "test_loss", "train_accuracy", "test_accuracy", "weight_decay", "seed")
-COLUMNS = ("run", "representation", *REQUIRED, "document", "label", *FACTS)
+COLUMNS = ("run", "representation", "step", "sample", "document", "label", "vector", *FACTS)
 _TYPES = {"step": "bigint", "sample": "bigint", "document": "varchar", "label": "varchar", "seed": "bigint"}
 _FORM = "one row per (step, sample): step and sample integers, vector a list of numbers; see docs/phase.md"
 _CONVERT = {

@@ -19,7 +19,9 @@ from queries.stats.step_series import StepSeries
 Array = NDArray[np.float64]
 # Numbers on which 0 is a place like any other; all others are positive and are worked with by their logarithm.
 COORDINATES = ("coordinate_em", "coordinate_sgd", "coordinate_em_without_top")
-PROBES = {"em": "nc1_em", "sgd": "nc1_sgd"}
+# What tells of a collapse by each probe's own classes: NC1 itself is made of the smallest directions between them, which
+# are noise, and its intervals are over factors of 10; the ratio of the traces is steady.
+PROBES = {"em": "nc1_ratio_em", "sgd": "nc1_ratio_sgd"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Path:
         return [StepSeries(self.step, each, np.zeros((0, len(self.step)))) for each in self.null[:, :, m].T]
 
     def collapse_series(self, probe: str) -> StepSeries:
-        """Ln NC1 by labels where all checkpoints have it, else by the probe's own classes, less that of the null.
+        """Ln NC1 by labels where all checkpoints have it, else ln (tr S_W / tr S_B) of the probe's own classes.
 
-        A probe finds classes in noise too, the more so the larger its beta: only what noise does not do is a fall.
+        The latter less that of the null: a probe finds classes in noise too, the more so the larger its beta, and only
+        what noise does not do is a fall.
         """
         by_label = self.series("nc1_labels")
         if np.isfinite(by_label.values).all():

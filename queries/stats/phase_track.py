@@ -37,6 +37,7 @@ MEASURES = (
     "nc1_sgd",
     "nc1_ratio_labels",
     "nc1_ratio_em",
+    "nc1_ratio_sgd",
 )
 _REFINED = 30  # EM iterations of a replicate, which begins at the solution
 
@@ -166,7 +167,7 @@ class _Numbers:
             beta = float(np.exp(sgd.log_beta))
             found |= {"beta_sgd": beta, "coordinate_sgd": np.log(beta * top)}
             own = Probe(sgd.prototypes, beta, np.nan)
-            found["nc1_sgd"] = nc1(self.values, assignment(self.values, own))[0]
+            found["nc1_sgd"], found["nc1_ratio_sgd"] = nc1(self.values, assignment(self.values, own))
         return np.array([found.get(name, np.nan) for name in MEASURES])
 
 

@@ -14,8 +14,8 @@ from reports.charts.canvas import COLOURS, GREY, facets, floats, runs_of, say, s
 
 CAPTION = """The phase coordinate ln(beta/beta_c) along the training, and against ln NC1. Left: beta by EM and by
 gradient with 95 % bands; dashed, the same of structureless vectors; dotted, the critical value. Others: the path of
-each, dark at the first checkpoint, light at the last; NC1 by labels where there are some, else by the probe's own
-classes."""
+each, dark at the first checkpoint, light at the last; without labels the ratio of the traces of the probe's own
+classes stands for NC1."""
 _PROBES = {"em": ("by EM", COLOURS["common"]), "sgd": ("by gradient", COLOURS["rare"])}
 _MOST = 3  # representations of a run
 
@@ -46,7 +46,7 @@ def _plane(axes: Axes, rows: pl.DataFrame, probe: str) -> None:
     """The path in (coordinate, ln NC1)."""
     words, _ = _PROBES[probe]
     by_label = not rows.filter(pl.col("measure") == "nc1_labels").is_empty()
-    measure = "nc1_labels" if by_label else f"nc1_{probe}"
+    measure = "nc1_labels" if by_label else f"nc1_ratio_{probe}"
     wide = rows.filter(pl.col("measure").is_in([measure, f"coordinate_{probe}"])).pivot(
         on="measure", index="step", values="estimate"
     )
@@ -60,7 +60,7 @@ def _plane(axes: Axes, rows: pl.DataFrame, probe: str) -> None:
     axes.scatter(x, y, c=np.arange(len(x)), cmap="viridis", s=16, zorder=3)
     axes.axvline(0.0, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_xlabel("ln(beta/beta_c)")
-    axes.set_ylabel("ln NC1" + (" (labels)" if by_label else " (own classes)"))
+    axes.set_ylabel("ln NC1 (labels)" if by_label else "ln (tr S_W / tr S_B), own classes")
 
 
 def _shown(table: pl.DataFrame, run: str) -> Sequence[str]:

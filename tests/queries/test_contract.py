@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import queries
+from calibration.trajectories import write_states
 from extract.importer import import_folder
 from queries.needs import TRAJECTORY
 from reports.charts import kinds
@@ -19,7 +20,6 @@ from reports.markdown import table as markdown_table
 from tests.heads import write_heads
 from tests.lake import make_lake, planted_influence, write_folder
 from tests.layers import add_layers
-from tests.trajectories import write_states
 from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
@@ -52,7 +52,7 @@ def trajectories(folder):
     (folder / "trajectories").mkdir()
     for decay, middle in ((0.1, 700), (0.3, 300), (0.5, 150), (1.0, 60), (0.0, 1e9)):
         path = folder / f"trajectories/decay-{decay}.parquet"
-        write_states(path, "delayed_escape", middle=middle, weight_decay=decay, samples=64, width=4)
+        write_states(path, "delayed_escape", middle=middle, weight_decay=decay)
     return make_lake(folder, planted_influence(6, elbow=3), documents=5, positions=4)
 
 
