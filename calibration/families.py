@@ -7,6 +7,7 @@ from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
 from calibration.layers import DEEP, LAYERED
+from calibration.paths import ESCAPES, PATHS
 
 FAMILIES = (
     GRADED,
@@ -24,6 +25,8 @@ FAMILIES = (
     HEAD_PASS,
     DEEP,
     LAYERED,
+    PATHS,
+    ESCAPES,
 )
 
 

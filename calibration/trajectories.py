@@ -1,4 +1,4 @@
-"""Trajectories with planted paths, and what is held against the truth in the analyses of them.
+"""Trajectories with planted paths, as files of `(step, sample, vector)`.
 
 Vectors are means of four classes, times a separation that depends on the step, plus noise. `full_v`: the classes part
 early and stay apart. `fold_back`: they part, and come nearer again. `delayed_escape`: they part late. `no_arc`: never.

@@ -10,14 +10,14 @@ structureless vectors too, as fast as it is trained, so its crossing is to be re
 
 The null are the same vectors with every dimension permuted by itself: the same marginals without structure.
 `..._without_top` leaves the top component out: language models have a few dimensions of enormous variance, and begin
-supercritical for that alone. `nc1`: how small classes are for how far they are apart, tr(S_W S_B^+)/C; classes are the
-labels, or the probe's nearest prototypes; `nc1_ratio`: tr S_W / tr S_B, which without labels is the steadier of the two.
+supercritical for that alone. `nc1`: how small classes are for how far they are apart, tr(S_W S_B^+)/C; `nc1_ratio`:
+tr S_W / tr S_B. Classes are the labels, or a probe's nearest prototypes; of these the ratio is the steadier measure.
 
 Of a whole path there is one row each, at the last step: `crossing`, the step at which the coordinate rises through 0;
 `shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 by labels (without labels: ln
-`nc1_ratio` of the probe's own classes, less that of the null), with what decided, `drop` (fall of ln NC1), `fall` (fall back of the coordinate) and `delay` (ln of
-how many times later than the crossing NC1 has half fallen); `alarm`, the step of a collapse alarm, and `lead`, how many
-steps later the loss turns.
+`nc1_ratio` of the probe's own classes, less that of the null), with what decided: `drop` (fall of ln NC1), `fall` (fall
+back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen); `alarm`, the
+step of a collapse alarm, and `lead`, how many steps later the loss turns.
 
 Caveats: the rule for shapes is this project's; the paper gives names and three questions, not numbers. The interval of
 `drop` and `fall` allows for the search over all pairs of checkpoints. lambda_max is too large by chance where there are

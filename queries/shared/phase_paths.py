@@ -19,8 +19,8 @@ from queries.stats.step_series import StepSeries
 Array = NDArray[np.float64]
 # Numbers on which 0 is a place like any other; all others are positive and are worked with by their logarithm.
 COORDINATES = ("coordinate_em", "coordinate_sgd", "coordinate_em_without_top")
-# What tells of a collapse by each probe's own classes: NC1 itself is made of the smallest directions between them, which
-# are noise, and its intervals are over factors of 10; the ratio of the traces is steady.
+# What tells of an arc by a probe's own classes: NC1 itself is made of the smallest directions between them, which are
+# noise, and its intervals span factors of 10; the ratio of the traces is steady.
 PROBES = {"em": "nc1_ratio_em", "sgd": "nc1_ratio_sgd"}
 
 

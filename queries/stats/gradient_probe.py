@@ -5,7 +5,8 @@ dF/dmu_k = beta mean_n r_nk (mu_k - z_n) and, for ln beta, beta/2 mean_n sum_k r
 one update per training step between two checkpoints, at most `MAX_UPDATES`, and begins at `START` beta_c of the first
 one. So the probe lags behind: from `START` it takes ln(1/START)/RATE updates to reach beta_c whatever the vectors do,
 and only what differs from the same probe on structureless vectors is theirs.
-Shapes: N vectors (N, d), K prototypes (K, d).
+Several probes are trained side by side on the same vectors, each with weights of its own: 0 leaves a vector out.
+Shapes: N vectors (N, d), P probes of K prototypes (P, K, d), weights (N, P).
 Source: Yang (2026), arXiv 2605.24057 (the probe; how it is trained is not said where it could be read); Kingma and Ba
 (2015), ICLR (Adam).
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.stats.mixture_probe import N_PROTOTYPES, responsibilities, squared_distances
+from queries.stats.mixture_probe import N_PROTOTYPES, squared_distances
 
 Floats = NDArray[np.floating]
 
@@ -23,23 +24,30 @@ START = 0.1  # of beta_c at the first checkpoint
 RATE = 0.05  # of ln beta, and of the prototypes in standard deviations of a coordinate
 MAX_UPDATES = 100  # between two checkpoints
 SPREAD = 0.01  # of the prototypes at the start, in standard deviations of a coordinate
-_DECAY, _SQUARE_DECAY, _TINY = 0.9, 0.999, 1e-8
+_DECAY, _SQUARE_DECAY = 0.9, 0.999
+# A gradient of 0 has no direction. Gradients have the unit of the vectors, so that Adam's usual 1e-8 may be large.
+_NOTHING = 1e-30
 
 
-def gradients(values: Floats, prototypes: Floats, log_beta: float) -> tuple[Floats, float]:
-    """Gradients of F - (d/2) ln beta for the prototypes (K, d) and for ln beta.
+def gradients(values: Floats, weight: Floats, prototypes: Floats, log_beta: Floats) -> tuple[Floats, Floats]:
+    """Gradients of F - (d/2) ln beta for the prototypes (P, K, d) and for ln beta (P,); F is a weighted mean.
 
-    >>> of_mu, of_beta = gradients(np.array([[1.0], [-1.0]]), np.array([[0.0]]), 0.0)
-    >>> of_mu.tolist(), of_beta
-    ([[0.0]], 0.0)
+    >>> values, weight = np.array([[1.0], [-1.0]]), np.ones((2, 1))
+    >>> of_mu, of_beta = gradients(values, weight, np.array([[[0.0]]]), np.array([0.0]))
+    >>> of_mu.tolist(), of_beta.tolist()
+    ([[[0.0]]], [0.0])
     """
-    n, d = values.shape
-    beta = float(np.exp(log_beta))
-    squared = squared_distances(values, prototypes)
-    r, _ = responsibilities(squared, beta)
-    of_prototypes = (beta / n) * (r.sum(axis=0)[:, None] * prototypes - r.T @ values)
-    of_log_beta = 0.5 * beta * float((r * squared).sum(dtype=np.float64)) / n - 0.5 * d
-    return of_prototypes, of_log_beta
+    (n, d), (n_probes, k, _) = values.shape, prototypes.shape
+    beta = np.exp(log_beta).astype(values.dtype)
+    squared = squared_distances(values, prototypes.reshape(-1, d)).reshape(n, n_probes, k)
+    r = (-0.5 * beta[:, None]) * squared
+    r -= r.max(axis=2, keepdims=True)
+    np.exp(r, out=r)
+    r *= (weight / weight.sum(axis=0) / r.sum(axis=2))[:, :, None]  # the mean over the vectors is in it
+    sums = (r.reshape(n, -1).T @ values).reshape(n_probes, k, d)
+    of_prototypes = beta[:, None, None] * (r.sum(axis=0)[:, :, None] * prototypes - sums)
+    within = np.einsum("npk,npk->p", r, squared).astype(np.float64)
+    return of_prototypes, 0.5 * np.exp(log_beta) * within - 0.5 * d
 
 
 @dataclass
@@ -57,33 +65,46 @@ class _Adam:
         self.second = _SQUARE_DECAY * self.second + (1 - _SQUARE_DECAY) * gradient**2
         first = self.first / (1 - _DECAY**self.n_updates)
         second = self.second / (1 - _SQUARE_DECAY**self.n_updates)
-        size = np.sqrt(second)
-        direction: Floats = first / (size + _TINY * (size.max(initial=0.0) + _TINY))
+        direction: Floats = first / (np.sqrt(second) + _NOTHING)
         return direction
 
 
 @dataclass
-class GradientProbe:
-    """A probe on its way through a training. `start` it at the first checkpoint, `train` it at each."""
+class GradientProbes:
+    """P probes on their way through a training. `start` them at the first checkpoint, `train` them at each."""
 
-    log_beta: float = np.nan
-    prototypes: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    log_beta: Floats = field(default_factory=lambda: np.full(0, np.nan))
+    prototypes: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
     _of_mu: _Adam = field(default_factory=lambda: _Adam(np.zeros(0), np.zeros(0)))
-    _of_beta: _Adam = field(default_factory=lambda: _Adam(np.zeros(1), np.zeros(1)))
+    _of_beta: _Adam = field(default_factory=lambda: _Adam(np.zeros(0), np.zeros(0)))
 
-    def start(self, values: Floats, beta_c: float, rng: np.random.Generator, k: int = N_PROTOTYPES) -> None:
-        """All prototypes next to the mean of `values` (N, d), beta far below `beta_c`."""
-        d = values.shape[1]
-        near = SPREAD * values.std() * rng.standard_normal((k, d))
-        self.prototypes = (values.mean(axis=0) + near).astype(values.dtype)
-        self.log_beta = float(np.log(START * beta_c))
-        self._of_mu = _Adam(np.zeros_like(self.prototypes), np.zeros_like(self.prototypes))
+    def start(
+        self, values: Floats, weight: Floats, beta_c: Floats, rng: np.random.Generator, k: int = N_PROTOTYPES
+    ) -> None:
+        """All prototypes next to the weighted means of `values` (N, d), beta far below each `beta_c` (P,).
 
-    def train(self, values: Floats, n_updates: int) -> float:
-        """`n_updates` updates, at most `MAX_UPDATES`, on `values` (N, d); ln beta after them."""
-        length = RATE * float(np.sqrt(values.var(axis=0).mean()))
+        All probes get the same small displacements, so that they differ by what they see alone.
+        """
+        mean, deviation = _moments(values, weight)
+        near = SPREAD * rng.standard_normal((k, values.shape[1]))
+        self.prototypes = (mean[:, None] + deviation[:, None, None] * near).astype(values.dtype)
+        self.log_beta = np.log(START * beta_c)
+        zeros = np.zeros_like(self.prototypes)
+        self._of_mu, self._of_beta = _Adam(zeros, zeros), _Adam(np.zeros(len(beta_c)), np.zeros(len(beta_c)))
+
+    def train(self, values: Floats, weight: Floats, n_updates: int) -> Floats:
+        """`n_updates` updates, at most `MAX_UPDATES`, on `values` (N, d); ln beta (P,) after them."""
+        length = (RATE * _moments(values, weight)[1]).astype(values.dtype)[:, None, None]
         for _ in range(min(n_updates, MAX_UPDATES)):
-            of_mu, of_beta = gradients(values, self.prototypes, self.log_beta)
-            self.prototypes = (self.prototypes - length * self._of_mu.step(of_mu)).astype(values.dtype)
-            self.log_beta -= RATE * float(self._of_beta.step(np.array([of_beta]))[0])
+            of_mu, of_beta = gradients(values, weight, self.prototypes, self.log_beta)
+            self.prototypes = self.prototypes - length * self._of_mu.step(of_mu)
+            self.log_beta = self.log_beta - RATE * self._of_beta.step(of_beta)
         return self.log_beta
+
+
+def _moments(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Weighted means (P, d), and standard deviations (P,) of a coordinate, of the vectors (N, d)."""
+    share = weight / weight.sum(axis=0)
+    mean = share.T @ values
+    square = share.T @ (values**2) - mean**2
+    return mean, np.sqrt(np.maximum(square.mean(axis=1), 0))

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from queries.stats import mixture_probe
 from queries.stats.covariance import SPECTRAL, Moments, of_eigenvalues
-from queries.stats.gradient_probe import MAX_UPDATES, GradientProbe
+from queries.stats.gradient_probe import MAX_UPDATES, GradientProbes
 from queries.stats.mixture_probe import Probe, assignment, fit, fit_best
 from queries.stats.neural_collapse import nc1
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 MEASURES = (
     *SPECTRAL,
@@ -66,7 +67,7 @@ class Track:
 
     rng: np.random.Generator
     effort: Effort = field(default_factory=Effort)
-    _probes: dict[tuple[str, int], GradientProbe] = field(default_factory=dict)
+    _probes: dict[int, GradientProbes] = field(default_factory=dict)
     _step: int = 0
 
     def __post_init__(self) -> None:
@@ -84,13 +85,12 @@ class Track:
         best = fit_best(values, self._generator(step), n_restarts=self.effort.restarts)
         rest = whole.without_top()
         top = fit_best(rest, self._generator(step), n_restarts=self.effort.restarts)
-        found = [whole.of(best, top, self._trained("whole", 0, whole, updates))]
-        for left_out, spectrum in enumerate(spectra[1:]):
-            is_kept = group != left_out
-            part = _Numbers(values[is_kept], None if label is None else label[is_kept], spectrum)
-            em = _refined(part.values, best)
-            without = _refined(part.without_top(), top)
-            found.append(part.of(em, without, self._trained("group", left_out, part, updates)))
+        kept = np.stack([group != left_out for left_out in range(-1, len(spectra) - 1)], axis=1)  # (n, 1 + G)
+        trained = self._trained(0, values, kept, spectra, updates)
+        found = [whole.of(best, top, trained[0])]
+        for i, spectrum in enumerate(spectra[1:], start=1):
+            part = _Numbers(values[kept[:, i]], None if label is None else label[kept[:, i]], spectrum)
+            found.append(part.of(_refined(part.values, best), _refined(part.without_top(), top), trained[i]))
         null = [self._null(draw, step, values, label, updates) for draw in range(self.effort.nulls)]
         return Measured(found[0], np.array(found[1:]).reshape(-1, len(MEASURES)), np.array(null))
 
@@ -103,18 +103,24 @@ class Track:
         part = _Numbers(permuted, label, _Spectrum.of(Moments.of(permuted).covariance))
         rng = self._generator(draw, step, 1)
         em, top = (fit_best(each, rng, n_restarts=1) for each in (permuted, part.without_top()))
-        return part.of(em, top, self._trained("null", draw, part, updates))
+        kept = np.ones((len(values), 1), dtype=bool)
+        return part.of(em, top, self._trained(draw + 1, permuted, kept, [part.spectrum], updates)[0])
 
-    def _trained(self, kind: str, number: int, part: "_Numbers", updates: int) -> GradientProbe | None:
-        """The gradient probe of this part, trained on; None where nothing varies."""
-        if not part.spectrum.top > 0 or not len(part.values):
-            return None
-        if (kind, number) not in self._probes:
-            self._probes[kind, number] = GradientProbe()
-            # every part starts from the same prototypes, so that groups differ by their vectors alone
-            self._probes[kind, number].start(part.values, 1 / part.spectrum.top, self._generator(7))
-        self._probes[kind, number].train(part.values, updates)
-        return self._probes[kind, number]
+    def _trained(
+        self, number: int, values: Floats, kept: Flags, spectra: Sequence["_Spectrum"], updates: int
+    ) -> list[Probe | None]:
+        """Gradient probes on the parts `kept` (n, P) of `values` (n, d), trained on; None where nothing varies."""
+        weight = kept.astype(np.float32)
+        if not all(each.top > 0 for each in spectra) or not kept.any(axis=0).all():
+            return [None] * len(spectra)
+        if number not in self._probes:
+            self._probes[number] = GradientProbes()
+            beta_c = 1 / np.array([each.top for each in spectra])
+            self._probes[number].start(values, weight, beta_c, self._generator(7))
+        probes = self._probes[number]
+        log_beta = probes.train(values, weight, updates)
+        pairs = zip(probes.prototypes, np.exp(log_beta), strict=True)
+        return [Probe(prototypes, float(beta), float("nan")) for prototypes, beta in pairs]
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class _Numbers:
         direction = self.spectrum.direction.astype(np.float32)
         return self.values - np.outer(self.values @ direction, direction)
 
-    def of(self, em: Probe | None, without_top: Probe | None, sgd: GradientProbe | None) -> Array:
+    def of(self, em: Probe | None, without_top: Probe | None, sgd: Probe | None) -> Array:
         """`MEASURES` (M,)."""
         found = dict(zip(SPECTRAL, self.spectrum.measures, strict=True))
         top, second = self.spectrum.top, found["lambda_max_without_top"]
@@ -164,10 +170,8 @@ class _Numbers:
             d = self.values.shape[1]
             found["coordinate_em_without_top"] = np.log(without_top.beta * (d - 1) / d * second)
         if sgd is not None:
-            beta = float(np.exp(sgd.log_beta))
-            found |= {"beta_sgd": beta, "coordinate_sgd": np.log(beta * top)}
-            own = Probe(sgd.prototypes, beta, np.nan)
-            found["nc1_sgd"], found["nc1_ratio_sgd"] = nc1(self.values, assignment(self.values, own))
+            found |= {"beta_sgd": sgd.beta, "coordinate_sgd": np.log(sgd.beta * top)}
+            found["nc1_sgd"], found["nc1_ratio_sgd"] = nc1(self.values, assignment(self.values, sgd))
         return np.array([found.get(name, np.nan) for name in MEASURES])
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-from queries.stats.gradient_probe import MAX_UPDATES, RATE, START, GradientProbe, gradients
+from queries.stats.gradient_probe import MAX_UPDATES, RATE, START, GradientProbes, gradients
 from queries.stats.mixture_probe import assignment, fit, fit_best, responsibilities, squared_distances
 
 
@@ -72,9 +72,23 @@ def test_gradients_are_those_of_autograd():
     mu = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     log_beta = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     (energy(z, mu, log_beta.exp()) - 1.5 * log_beta).backward()
-    of_mu, of_beta = gradients(z.numpy(), mu.detach().numpy(), 0.4)
-    np.testing.assert_allclose(of_mu, mu.grad.numpy(), atol=1e-12)
-    assert of_beta == pytest.approx(log_beta.grad.item())
+    other = np.random.default_rng(0).standard_normal((4, 3))
+    both, weight = np.stack([mu.detach().numpy(), other]), np.ones((len(z), 2))
+    of_mu, of_beta = gradients(z.numpy(), weight, both, np.array([0.4, -1.0]))
+    np.testing.assert_allclose(of_mu[0], mu.grad.numpy(), atol=1e-12)
+    assert of_beta[0] == pytest.approx(log_beta.grad.item())
+
+
+def test_a_weight_of_0_leaves_a_vector_out():
+    z, rng = cloud().numpy(), np.random.default_rng(1)
+    kept = rng.random((len(z), 3)) < 0.7
+    mu, log_beta = rng.standard_normal((3, 5, 3)), np.array([-1.0, 0.0, 1.0])
+    of_mu, of_beta = gradients(z, kept.astype(float), mu, log_beta)
+    for i in range(3):
+        part = z[kept[:, i]]
+        alone = gradients(part, np.ones((len(part), 1)), mu[[i]], log_beta[[i]])
+        np.testing.assert_allclose(of_mu[i], alone[0][0], atol=1e-12)
+        assert of_beta[i] == pytest.approx(alone[1][0])
 
 
 def test_the_value_is_minus_the_energy():
@@ -96,11 +110,12 @@ def test_both_probes_recover_a_planted_beta(beta):
     z = mixture(beta)
     found = fit_best(z, np.random.default_rng(1), n_restarts=10)
     assert found.beta == pytest.approx(beta, rel=0.03)
-    trained = GradientProbe()
-    trained.start(z, 1 / np.linalg.eigvalsh(np.cov(z.T, ddof=0))[-1], np.random.default_rng(2), k=24)
+    trained = GradientProbes()
+    all_of_it = np.ones((len(z), 1), dtype=np.float32)
+    trained.start(z, all_of_it, 1 / np.linalg.eigvalsh(np.cov(z.T, ddof=0))[-1:], np.random.default_rng(2), k=24)
     for _ in range(4):
-        trained.train(z, MAX_UPDATES)
-    assert np.exp(trained.log_beta) == pytest.approx(beta, rel=0.12)
+        trained.train(z, all_of_it, MAX_UPDATES)
+    assert np.exp(trained.log_beta[0]) == pytest.approx(beta, rel=0.12)
 
 
 def test_one_prototype_is_scikit_learns_spherical_gaussian():
@@ -134,11 +149,12 @@ def test_em_is_never_below_critical_and_d_over_the_trace_is_not_beta(seed):
 
 def test_a_trained_probe_begins_far_below_critical_and_climbs_at_its_own_rate():
     z = np.random.default_rng(0).standard_normal((500, 4)).astype(np.float32)
-    trained = GradientProbe()
-    trained.start(z, 1.0, np.random.default_rng(0))
-    assert trained.log_beta == pytest.approx(np.log(START))
-    assert trained.train(z, 0) == trained.log_beta
-    assert trained.train(z, 10) == pytest.approx(np.log(START) + 10 * RATE, abs=0.02)
+    trained = GradientProbes()
+    all_of_it = np.ones((len(z), 1), dtype=np.float32)
+    trained.start(z, all_of_it, np.ones(1), np.random.default_rng(0))
+    assert trained.log_beta[0] == pytest.approx(np.log(START))
+    assert trained.train(z, all_of_it, 0)[0] == pytest.approx(np.log(START))
+    assert trained.train(z, all_of_it, 10)[0] == pytest.approx(np.log(START) + 10 * RATE, abs=0.02)
 
 
 def test_nothing_that_varies_and_points_that_are_prototypes():
