@@ -39,7 +39,7 @@ def path_words(rows: pl.DataFrame) -> str:
         if np.isfinite(row["estimate"])
     ]
     parts.append(f"collapse alarm {' and '.join(alarms)}" if alarms else "no collapse alarm")
-    return ". ".join(part[:1].upper() + part[1:] if i else part for i, part in enumerate(parts)) + "."
+    return "; ".join(parts[:2]) + ". " + ". ".join(part[:1].upper() + part[1:] for part in parts[2:]) + "."
 
 
 def _one(rows: pl.DataFrame, measure: str) -> dict[str, Any]:
