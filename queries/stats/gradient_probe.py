@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.stats.mixture_probe import N_PROTOTYPES, squared_distances
+from queries.stats.mixture_probe import N_PROTOTYPES, side_by_side
 
 Floats = NDArray[np.floating]
 
@@ -37,14 +37,10 @@ def gradients(values: Floats, weight: Floats, prototypes: Floats, log_beta: Floa
     >>> of_mu.tolist(), of_beta.tolist()
     ([[[0.0]]], [0.0])
     """
-    (n, d), (n_probes, k, _) = values.shape, prototypes.shape
+    d = values.shape[1]
     beta = np.exp(log_beta).astype(values.dtype)
-    squared = squared_distances(values, prototypes.reshape(-1, d)).reshape(n, n_probes, k)
-    r = (-0.5 * beta[:, None]) * squared
-    r -= r.max(axis=2, keepdims=True)
-    np.exp(r, out=r)
-    r *= (weight / weight.sum(axis=0) / r.sum(axis=2))[:, :, None]  # the mean over the vectors is in it
-    sums = (r.reshape(n, -1).T @ values).reshape(n_probes, k, d)
+    r, squared = side_by_side(values, weight, prototypes, beta)
+    sums = (r.reshape(len(values), -1).T @ values).reshape(prototypes.shape)
     of_prototypes = beta[:, None, None] * (r.sum(axis=0)[:, :, None] * prototypes - sums)
     within = np.einsum("npk,npk->p", r, squared).astype(np.float64)
     return of_prototypes, 0.5 * np.exp(log_beta) * within - 0.5 * d

@@ -1,9 +1,10 @@
 """The phase coordinate and its company along a training, checkpoint by checkpoint, with leave-one-group-out replicates.
 
 Spectra are of all vectors, through their moments; both probes and NC1 are of a bounded sample. Every number is made
-again without each group of documents: EM goes on from the whole sample's solution, and each group has a gradient probe
-of its own that never sees it. The null are the sample's vectors with every dimension permuted by itself: the same
-marginals, no structure; the same permutations at every checkpoint.
+again without each group of documents: EM goes on from the whole sample's solution (where the top component is left out,
+from vectors without that of the whole sample), and each group has a gradient probe of its own that never sees it. The
+null are the sample's vectors with every dimension permuted by itself: the same marginals, no structure; the same
+permutations at every checkpoint.
 Shapes: n sampled vectors (n, d), G groups, B draws of the null, M = len(MEASURES).
 Source: Yang (2026), arXiv 2605.24057.
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from queries.stats import mixture_probe
 from queries.stats.covariance import SPECTRAL, Moments, of_eigenvalues
 from queries.stats.gradient_probe import MAX_UPDATES, GradientProbes
-from queries.stats.mixture_probe import Probe, assignment, fit, fit_best
+from queries.stats.mixture_probe import Probe, assignment, fit_best, refine
 from queries.stats.neural_collapse import nc1
 
 Array = NDArray[np.float64]
@@ -88,9 +89,11 @@ class Track:
         kept = np.stack([group != left_out for left_out in range(-1, len(spectra) - 1)], axis=1)  # (n, 1 + G)
         trained = self._trained(0, values, kept, spectra, updates)
         found = [whole.of(best, top, trained[0])]
-        for i, spectrum in enumerate(spectra[1:], start=1):
-            part = _Numbers(values[kept[:, i]], None if label is None else label[kept[:, i]], spectrum)
-            found.append(part.of(_refined(part.values, best), _refined(part.without_top(), top), trained[i]))
+        em, without = (_refined(each, kept[:, 1:], start) for each, start in ((values, best), (rest, top)))
+        for i, spectrum in enumerate(spectra[1:]):
+            is_kept = kept[:, i + 1]
+            part = _Numbers(values[is_kept], None if label is None else label[is_kept], spectrum)
+            found.append(part.of(em[i], without[i], trained[i + 1]))
         null = [self._null(draw, step, values, label, updates) for draw in range(self.effort.nulls)]
         return Measured(found[0], np.array(found[1:]).reshape(-1, len(MEASURES)), np.array(null))
 
@@ -175,10 +178,8 @@ class _Numbers:
         return np.array([found.get(name, np.nan) for name in MEASURES])
 
 
-def _refined(values: Floats, start: Probe | None) -> Probe | None:
-    """EM on a part of the sample from the whole sample's solution."""
-    if start is None or not np.isfinite(start.beta) or not len(values):
-        return None
-    centred = values - values.mean(axis=0)
-    found = fit(centred, start.prototypes - values.mean(axis=0), start.beta, _REFINED)
-    return Probe(found.prototypes + values.mean(axis=0), found.beta, found.log_likelihood)
+def _refined(values: Floats, kept: Flags, start: Probe | None) -> Sequence[Probe | None]:
+    """EM on the parts `kept` (n, G) of the sample from the whole sample's solution."""
+    if start is None or not np.isfinite(start.beta) or not kept.any(axis=0).all() or not kept.size:
+        return [None] * kept.shape[1]
+    return refine(values, kept.astype(np.float32), start, _REFINED)

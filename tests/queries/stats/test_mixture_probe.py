@@ -6,7 +6,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from queries.stats.gradient_probe import MAX_UPDATES, RATE, START, GradientProbes, gradients
-from queries.stats.mixture_probe import assignment, fit, fit_best, responsibilities, squared_distances
+from queries.stats.mixture_probe import assignment, fit, fit_best, refine, responsibilities, squared_distances
 
 
 def energy(z, mu, beta):
@@ -125,6 +125,19 @@ def test_one_prototype_is_scikit_learns_spherical_gaussian():
     ours = fit(z, np.zeros((1, 8)), 1.0)
     assert ours.beta == pytest.approx(1 / theirs.covariances_[0], rel=1e-4)
     assert ours.log_likelihood == pytest.approx(theirs.score(z), rel=1e-5)
+
+
+def test_probes_side_by_side_are_those_of_the_parts_alone():
+    z = mixture(1.0, apart=2.0).astype(float)
+    start = fit(z, z[:12], 0.3)
+    kept = np.random.default_rng(0).random((len(z), 4)) < 0.8
+    for i, found in enumerate(refine(z, kept.astype(float), start, 7)):
+        part = z[kept[:, i]]
+        alone = refine(part, np.ones((len(part), 1)), start, 7)[0]
+        assert found.beta == pytest.approx(alone.beta)
+        np.testing.assert_allclose(found.prototypes, alone.prototypes, atol=1e-9)
+    again = refine(z, np.ones((len(z), 1)), start, 50)[0]
+    assert again.beta == pytest.approx(fit(z, start.prototypes, start.beta).beta, rel=1e-3)
 
 
 def test_em_raises_the_likelihood_and_ends_at_its_fixed_point():
