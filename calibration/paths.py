@@ -16,7 +16,7 @@ from calibration.trajectories import frame, write_states
 from calibration.worlds import Corpus, Design, World, flat_world
 from queries import Session
 from queries.grokking import ALL
-from queries.phase import Effort
+from queries.stats.phase_track import Effort
 from warehouse.trajectories import connect_states
 
 PART = "trajectories"

@@ -139,7 +139,9 @@ def run(
         )
     if table.is_empty():
         if states:
-            raise QueryError(f"nothing to compute {slug} from", hint="docs/phase.md says what the files must hold")
+            raise QueryError(
+                f"nothing to compute {slug} from", hint="docs/methods/phase.md says what the files must hold"
+            )
         raise QueryError(
             f"nothing to compute {slug} from: no position is left that has a token class",
             hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',

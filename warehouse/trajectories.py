@@ -17,7 +17,7 @@ REQUIRED = ("step", "sample", "vector")
 FACTS = ("loss", "test_loss", "train_accuracy", "test_accuracy", "weight_decay", "seed")
 COLUMNS = ("run", "representation", "step", "sample", "document", "label", "vector", *FACTS)
 _TYPES = {"step": "bigint", "sample": "bigint", "document": "varchar", "label": "varchar", "seed": "bigint"}
-_FORM = "one row per (step, sample): step and sample integers, vector a list of numbers; see docs/phase.md"
+_FORM = "one row per (step, sample): step and sample integers, vector a list of numbers; see docs/methods/phase.md"
 _CONVERT = {
     ".csv": "duckdb -c \"copy (select step, sample, [x1, x2, ...]::float[] as vector from 'F.csv') to 'F.parquet'\"",
     ".npy": "polars.DataFrame({'step': step, 'sample': sample, 'vector': list(array)}).write_parquet('F.parquet')",

@@ -6,7 +6,7 @@ import pytest
 
 from calibration.trajectories import write_states
 from queries import Session, load
-from queries.phase import Effort
+from queries.stats.phase_track import Effort
 from warehouse.trajectories import connect_states
 
 GROKKING = load("grokking")
