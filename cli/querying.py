@@ -138,10 +138,6 @@ def run(
             f"nothing to compute {slug} from: it needs {analysis.subject}", hint=f"`{analysis.subject_from}` adds it"
         )
     if table.is_empty():
-        if states:
-            raise QueryError(
-                f"nothing to compute {slug} from", hint="docs/methods/phase.md says what the files must hold"
-            )
         raise QueryError(
             f"nothing to compute {slug} from: no position is left that has a token class",
             hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
