@@ -8,6 +8,7 @@ from calibration.heads import HEAD_PASS
 from calibration.influence import GRADED, RANKING
 from calibration.laws import CLASSES, COMPONENT, LAWS, TAILS
 from calibration.layers import DEEP, LAYERED
+from calibration.paths import ESCAPES, PATHS
 from calibration.training import SWEEPS
 
 FAMILIES = (
@@ -29,6 +30,8 @@ FAMILIES = (
     ATOMS_ANEW,
     ATOMS_FIXED,
     SWEEPS,
+    PATHS,
+    ESCAPES,
 )
 
 

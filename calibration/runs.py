@@ -21,6 +21,7 @@ from calibration.families import FAMILIES
 from calibration.heads import add_heads
 from calibration.lakes import add_run
 from calibration.layers import add_layers
+from calibration.paths import PART, simulate_paths
 from calibration.sweeps import add_sweep
 from calibration.targets import OUTCOME, Family
 from calibration.worlds import Design, World
@@ -106,6 +107,8 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
     """Outcomes by analysis of the draws of a batch: one lake, one run per draw."""
     key = [batch.seed, zlib.crc32(f"{family.name}-{design.name}".encode())]
     draws = range(batch.number * batch.size, (batch.number + 1) * batch.size)
+    if PART in family.parts:
+        return simulate_paths(family, design, batch.seed, draws)
     with tempfile.TemporaryDirectory(prefix="calibration-") as name:
         folder = Path(name)
         runs: list[str] = []

@@ -4,10 +4,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,11 @@ from cli.options import (
     without_earlier,
 )
 from warehouse.errors import LakeError, QueryError, RtError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from queries import Analysis
 
 
 @app.command(
@@ -84,6 +89,7 @@ def sql(
         "rt run influence",
         'rt run regimes --run r-0123456789 --where "position >= 32" --format markdown',
         "rt run influence --rare-quantile 0.2 --format parquet --output influence.parquet",
+        "rt run phase --states training/states.parquet",
     )
 )
 def run(
@@ -95,6 +101,14 @@ def run(
     seed: SEED = 0,
     rare_quantile: QUANTILE = 0.5,
     rare_by: RARE_BY = "target",
+    states: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--states",
+            help="Instead of a lake: Parquet of (step, sample, vector), a training; may be repeated. For analyses of "
+            "trajectories.",
+        ),
+    ] = None,
     form: FORMAT = None,
     output: OUTPUT = None,
 ) -> None:
@@ -114,10 +128,13 @@ def run(
     destination = Destination.of(form, output, lake)
     parameters = token_classes(rare_quantile, rare_by)
     steps = None
-    if analysis.over_steps:
-        runs, checkpoints = without_earlier(lake, full_names(lake, runs))
-        steps = cache(partial(connect, lake, checkpoints or runs, where))
-    con = connect_lake(lake, runs, where)
+    if states:
+        con = connect_files(analysis, states, runs, where)
+    else:
+        if analysis.over_steps:
+            runs, checkpoints = without_earlier(lake, full_names(lake, runs))
+            steps = cache(partial(connect, lake, checkpoints or runs, where))
+        con = connect_lake(lake, runs, where)
     if lacking := missing(steps() if steps else con, analysis):
         raise QueryError(
             f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
@@ -136,6 +153,24 @@ def run(
         )
     destination.show(table, analysis.keys, analysis.p_floors)
     print(analysis.answer(table), file=sys.stderr)
+
+
+def connect_files(
+    analysis: "Analysis", states: Sequence[Path], runs: Sequence[str] | None, where: str
+) -> "duckdb.DuckDBPyConnection":
+    """The files as trajectories, for an analysis that asks for nothing else."""
+    import queries
+    from queries.needs import of_trajectories
+    from warehouse.trajectories import connect_states
+
+    if not of_trajectories(analysis):
+        fitting = [slug for slug in queries.slugs() if of_trajectories(queries.load(slug))]
+        raise QueryError(f"{analysis.slug} reads a lake, not --states", hint=f"these do: {', '.join(fitting)}")
+    if runs or where:
+        raise QueryError(
+            f"{'--run' if runs else '--where'} chooses from a lake, not from --states", hint="leave it out"
+        )
+    return connect_states(states)
 
 
 @app.command(

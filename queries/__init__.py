@@ -8,9 +8,10 @@ The folder listing is the registry: nothing else names an analysis.
 import importlib
 import inspect
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from queries.claims import FINDING as FINDING
 from queries.claims import Claim as Claim
 from queries.claims import finding as finding
-from warehouse.connection import frame
+from warehouse.connection import batches, frame
 from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
@@ -65,13 +66,16 @@ class Analysis:
     `estimate(frame, rng)` gets the rows of one run (or none) and returns a table with `keys`, then `estimate, low,
     high, n`, then `columns` (name -> meaning); rows sorted by `keys`, never rounded; a statistic without an answer is
     NaN and `reason` says why.
+    `is_across_runs`: `estimate` gets the rows of all runs at once, since it also compares them.
+    `stream(frames, rng)`, where there is one, is `estimate` of rows that come in several frames, in the order of the
+    SQL, so that they are never held all at once; `estimate` of all of them in one frame gives the same.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
     `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
-    `needs` are the columns (`table.column`) that must hold values. `uses` are analyses whose tables the SQL reads by
-    their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns` is the meaning of keys that `KEYS` does
-    not tell. `subject` is what the question is about, where not every lake has it, and `subject_from` the command that
-    adds it: a report on a lake without it names the question and leaves it out. `p_floors` are the smallest p-values
-    that the numbers of random draws allow: there, p is an upper bound.
+    `needs` are the columns (`table.column`, or of the view `trajectory_states`) that must hold values. `uses` are
+    analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns`
+    is the meaning of keys that `KEYS` does not tell. `subject` is what the question is about, where not every lake has
+    it, and `subject_from` the command that adds it: a report on a lake without it names the question and leaves it out.
+    `p_floors` are the smallest p-values that the numbers of random draws allow: there, p is an upper bound.
     `over_steps`: it is about a sweep of checkpoints. Its SQL reads the view `sweep_runs`, sees every checkpoint, and
     calls the sweep by the run of its last one (`last_run as run`), with `step` as a key; all others see, in a report,
     the last checkpoint of each sweep only.
@@ -95,6 +99,8 @@ class Analysis:
     subject_from: str = ""
     p_floors: tuple[float, ...] = ()
     over_steps: bool = False
+    is_across_runs: bool = False
+    stream: Callable[[Iterable[pl.DataFrame], np.random.Generator], pl.DataFrame] | None = None
 
     slug: str = ""
     question: str = ""
@@ -111,7 +117,9 @@ class Analysis:
     def with_effort(self, effort: Any) -> "Analysis":
         """The same with other numbers of draws inside, as `estimate` takes them; calibration makes do with fewer."""
         estimate: Callable[..., pl.DataFrame] = self.estimate
-        return replace(self, estimate=partial(estimate, effort=effort))
+        stream: Callable[..., pl.DataFrame] | None = self.stream
+        lowered = stream and partial(stream, effort=effort)
+        return replace(self, estimate=partial(estimate, effort=effort), stream=lowered)
 
 
 def slugs() -> list[str]:
@@ -188,7 +196,10 @@ class Session:
         if analysis.slug not in self._tables:
             for slug in analysis.uses:
                 self.connection(analysis).register(slug, self.table(load(slug)).to_arrow())
-            self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis))
+            if analysis.stream is None:
+                self._tables[analysis.slug] = self._estimate(analysis, self._frame(analysis))
+            else:
+                self._tables[analysis.slug] = self._stream(analysis, analysis.stream)
         return self._tables[analysis.slug]
 
     def has(self, slug: str) -> bool:
@@ -201,20 +212,42 @@ class Session:
 
     def _estimate(self, analysis: Analysis, rows: pl.DataFrame) -> pl.DataFrame:
         """Each run on its own and from the same seed, so that its numbers do not depend on what else is in the lake."""
-        several = rows["run"].n_unique() > 1
-        seed = [self.seed, zlib.crc32(analysis.slug.encode())]
+        several = rows["run"].n_unique() > 1 and not analysis.is_across_runs
         # thousands of small products: more threads wait for each other longer than they work
         with threadpool_limits(limits=1, user_api="blas"):
             return pl.concat(
-                analysis.estimate(part, np.random.default_rng(seed))
+                analysis.estimate(part, self._rng(analysis))
                 for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
             )
+
+    def _stream(
+        self, analysis: Analysis, stream: Callable[[Iterable[pl.DataFrame], np.random.Generator], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """The same from rows that come in frames, which the SQL has ordered by run."""
+        bare = statement(analysis.sql)
+        rows = (
+            pair
+            for each in batches(self.connection(analysis), bare, self._named(bare))
+            for pair in by_group(each, ("run",))
+        )
+        with threadpool_limits(limits=1, user_api="blas"):
+            tables = [
+                stream((part for _, part in of_run), self._rng(analysis))
+                for _, of_run in groupby(rows, key=lambda pair: pair[0])
+            ]
+            return pl.concat(tables) if tables else stream([], self._rng(analysis))
+
+    def _rng(self, analysis: Analysis) -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32(analysis.slug.encode())])
+
+    def _named(self, bare: str) -> dict[str, Any]:
+        """The parameters that the statement names."""
+        return {name: value for name, value in self.parameters.items() if f"${name}" in bare}
 
     def _frame(self, analysis: Analysis) -> pl.DataFrame:
         bare = statement(analysis.sql)
         if bare not in self._frames:
-            named = {name: value for name, value in self.parameters.items() if f"${name}" in bare}
-            self._frames[bare] = frame(self.connection(analysis), bare, named)
+            self._frames[bare] = frame(self.connection(analysis), bare, self._named(bare))
         return self._frames[bare]
 
 

@@ -8,10 +8,12 @@ from queries import Analysis
 from warehouse.connection import frame
 from warehouse.schema import PASSES, TABLES
 
+TRAJECTORY = "trajectory_states"  # a view, of a sweep's runs or of files
+
 
 def missing(con: duckdb.DuckDBPyConnection, analysis: Analysis) -> list[str]:
     """The columns that the analysis needs and that hold no value; `runs.sweep` where it has no checkpoints."""
-    if analysis.over_steps and not has_sweep(con):
+    if analysis.over_steps and not of_trajectories(analysis) and not has_sweep(con):
         return ["runs.sweep"]
     empty = []
     for need in analysis.needs:
@@ -36,9 +38,14 @@ def extraction(columns: Iterable[str]) -> str:
     'rt extract --heads'
     >>> extraction(["runs.sweep"])
     "rt sweep --model FOLDER --revisions 'step*'"
+    >>> extraction(["trajectory_states.test_accuracy"])
+    'rt run ANALYSIS --states FILE'
     """
     names = list(columns)
-    if "runs.sweep" in names:
+    of_view = [name for name in names if name.startswith(TRAJECTORY)]
+    if of_view and of_view != [f"{TRAJECTORY}.vector"]:
+        return "rt run ANALYSIS --states FILE"
+    if of_view or "runs.sweep" in names:
         return "rt sweep --model FOLDER --revisions 'step*'"
     passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
     if passes:
@@ -47,9 +54,15 @@ def extraction(columns: Iterable[str]) -> str:
 
 
 def importable(columns: Iterable[str]) -> bool:
-    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass.
+    """Whether `rt import` takes `columns` (`table.column`) too: not those of the tables of an optional pass, nor views.
 
     >>> importable(["neuron_tokens.delta_loss"]), importable(["head_tokens.delta_loss"])
     (True, False)
     """
-    return not any(TABLES[name.partition(".")[0]].of_pass for name in columns)
+    tables = [TABLES.get(name.partition(".")[0]) for name in columns]
+    return not any(table is None or table.of_pass for table in tables)
+
+
+def of_trajectories(analysis: Analysis) -> bool:
+    """Whether trajectories are all that the analysis needs, so that files of them will do."""
+    return all(need.startswith(f"{TRAJECTORY}.") for need in analysis.needs)

@@ -1,7 +1,8 @@
 """DuckDB on a lake: one typed, commented view per table, then the derived views and macros of `warehouse/sql`."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from warehouse.run_folder import RunFolder
 from warehouse.schema import TABLES
 from warehouse.statements import refused
 
+BATCH = 8192  # rows of a frame where they come in several
 # Where the views have one run only, its name decides nothing (`warehouse/sql/01_same_position.sql`).
 SINGLE_RUN = """create or replace macro same_position(run, token_index, other_run, other_token_index) as
 token_index = other_token_index"""
@@ -77,11 +79,28 @@ def _first_line(error: duckdb.Error) -> str:
 
 def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """The rows of `sql` as a Polars frame; what DuckDB refuses is a `QueryError` in one line."""
-    try:
+    with _refusals(con, sql):
         relation = con.sql(sql, params=dict(params or {}))
         if relation is None:
             raise QueryError("the statement gives no rows", hint="one `select`, `from`, `describe` or `show`")
         rows: pl.DataFrame = relation.pl()
+    return rows
+
+
+def batches(
+    con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None, n_rows: int = BATCH
+) -> Iterator[pl.DataFrame]:
+    """The rows of the `select` in frames of at most `n_rows`, in its order; refusals as those of `frame`."""
+    with _refusals(con, sql):
+        for batch in con.sql(sql, params=dict(params or {})).to_arrow_reader(n_rows):
+            yield pl.DataFrame(batch)
+
+
+@contextmanager
+def _refusals(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[None]:
+    """What DuckDB and Polars refuse, as errors in one line."""
+    try:
+        yield
     except duckdb.IOException as error:
         raise LakeError(
             _first_line(error), hint="if it is a file of the lake: `rt check` names what is wrong"
@@ -92,7 +111,6 @@ def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | 
         raise QueryError(
             f"a column has a type that cannot be shown: {str(error).splitlines()[0]}", hint="cast it: column::varchar"
         ) from None
-    return rows
 
 
 def _relations(con: duckdb.DuckDBPyConnection) -> str:

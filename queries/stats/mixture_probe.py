@@ -54,6 +54,44 @@ def responsibilities(squared: Floats, beta: float) -> tuple[Floats, float]:
     return weight / total, value
 
 
+def side_by_side(values: Floats, weight: Floats, prototypes: Floats, beta: Floats) -> tuple[Floats, Floats]:
+    """Responsibilities and squared distances (N, P, K) of P probes with prototypes (P, K, d) and `beta` (P,).
+
+    The responsibilities hold the weights (N, P) of the vectors as shares of 1 in each probe: a sum is a weighted mean.
+
+    >>> r, _ = side_by_side(np.zeros((2, 1)), np.array([[1.0], [0.0]]), np.zeros((1, 2, 1)), np.ones(1))
+    >>> r[:, 0].tolist()
+    [[0.5, 0.5], [0.0, 0.0]]
+    """
+    (n, d), (n_probes, k, _) = values.shape, prototypes.shape
+    squared = squared_distances(values, prototypes.reshape(-1, d)).reshape(n, n_probes, k)
+    r = (-0.5 * beta[:, None]).astype(values.dtype) * squared
+    r -= r.max(axis=2, keepdims=True)
+    np.exp(r, out=r)
+    r *= (weight / weight.sum(axis=0) / r.sum(axis=2))[:, :, None]
+    return r, squared
+
+
+def refine(values: Floats, weight: Floats, start: Probe, n_iterations: int) -> list[Probe]:
+    """P probes by `n_iterations` of EM from one start, each with its weights (N, P) of the vectors (N, d).
+
+    A beta that grows without a bound is infinite; likelihoods are not computed.
+    """
+    d, (k, n_probes) = values.shape[1], (len(start.prototypes), weight.shape[1])
+    prototypes, beta = np.tile(start.prototypes, (n_probes, 1, 1)), np.full(n_probes, start.beta)
+    total = (weight / weight.sum(axis=0)).T @ np.einsum("nd,nd->n", values, values)  # (P,)
+    for _ in range(n_iterations):
+        r, _ = side_by_side(values, weight, prototypes, np.where(np.isfinite(beta), beta, 1.0))
+        mass = r.sum(axis=0)  # (P, K)
+        sums = (r.reshape(len(values), -1).T @ values).reshape(n_probes, k, d)
+        held = mass > 1e-6 / len(values)
+        prototypes = np.where(held[:, :, None], sums / np.where(held, mass, 1)[:, :, None], prototypes)
+        explained = 2 * (sums * prototypes).sum(axis=(1, 2)) - (mass * (prototypes**2).sum(axis=2)).sum(axis=1)
+        within = (total - explained).astype(np.float64)
+        beta = np.where(within > 1e-6 * total, d / np.maximum(within, 1e-300), np.inf)
+    return [Probe(each, float(one), float("nan")) for each, one in zip(prototypes, beta, strict=True)]
+
+
 def fit(values: Floats, prototypes: Floats, beta: float, max_iterations: int = MAX_ITERATIONS) -> Probe:
     """EM from the given start; `values` (N, d) should be centred, for accuracy. A prototype without points stays.
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 
 import queries
+from calibration.trajectories import write_states
 from extract.importer import import_folder
+from queries.needs import TRAJECTORY
 from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
@@ -24,6 +26,7 @@ from warehouse.connection import connect, frame
 from warehouse.lake import open_lake, remove_run
 from warehouse.schema import TABLES
 from warehouse.sweeps import last_checkpoints
+from warehouse.trajectories import COLUMNS, add_states
 
 ROOT = Path(__file__).parents[2]
 SLUGS = queries.slugs()
@@ -53,8 +56,25 @@ def swept(folder):
     return make_sweep(folder, emerging(), d_model=32)
 
 
+def trajectories(folder):
+    """A lake beside files of trajectories, which the connections to it see too."""
+    (folder / "trajectories").mkdir()
+    for decay, middle in ((0.1, 700), (0.3, 300), (0.5, 150), (1.0, 60), (0.0, 1e9)):
+        path = folder / f"trajectories/decay-{decay}.parquet"
+        write_states(path, "delayed_escape", middle=middle, weight_decay=decay)
+    return make_lake(folder, planted_influence(6, elbow=3), documents=5, positions=4)
+
+
+def opened(lake, runs=()):
+    con = connect(lake, runs)
+    con.execute("set threads = 1")
+    if files := sorted(lake.parent.glob("trajectories/*.parquet")):
+        add_states(con, files)
+    return con
+
+
 # The lakes of analyses that one run is not enough for.
-LAKES = {"corpus_contrast": two_corpora, "dynamics": swept}
+LAKES = {"corpus_contrast": two_corpora, "dynamics": swept, "phase": trajectories, "grokking": trajectories}
 
 
 @pytest.fixture(scope="session")
@@ -79,13 +99,9 @@ def empty_lake(tmp_path_factory):
 def connected(lake):
     """A session as a report has one: of a sweep, all but analyses over steps see the last checkpoint."""
 
-    def single(runs):
-        con = connect(lake, runs)
-        con.execute("set threads = 1")
-        return con
-
     runs = open_lake(lake).runs
-    return queries.Session(single(last_checkpoints(runs)), steps=lambda: single([run.name for run in runs]))
+    steps = partial(opened, lake, [run.name for run in runs])
+    return queries.Session(opened(lake, last_checkpoints(runs)), steps=steps)
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +144,7 @@ def test_it_says_what_it_is(slug):
     assert set(analysis.chart.tables) <= set(SLUGS)
     for need in analysis.needs:
         table, column = need.split(".")
-        assert column in {each.name for each in TABLES[table].columns}
+        assert column in (COLUMNS if table == TRAJECTORY else {each.name for each in TABLES[table].columns})
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -137,7 +153,7 @@ def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
     grain = re.search(r"^-- Grain: one row per \((.*)\)\.$", sql, re.MULTILINE).group(1)
     assert re.search(rf"order by {re.escape(grain)};?\s*$", sql)
     named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
-    rows = frame(prepared(connect(lake), slug, session), sql, named)
+    rows = frame(prepared(opened(lake), slug, session), sql, named)
     keys = grain.split(", ")
     assert rows.height > 0
     assert rows.select(keys).equals(rows.select(keys).unique().sort(keys))
@@ -147,6 +163,8 @@ def test_its_sql_keeps_its_grain_and_order(slug, lake, session):
 def test_its_sql_runs_as_it_stands_in_the_shell(slug, lake, session):
     sql = fill_in(queries.load(slug).sql, queries.PARAMETERS)
     with duckdb.connect(lake / "warehouse.duckdb", read_only=True) as con:
+        if files := sorted(lake.parent.glob("trajectories/*.parquet")):
+            add_states(con, files)
         assert prepared(con, slug, session).execute(sql).fetchall()
 
 
@@ -190,7 +208,8 @@ def test_golden(slug, session):
     analysis = queries.load(slug)
     table = session.table(analysis)
     text = f"# {slug}\n\n{analysis.answer(table)}\n\n{markdown_table(table.head(60))}\n"
-    for i, run in enumerate(table["run"].unique(maintain_order=True)):
+    ids = table["run"].unique(maintain_order=True)
+    for i, run in enumerate(ids.filter(ids.str.starts_with("r-"))):
         text = text.replace(run, f"RUN{i or ''}")  # it depends on the bytes that another version of Parquet writes
     path = ROOT / f"tests/golden/{slug}.md"
     if os.environ.get("RT_GOLDEN") == "write":

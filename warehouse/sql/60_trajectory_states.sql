@@ -1,0 +1,79 @@
+-- Vectors of the same positions at every checkpoint of a sweep: what a training does to representations.
+-- `residual` is the residual stream before the final norm, `layer 3` that after layer 3 (rt extract --layers), and
+-- `leading neurons` the activations of the 50 neurons that have the largest mean |change of loss| at the last
+-- checkpoint. A trajectory has the id of its last checkpoint's run.
+-- Grain: one row per (run, representation, step, sample).
+create or replace view trajectory_states as
+with
+trajectories as (
+    select
+        last_run as run,
+        run as checkpoint,
+        step
+    from sweep_runs
+),
+
+losses as (
+    select
+        run,
+        avg(loss)::double as loss
+    from tokens
+    group by run
+),
+
+leaders as (
+    select
+        run,
+        neuron
+    from ablations
+    where run in (select run from trajectories)
+    group by run, neuron
+    qualify row_number() over (partition by run order by avg(abs(delta_loss)) desc, neuron) <= 50
+),
+
+vectors as (
+    select
+        run as checkpoint,
+        'residual' as representation,
+        token_index,
+        residual as vector
+    from residuals
+    union all
+    select
+        run,
+        'layer ' || layer,
+        token_index,
+        state
+    from states
+    union all
+    select
+        activations.run,
+        'leading neurons',
+        activations.token_index,
+        list(activations.activation order by activations.neuron)
+    from activations
+    inner join trajectories on activations.run = trajectories.checkpoint
+    inner join leaders on trajectories.run = leaders.run and activations.neuron = leaders.neuron
+    group by activations.run, activations.token_index
+)
+
+select
+    trajectories.run,
+    vectors.representation,
+    trajectories.step,
+    vectors.token_index::bigint as sample,
+    tokens.document::varchar as document,
+    null::varchar as label,
+    vectors.vector::float[] as vector,
+    losses.loss,
+    null::double as test_loss,
+    null::double as train_accuracy,
+    null::double as test_accuracy,
+    null::double as weight_decay,
+    null::bigint as seed
+from vectors
+inner join trajectories on vectors.checkpoint = trajectories.checkpoint
+inner join tokens on vectors.checkpoint = tokens.run and vectors.token_index = tokens.token_index
+inner join losses on vectors.checkpoint = losses.run;
+
+comment on view trajectory_states is 'Vectors of the same positions at every checkpoint of a sweep, by representation.';
