@@ -83,7 +83,7 @@ def atom_tables(codes: Mapping[int, Array], sae: str = "topk") -> dict[str, pa.T
         contexts += [
             {**key, "atom": int(atom), "rank": int(rank), "token_index": int(top.token_index[0, atom, rank]),
              "activation": float(top.activation[0, atom, rank])}
-            for atom, rank in np.argwhere(top.token_index >= 0)
+            for atom, rank in np.argwhere(top.token_index[0] >= 0)
         ]  # fmt: skip
     rows = {"sae_steps": steps, "sae_atoms": atoms, "sae_contexts": contexts}
     return {name: pa.Table.from_pylist(each, arrow_schema(TABLES[name])) for name, each in rows.items()}

@@ -1,7 +1,7 @@
 -- What every checkpoint of a sweep did with the same text: per-document sums, and the leading neurons.
 -- Of each step and class: `influence`, by document, sums of |delta| of every neuron, in their order; `loss`, by
--- document, the sum of the losses; `activation`, by document, the activations of the 32 most influential neurons (at most a
--- quarter of all), position after position; `in`, `gate` and `out`, the weights of these neurons, from the most
+-- document, the sum of the losses; `activation`, by document, the activations of the 32 most influential neurons (at
+-- most a quarter of all), position after position; `in`, `gate` and `out`, the weights of these neurons, from the most
 -- influential on, then of two groups as large of other neurons; `verdict`, of the last step alone, 1 where `regimes`
 -- supports a plateau beyond smooth laws, -1 where it contradicts it, else 0.
 -- Source: Liu et al. (2025), arXiv 2505.12822, section 3, along the checkpoints of a training.
