@@ -87,11 +87,13 @@ def neuron_tables(token: Index, document: Index, activation: Array, inputs: Arra
     values = activation.astype(np.float32)
     summary = Summary(values.shape[1], np.unique(token))
     for each in np.unique(document):
-        summary.moments.update(int(each) % PARTS, values[document == each])
+        mine, part = np.flatnonzero(document == each), int(each) % PARTS
+        summary.moments.update(part, values[mine])
+        summary.contexts.update(part, mine, values[mine].T)
+        summary.part_types.add(part, token[mine], np.abs(values[mine]))
     summary.types.add(token, np.abs(values))
-    summary.contexts.update(np.arange(len(token)), values.T)
     weight = torch.from_numpy(w_in.astype(np.float32))
-    cosine = cosines(weight, inputs.astype(np.float32), summary.contexts.token_index)
+    cosine = cosines(weight, inputs.astype(np.float32), summary.compared())
     outliers = pa.array([OUTLIERS], pa.list_(pa.int32()))
     return {
         "layers": pa.table({"n_positions": [len(token)], "d_mlp": [values.shape[1]], "outlier_dimensions": outliers}),

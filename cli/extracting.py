@@ -85,7 +85,7 @@ def extract(
         ),
     ] = "",
     state_tokens: Annotated[
-        int, typer.Option(help="With --layers: positions, in whole documents, whose states are kept.")
+        int, typer.Option(help="With --layers: positions, some of every document, whose states are kept.")
     ] = 2000,
     store_layer: Annotated[
         str, typer.Option(help="With --layers: layers whose activations are kept whole, such as 3 or 3,5.")

@@ -46,6 +46,12 @@ class Published:
         return found["mean_activation"].to_numpy(), found["sd_activation"].to_numpy()
 
 
+    def activations(self, n_positions: int) -> np.ndarray:
+        """Activations (n, N) of every neuron at the first `n_positions`."""
+        sql = "select activation from neuron_tokens where token_index < $n order by token_index, neuron"
+        return self.rows(sql, n=n_positions)["activation"].to_numpy().reshape(n_positions, -1)
+
+
 class ExtraPass(Protocol):
     """One optional pass with its settings; `of_pass` is its name in `warehouse.schema.PASSES`."""
 

@@ -1,4 +1,4 @@
-"""The model proves the hooks of the pass over its layers: by its hidden states, its projections, the run's moments.
+"""The model proves the hooks of the pass over its layers: by its hidden states, its projections, the run's neurons.
 
 Each compares what a hook sees with what the model, or the spine of the run, computed another way.
 """
@@ -17,6 +17,7 @@ from extract.selfcheck import ROUNDING
 from warehouse.errors import ModelError
 
 _HINT = "this model does something that its declared family does not: its numbers would be wrong"
+_DIFFERS = "the model, its library or the device differ from those that the run was made with"
 
 
 def check_layers(layers: Layers, chosen: Sequence[int], input_ids: Tensor) -> dict[str, float]:
@@ -47,10 +48,7 @@ def check_layers(layers: Layers, chosen: Sequence[int], input_ids: Tensor) -> di
             raise ModelError(f"the hook of layer {layer} sees {value.shape[-1]} neurons, not {layers.d_mlp(layer)}")
 
     layers.read(input_ids, chosen, {"state": state, "input": read, "activation": activation})
-    tolerance = ROUNDING[next(layers.model.parameters()).dtype]
-    for name, error in errors.items():
-        if not error <= tolerance:
-            raise ModelError(f"self-check `{name}` failed: error {error:.3g}, tolerance {tolerance:.3g}", hint=_HINT)
+    _refuse(errors, ROUNDING[next(layers.model.parameters()).dtype], _HINT)
     return errors
 
 
@@ -59,6 +57,23 @@ def _forward(module: Any, value: Tensor) -> Tensor:
     with torch.no_grad():
         found: Tensor = type(module).forward(module, value)
     return found
+
+
+def check_activations(layers: Layers, input_ids: Tensor, skip: int, stored: np.ndarray) -> dict[str, float]:
+    """The last layer's activations on `input_ids` (B, C) against those that the run has there, `stored` (n, N).
+
+    Whatever layers are read: another model, or another device's rounding, would give numbers that belong to no run.
+    """
+    errors = {"last layer's activations against the run": 0.0}
+    (name,) = errors
+
+    def activation(_layer: int, value: Tensor) -> None:
+        found = value[:, skip:-1].float().cpu().reshape(-1, value.shape[-1])
+        errors[name] = _relative(found, torch.from_numpy(np.array(stored)))
+
+    layers.read(input_ids, [layers.last.layer], {"activation": activation})
+    _refuse(errors, ROUNDING[next(layers.model.parameters()).dtype], _DIFFERS)
+    return errors
 
 
 def check_moments(moments: Moments, mean: np.ndarray, deviation: np.ndarray, dtype: torch.dtype) -> dict[str, float]:
@@ -73,14 +88,14 @@ def check_moments(moments: Moments, mean: np.ndarray, deviation: np.ndarray, dty
         "last layer's mean against the run": float((np.abs(found["mean"] - mean) / scale).max()),
         "last layer's deviation against the run": float((np.abs(spread - deviation) / scale).max()),
     }
-    tolerance = ROUNDING[dtype]
+    _refuse(errors, ROUNDING[dtype], _DIFFERS)
+    return errors
+
+
+def _refuse(errors: dict[str, float], tolerance: float, hint: str) -> None:
     for name, error in errors.items():
         if not error <= tolerance:
-            raise ModelError(
-                f"self-check `{name}` failed: error {error:.3g}, tolerance {tolerance:.3g}",
-                hint="the model, its library or the device differ from those that the run was made with",
-            )
-    return errors
+            raise ModelError(f"self-check `{name}` failed: error {error:.3g}, tolerance {tolerance:.3g}", hint=hint)
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:

@@ -2,7 +2,8 @@
 
 A neuron's embedding of a context is its row of W_in times the input of the MLP, component by component: their sum is
 the pre-activation, so it says which features of the input made the neuron fire. The inputs are read in one more forward
-pass over the windows that hold a top context; cosines are all that is kept, 190 numbers for 20 contexts.
+pass over the windows that hold a top context; cosines are all that is kept, 190 numbers for 20 contexts. Those are the strongest of every part of the documents: a
+single document cannot fill the list, and each part can be left out.
 Source: neuron embeddings, OpenReview Kyx1qoZHcO. Shapes: N neurons, k contexts, d = d_model, M positions.
 """
 
@@ -62,5 +63,5 @@ def cosines(w_in: Tensor, inputs: NDArray[np.float32], place: Index) -> NDArray[
 
 
 def needed_positions(token_index: Sequence[Index]) -> list[Index]:
-    """Of each layer the positions (M,) that are a context of any neuron, sorted; `token_index` (N, k) of each."""
+    """Of each layer the positions (M,) that any neuron's context is at, sorted; `token_index` (N, k) of each."""
     return [np.unique(index[index >= 0]) for index in token_index]

@@ -14,17 +14,17 @@ import pyarrow as pa
 import torch
 
 from extract.extra_passes import Published
-from extract.layer_check import check_layers, check_moments
+from extract.layer_check import check_activations, check_layers, check_moments
 from extract.layer_contexts import cosines, needed_positions, read_inputs
 from extract.layer_hooks import Layers
 from extract.layer_reading import VARIANTS, Reading, outlier_dimensions
 from extract.layer_staging import gather, with_layer
-from extract.layer_summaries import BYTES, CONTEXTS, Summary
+from extract.layer_summaries import BYTES, CLUSTERED, PARTS, Summary
 from extract.layer_text import SHARD, Text
 from extract.layer_writing import context_rows, moment_rows, neuron_rows, type_rows
 from extract.session import CHECK_WINDOWS, Session
 from extract.staging import Stage
-from extract.type_mass import bytes_per_neuron
+from extract.type_mass import bytes_of_parts, bytes_per_neuron
 from extract.windows import Plan, positions_per_window
 from warehouse.errors import ModelError, RtError
 from warehouse.schema import TABLES
@@ -32,7 +32,7 @@ from warehouse.shards import ShardWriter, arrow_schema
 
 OUTLIER_WINDOWS = 8
 # Raised when the rows of the same command would change.
-LAYERS_EXTRACTION = 1
+LAYERS_EXTRACTION = 2
 _FROM_SHARDS = ("layer_tokens", "states", "layer_activations")
 
 
@@ -40,7 +40,7 @@ _FROM_SHARDS = ("layer_tokens", "states", "layer_activations")
 class LayersPass:
     """The pass with its settings: `layers` is `all` or numbers, as `store_layer` is, whose activations are kept whole.
 
-    `state_tokens`: positions whose states are kept, in whole documents.
+    `state_tokens`: positions whose states are kept, some of every document.
     """
 
     layers: str = "all"
@@ -103,7 +103,7 @@ class LayersPass:
         seconds = passes * forward + len(chosen) * n * (3e-8 * d_mlp + 2e-7 * session.last.d_model)
         states = min(n, self.state_tokens) * session.last.d_model * 4
         stored = len(_numbers("--store-layer", self.store_layer)) * n * d_mlp * 4
-        return seconds, int(len(chosen) * (n * 75 + d_mlp * 2200 + states) + stored)
+        return seconds, int(len(chosen) * (n * 75 + d_mlp * 3600 + states) + stored)
 
     def _bytes(self, layers: Layers, text: Text) -> dict[int, int]:
         """Memory that each layer may take while it is read, or while the inputs of its contexts are."""
@@ -113,7 +113,9 @@ class LayersPass:
             n = layers.d_mlp(layer)
             types = n * bytes_per_neuron(len(text.types), min(SHARD, text.n_positions))
             rows = min(SHARD, text.n_positions) * 4 * ((layer in stored) * n + d_model + 16 * len(VARIANTS))
-            found[layer] = n * BYTES + max(types + rows, min(text.n_positions, n * CONTEXTS) * d_model * 4)
+            types += bytes_of_parts(PARTS, len(text.types))
+            inputs = min(text.n_positions, n * (CLUSTERED + PARTS)) * d_model * 4
+            found[layer] = n * BYTES + max(types + rows, inputs)
         return found
 
     def make(self, session: Session, run: Published, stage: Stage) -> None:
@@ -126,13 +128,18 @@ class LayersPass:
         stage.note(groups=groups)
         with stage.timed("self_check"):
             ids = torch.from_numpy(text.ids[:CHECK_WINDOWS]).to(session.model.device)
-            stage.note(self_check=check_layers(layers, chosen, ids))
+            stored = run.activations(len(ids) * text.per_window)
+            found = {
+                **check_layers(layers, chosen, ids), **check_activations(layers, ids, settings.skip, stored)
+            }  # fmt: skip
+            # what an earlier attempt noted of a layer that is finished stays: it is not read again
+            stage.note(self_check={**stage.facts.get("self_check", {}), **found})
             outliers = outlier_dimensions(layers, chosen, text, OUTLIER_WINDOWS, settings.batch_size)
         sampled = text.sampled(self.state_tokens, settings.seed)
-        stored = frozenset(_numbers("--store-layer", self.store_layer))
+        kept = frozenset(_numbers("--store-layer", self.store_layer))
         for part, group in enumerate(groups):
             reading = Reading(
-                f"layers-{part:05d}", layers, group, text, stage, settings.batch_size, outliers, stored, sampled
+                f"layers-{part:05d}", layers, group, text, stage, settings.batch_size, outliers, kept, sampled
             )
             if not stage.has(_file("layers", part)):  # the last that is written of a group
                 reading.run()
@@ -141,7 +148,7 @@ class LayersPass:
                     found = check_moments(reading.summaries[group[-1]].moments, *run.moments(), dtype)
                     stage.note(self_check={**stage.facts["self_check"], **found})
                 _write_group(reading, part)
-        stage.note(n_state_positions=len(sampled) * text.per_window)
+        stage.note(n_state_positions=len(sampled))
 
 
 def _write_group(reading: Reading, part: int) -> None:
@@ -164,7 +171,7 @@ def _write_group(reading: Reading, part: int) -> None:
 def _write_contexts(reading: Reading, part: int) -> None:
     """`layer_contexts`, with the cosines, for which the inputs at the contexts are read."""
     stage, summaries, d_model = reading.stage, reading.summaries, reading.layers.last.d_model
-    index = {layer: summary.contexts.token_index for layer, summary in summaries.items()}
+    index = {layer: summary.compared() for layer, summary in summaries.items()}
     needed = dict(zip(index, needed_positions(list(index.values())), strict=True))
     inputs = (
         read_inputs(reading.layers, needed, reading.text, reading.batch_size) if any(map(len, needed.values())) else {}

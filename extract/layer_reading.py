@@ -34,7 +34,7 @@ class Reading:
     """Some layers of a model that are read together; `name` tells their files in the stage from those of others.
 
     `outliers` are the outlier dimensions of each layer, `stored` the layers whose activations are kept whole, `sampled`
-    the windows whose states are.
+    the positions whose states are.
     """
 
     name: str
@@ -107,11 +107,17 @@ class _Shard:
         """(B, C, N) of a layer."""
         values = self._analysed(value, "activations")  # (B, P, N)
         summary, flat = self.reading.summaries[layer], values.reshape(-1, values.shape[-1])
-        for part, of_window in zip(self.reading.text.part[self.batch], values, strict=True):
-            summary.moments.update(int(part), of_window)
-        index = self.reading.text.positions(self.batch)
-        summary.contexts.update(index, flat.T)
-        summary.types.add(self.reading.text.tokens(self.batch), np.abs(flat))
+        text, size = self.reading.text, np.abs(values)
+        index, tokens = text.positions(self.batch), text.tokens(self.batch)
+        summary.types.add(tokens, size.reshape(flat.shape))
+        parts = text.part[self.batch]
+        for part in np.unique(parts).tolist():
+            mine = parts == part
+            some = np.repeat(mine, text.per_window)
+            for of_window in values[mine]:
+                summary.moments.update(part, of_window)
+            summary.contexts.update(part, index[some], flat[some].T)
+            summary.part_types.add(part, tokens[some], size[mine].reshape(-1, flat.shape[1]))
         if layer in self.reading.stored:
             self._keep("layer_activations", layer, {"token_index": index, "activation": list_column(flat)})
 
@@ -126,11 +132,10 @@ class _Shard:
         for variant, vectors in enumerate((normed.reshape(flat.shape), flat, trimmed)):
             for measure, values in enumerate(sparsity(vectors).values()):
                 mine[:, variant, measure] = values
-        is_sampled = np.isin(self.batch, self.reading.sampled)
+        index = self.reading.text.positions(self.batch)
+        is_sampled = np.isin(index, self.reading.sampled)
         if is_sampled.any():
-            states = raw[is_sampled].reshape(-1, raw.shape[-1])
-            kept = self.reading.text.positions(self.batch[is_sampled])
-            self._keep("states", layer, {"token_index": kept, "state": list_column(states)})
+            self._keep("states", layer, {"token_index": index[is_sampled], "state": list_column(flat[is_sampled])})
 
     def _token_rows(self) -> Rows:
         """`layer_tokens` of the shard: of each position the variants one after the other."""

@@ -1,4 +1,4 @@
-"""The windows of a published run as the pass over its layers reads them, and the documents whose states are kept.
+"""The windows of a published run as the pass over its layers reads them, and the positions whose states are kept.
 
 Shapes: W windows of C tokens, P analysed positions of a window, T = W * P.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from extract.layer_summaries import PARTS
 
 SHARD = 4096  # positions of a shard, about: what a kill can lose
+BLOCK = 32  # positions in a row whose states are kept, at least, where a document has so many
 Index = NDArray[np.int64]
 
 
@@ -63,16 +64,23 @@ class Text:
         return (windows[:, None] * self.per_window + np.arange(self.per_window)).ravel()
 
     def sampled(self, n_tokens: int, seed: int) -> Index:
-        """Windows of whole documents, drawn at random, that hold at most `n_tokens` analysed positions.
+        """Token index of the at most `n_tokens` positions whose states are kept, sorted: some of every document.
 
-        The smallest document alone where even that has more; none where `n_tokens` is 0.
+        Positions of a document are alike, and documents are what intervals leave out: a few positions of each say more
+        than all of a few. A document's are in a row, in a window at random, in several where it has to give more than
+        one window holds. Documents are drawn at random where each would have fewer than `BLOCK`.
         """
-        if n_tokens == 0:
-            return np.zeros(0, dtype=np.int64)
-        documents, counts = np.unique(self.document, return_counts=True)
-        sizes, left, chosen = counts * self.per_window, n_tokens, []
-        for each in np.random.default_rng([seed, 5]).permutation(len(documents)):
-            if sizes[each] <= left:
-                chosen.append(documents[each])
-                left -= sizes[each]
-        return np.flatnonzero(np.isin(self.document, chosen or documents[[sizes.argmin()]]))
+        rng = np.random.default_rng([seed, 5])
+        documents = rng.permutation(np.unique(self.document))[: max(1, n_tokens // BLOCK)]
+        blocks, left = [np.zeros(0, dtype=np.int64)], n_tokens
+        # the shortest first: what it lacks goes to those after it
+        windows = [np.flatnonzero(self.document == each) for each in documents]
+        for place, mine in enumerate(sorted(windows, key=len)):
+            quota = min(left // (len(windows) - place), len(mine) * self.per_window)
+            left -= quota
+            for window in rng.permutation(mine):
+                size = min(quota, self.per_window)
+                start = int(rng.integers(self.per_window - size + 1))
+                blocks.append(window * self.per_window + start + np.arange(size))
+                quota -= size
+        return np.sort(np.concatenate(blocks))

@@ -1,6 +1,6 @@
 """The final tables of some layers, made from the summaries of their neurons.
 
-Shapes: P parts of the documents, N neurons, k contexts.
+Shapes: P parts of the documents, N neurons, k contexts of a part, K contexts that are compared.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def neuron_rows(summary: Summary, n_types: int) -> pa.Table:
 
 def moment_rows(summary: Summary) -> pa.Table:
     """`layer_moments` of one layer; parts without a document have no rows."""
-    parts = np.flatnonzero(summary.moments.n)
+    parts = summary.parts
     n_neurons = summary.moments.sums["mean"].shape[1]
     each = [
         _moments(float(summary.moments.n[part]), {name: sums[part] for name, sums in summary.moments.sums.items()})
@@ -45,6 +45,12 @@ def moment_rows(summary: Summary) -> pa.Table:
     columns["neuron"] = np.arange(n_neurons).repeat(len(parts))
     columns["part"] = np.tile(parts, n_neurons)
     columns["n_positions"] = np.tile(summary.moments.n[parts].astype(np.int64), n_neurons)
+    without = np.zeros((n_neurons, len(parts)), dtype=np.int64)
+    is_known = np.zeros(without.shape, dtype=bool)
+    for column, part in enumerate(parts):
+        without[summary.part_types.neurons, column] = summary.part_types.without(part, SHARE)
+        is_known[summary.part_types.neurons] = True
+    columns["types_without"] = pa.array(without.ravel(), mask=~is_known.ravel())
     return pa.table(columns)
 
 
@@ -62,15 +68,19 @@ def type_rows(summary: Summary) -> pa.Table:
 
 
 def context_rows(summary: Summary, cosine: NDArray[np.float32]) -> pa.Table:
-    """`layer_contexts` of one layer; `cosine` (N, k, k)."""
-    index = summary.contexts.token_index
-    neuron, rank = np.nonzero(index >= 0)
-    k = index.shape[1]
-    earlier = np.tril(np.ones((k, k), dtype=bool), -1)
-    # contexts of a neuron that has fewer than k come last, and their rows with them
-    values = cosine[earlier & (index >= 0)[:, :, None]]
-    offsets = np.append(0, np.cumsum(rank)).astype(np.int32)
-    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-    activation = summary.contexts.activation[neuron, rank]
-    columns = {"neuron": neuron, "rank": rank, "token_index": index[neuron, rank], "activation": activation}
-    return pa.table({**columns, "cosine": lists})
+    """`layer_contexts` of one layer; `cosine` (N, K, K) of the contexts that are compared, as `Summary.compared`."""
+    parts = summary.parts
+    index = summary.contexts.token_index[parts].transpose(1, 2, 0)  # (N, k, P): in the order of the rows
+    neuron, rank, place = np.nonzero(index >= 0)
+    activation = summary.contexts.activation[parts[place], neuron, rank]
+    compared = cosine.shape[1] // max(len(parts), 1)  # of each part
+    is_there = index[:, :compared].reshape(len(index), -1) >= 0  # (N, K)
+    earlier = np.tril(np.ones(cosine.shape[1:], dtype=bool), -1) & is_there[:, None]
+    values = cosine[earlier & is_there[:, :, None]]
+    # the contexts that are not compared have no list, which takes no values
+    row = np.minimum(rank, compared - 1) * len(parts) + place
+    lengths = np.where(rank < compared, earlier.sum(axis=2)[neuron, row], 0)
+    offsets = np.append(0, np.cumsum(lengths)).astype(np.int32)
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=pa.array(rank >= compared))
+    columns = {"neuron": neuron, "rank": rank, "part": parts[place], "token_index": index[neuron, rank, place]}
+    return pa.table({**columns, "activation": activation, "cosine": lists})

@@ -60,6 +60,13 @@ LAYER_TABLES = (
             ),
             _N,
             *_MOMENTS,
+            Column(
+                "types_without",
+                "INTEGER",
+                "Token types that hold 90 % of the activation mass of all other parts; null but for 32 neurons of the "
+                "layer, and where `layer_neurons` has bounds.",
+                nullable=True,
+            ),
         ),
         _LAYERS,
     ),
@@ -82,19 +89,22 @@ LAYER_TABLES = (
     ),
     Table(
         "layer_contexts",
-        ("run", "layer", "neuron", "rank"),
-        "One row per neuron and context: the 20 positions where its activation is largest in size.",
+        ("run", "layer", "neuron", "rank", "part"),
+        "One row per neuron and context: of each tenth of the documents the 20 positions where it is most active.",
         (
             _LAYER,
             _NEURON,
-            Column("rank", "INTEGER", "From 0, the largest size."),
+            Column("rank", "INTEGER", "Within the part, from 0, the largest size."),
+            Column("part", "INTEGER", "Part of the documents, as in `layer_moments`."),
             TOKEN_INDEX,
             Column("activation", "FLOAT", "The activation there, never 0."),
             Column(
                 "cosine",
                 "FLOAT[]",
                 "Cosines of the neuron's embedding of the context (row of W_in times the input of the MLP, component "
-                "by component) with those of ranks 0 to rank - 1.",
+                "by component) with those of the rows before it; null but for the two strongest of each part (more "
+                "where there are fewer than ten parts).",
+                nullable=True,
             ),
         ),
         _LAYERS,
@@ -126,7 +136,7 @@ LAYER_TABLES = (
     Table(
         "states",
         ("run", "layer", "token_index"),
-        "One row per layer and position of the sampled documents: the residual stream after the layer.",
+        "One row per layer and sampled position, some in a row of every document: the residual stream after the layer.",
         (_LAYER, TOKEN_INDEX, Column("state", "FLOAT[]", "d_model values, before any norm.")),
         _LAYERS,
     ),

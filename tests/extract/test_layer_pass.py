@@ -12,7 +12,7 @@ from scipy import stats
 
 from extract import layer_text
 from extract.families import describe
-from extract.layer_check import check_layers, check_moments
+from extract.layer_check import check_activations, check_layers, check_moments
 from extract.layer_hooks import Layers
 from extract.layer_moments import Moments
 from extract.layer_pass import LayersPass
@@ -114,19 +114,43 @@ def test_types_hold_the_mass_that_they_have(passed, direct, layer):
 @pytest.mark.parametrize("layer", [0, 1])
 def test_contexts_are_the_largest_activations_with_the_cosines_of_their_embeddings(passed, direct, layer):
     activation, read = direct[0]["activation"][layer], direct[0]["input"][layer]
-    found = of_layer(passed, "layer_contexts", layer).sort("neuron", "rank")
-    expected = np.argsort(-np.abs(activation), axis=0, kind="stable")[:20].T
-    assert found["token_index"].to_numpy().reshape(-1, 20).tolist() == expected.tolist()
-    np.testing.assert_array_equal(
-        found["activation"].to_numpy().reshape(-1, 20), activation.T[[[i] for i in range(24)], expected]
-    )
+    found = of_layer(passed, "layer_contexts", layer)
+    documents = rows(passed, "tokens").sort("token_index")["document"].to_numpy()
+    part = np.unique(documents, return_inverse=True)[1] % 10
+    n_parts = len(np.unique(part))
+    for each in range(n_parts):
+        here = np.flatnonzero(part == each)
+        expected = here[np.argsort(-np.abs(activation[here]), axis=0, kind="stable")[:20].T]
+        mine = found.filter(pl.col("part") == each).sort("neuron", "rank")
+        assert mine["token_index"].to_numpy().reshape(24, -1).tolist() == expected.tolist()
+        values = activation.T[np.arange(24)[:, None], expected]
+        np.testing.assert_array_equal(mine["activation"].to_numpy().reshape(24, -1), values)
     w_in = direct[2].w_in(layer).numpy()
+    each = -(-20 // n_parts)
+    assert found["cosine"].is_not_null().equals(found["rank"] < each)
     for neuron in (0, 7, 23):
-        embedding = w_in[neuron] * read[expected[neuron]]
+        # the strongest of each part, rank by rank
+        mine = found.filter(neuron=neuron).filter(pl.col("rank") < each).sort("rank", "part")
+        assert mine.height == each * n_parts
+        embedding = w_in[neuron] * read[mine["token_index"].to_numpy()]
         embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-        cosine = found.filter(pl.col("neuron") == neuron)["cosine"].to_list()
-        for rank in range(20):
-            np.testing.assert_allclose(cosine[rank], embedding[rank] @ embedding[:rank].T, atol=1e-5)
+        for row, cosine in enumerate(mine["cosine"].to_list()):
+            np.testing.assert_allclose(cosine, embedding[row] @ embedding[:row].T, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_types_are_counted_again_without_each_part(passed, direct, layer):
+    size, types = np.abs(direct[0]["activation"][layer]).astype(float), direct[1]
+    documents = rows(passed, "tokens").sort("token_index")["document"].to_numpy()
+    part = np.unique(documents, return_inverse=True)[1] % 10
+    names, place = np.unique(types, return_inverse=True)
+    for each in np.unique(part):
+        mass = np.zeros((len(names), size.shape[1]))
+        np.add.at(mass, place[part != each], size[part != each])
+        ordered = -np.sort(-mass, axis=0)
+        expected = 1 + (ordered.cumsum(0) < 0.9 * mass.sum(0)).sum(0)
+        found = of_layer(passed, "layer_moments", layer).filter(part=int(each)).sort("neuron")["types_without"]
+        assert found.to_list() == expected.tolist()  # of all 24: fewer than are sampled
 
 
 @pytest.mark.parametrize("layer", [0, 1])
@@ -134,10 +158,8 @@ def test_states_and_their_measures(passed, direct, layer):
     state = direct[0]["state"][layer]
     kept = of_layer(passed, "states", layer).sort("token_index")
     np.testing.assert_array_equal(np.stack(kept["state"].to_list()), state[kept["token_index"].to_numpy()])
-    documents = rows(passed, "tokens").group_by("document").len().sort("document")
     there = rows(passed, "tokens").filter(pl.col("token_index").is_in(kept["token_index"].implode()))
-    whole = there.group_by("document").len().join(documents, on="document")
-    assert (whole["len"] == whole["len_right"]).all()  # whole documents
+    assert there["document"].n_unique() == 1  # of blocks of 32 positions
     assert 0 < kept.height <= 60
     outliers = of_layer(passed, "layers", layer)["outlier_dimensions"].to_list()[0]
     assert outliers == sorted(np.argsort(-(state.astype(float) ** 2).mean(0))[:5].tolist())
@@ -164,6 +186,7 @@ def test_the_last_layer_is_that_of_the_run(passed):
         "layers"
     ]
     assert manifest["self_check"]["last layer's mean against the run"] < 1e-6
+    assert manifest["self_check"]["last layer's activations against the run"] < 1e-5
     assert manifest["identity"]["store_layer"] == [0]
 
 
@@ -284,16 +307,54 @@ def test_moments_that_are_not_the_runs_are_refused():
         check_moments(moments, mean + 0.01, deviation, torch.float32)
 
 
-def test_sampled_documents_are_whole_and_at_most_as_many(passed):
-    text = layer_text.Text(np.array([0, 0, 1, 2, 2, 2, 5]), np.zeros((7, 14), dtype=np.int64), 3)
-    assert text.per_window == 10
-    for wanted, seed in ((20, 0), (35, 1), (70, 2)):
-        chosen = text.sampled(wanted, seed)
-        assert len(chosen) * 10 <= wanted
-        for document in (0, 1, 2, 5):
-            mine = np.flatnonzero(text.document == document)
-            assert set(mine) <= set(chosen) or not set(mine) & set(chosen)
-    assert text.sampled(70, 0).tolist() == list(range(7))
+def test_states_are_of_all_documents_as_far_as_they_go():
+    text = layer_text.Text(np.array([0, 0, 1, 2, 2, 2, 5]), np.zeros((7, 54), dtype=np.int64), 3)
+    assert text.per_window == 50
+    document = text.document.repeat(50)
+    for wanted, of_each in ((128, [32, 32, 32, 32]), (260, [70, 50, 70, 50]), (350, [100, 50, 150, 50])):
+        chosen = text.sampled(wanted, 0)
+        assert (np.diff(chosen) > 0).all()
+        counts = np.bincount(document[chosen], minlength=6)[[0, 1, 2, 5]]
+        assert counts.sum() <= wanted
+        assert np.abs(counts - of_each).max() <= 10
+    few = text.sampled(64, 1)
+    assert len(np.unique(document[few])) == 2  # so that a document has a block of 32
+    assert len(few) == 64
+    assert len(text.sampled(5, 0)) == 5
     assert text.sampled(0, 0).tolist() == []
-    assert len(text.sampled(5, 0)) == 1  # the smallest document
+    assert text.sampled(350, 0).tolist() == list(range(350))
     assert all(one[-1] < other[0] for one, other in pairwise(text.shards()))
+
+
+def test_another_model_is_found_whatever_layers_are_read(settings, run, lake, monkeypatch):
+    extract_run(settings, lake, LayersPass(layers="0", state_tokens=0))
+    found = find_run(lake, next((lake / "runs").iterdir()).name[4:]).passes["layers"]["self_check"]
+    assert found["last layer's activations against the run"] < 1e-5
+    model = tiny_model("llama")
+    layers = Layers(model, describe(model))
+    ids = tokens((2, 12))
+    seen = {}
+    layers.read(ids, [1], {"activation": lambda _layer, value: seen.update({"value": value})})
+    stored = seen["value"][:, 3:-1].reshape(-1, layers.d_mlp(1)).numpy()
+    assert check_activations(layers, ids, 3, stored)["last layer's activations against the run"] == 0
+    with pytest.raises(ModelError, match="last layer's activations against the run"):
+        check_activations(layers, ids, 3, stored * 1.01)
+
+
+def test_what_was_checked_before_a_cut_is_still_in_the_manifest(settings, lake, monkeypatch):
+    """The last layer's moments are checked when its group is read, which a later attempt does not do again."""
+    record = Stage.record
+    monkeypatch.setattr("extract.layer_pass._cut", lambda *_: [[1], [0]])
+
+    def dying(self, shard):
+        record(self, shard)
+        if shard.file.endswith("layers/part-00000.parquet"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stage, "record", dying)
+    with pytest.raises(KeyboardInterrupt):
+        extract_run(settings, lake, WANTED)
+    monkeypatch.setattr(Stage, "record", record)
+    extract_run(settings, lake, WANTED)
+    found = find_run(lake, next((lake / "runs").iterdir()).name[4:]).passes["layers"]["self_check"]
+    assert {"last layer's mean against the run", "state against the model's hidden state"} <= found.keys()
