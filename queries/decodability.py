@@ -7,15 +7,20 @@ word, number, mark, space); `frequency_band`, in which quarter of the sampled po
 in which quarter its place in the window is; `previous_token`, which of the 20 most frequent types stood before it,
 which only attention can bring to this position.
 
-`shuffled` is the accuracy of the same probe on labels in random order, what too flexible a probe reaches by itself;
-`gain` is the difference. `trend` is the rank correlation of the accuracy with depth, `p` from layers in random order.
-All intervals leave out one document after the other, without fitting the probes anew. Beside `polysemanticity` it asks
-whether layers disentangle: what becomes linearly readable, while single neurons do or do not get cleaner.
+`baseline` is what can be said without any state: the largest class, or, where that is better, the class that the token
+type has most often in the documents that are learned from. `token`, `word_class` and `frequency_band` belong to the
+type, so a table of types knows them, and a probe can gain only at types that were not met; what a state says of its
+context shows in `previous_token` and `position`. `gain` is the accuracy above the baseline. `shuffled` is the accuracy of
+the same probe on labels in random order, what too flexible a probe reaches by itself. `trend` is the rank correlation
+of the accuracy with depth, `p` its p among walks that step from layer to layer as this series does, up or down at random.
+
+All intervals leave out one document after the other, without fitting the probes anew: they say how far the numbers hold
+for documents like these, `n` of them, each with some positions in a row. Whether layers disentangle is answered by
+`polysemanticity`, which sets what probes read better or worse with depth beside what single neurons do.
 
 Caveats: a probe finds what is there, not what the model uses; what it does not find may be there in another form. A
 state of d dimensions and few positions leave room for more accuracy than is shown, in all layers alike. The word
-classes are those of an English word list. The classes are not equally frequent: `majority` is what the largest alone
-would give.
+classes are those of an English word list. The classes are not equally frequent: `majority` is the share of the largest.
 
 Source: Alain and Bengio (2017), arXiv 1610.01644 (linear probes by layer); Hewitt and Liang (2019), EMNLP (control
 tasks); Belinkov (2022), Comput. Linguist. 48, 207.
@@ -51,12 +56,13 @@ COLUMNS = {
     "n_positions": "Positions that have a label.",
     "n_classes": "Classes that are told apart.",
     "majority": "Share of the largest class.",
+    "by_token": "Accuracy of a table that has the most frequent class of each token type.",
+    "baseline": "The larger accuracy of the two, both learned as the probe is.",
     "shuffled": "Accuracy of the same probe on labels in random order.",
-    "gain": "Accuracy above that.",
+    "gain": "Accuracy above the baseline.",
     "gain_low": "Low end of its 95 % interval.",
     "gain_high": "High end of its 95 % interval.",
     **TREND_COLUMNS,
-    "q": "Benjamini-Hochberg value of `p` over the labels of the run.",
     "reason": "Why there is no interval; empty where there is one.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "n_classes"))
@@ -97,7 +103,8 @@ def _layer_rows(
         probed: dict[str, Probed] = {}
         if n_documents > 1:
             shuffled = {task: rng.permutation(classes) for task, classes in labels.items()}
-            probed = probe(states[known], document[known], labels, shuffled)
+            token = tokens["token_id"].to_numpy().astype(np.int64)
+            probed = probe(states[known], document[known], token[known], labels, shuffled)
         for task, classes in labels.items():
             facts = _facts(classes, probed.get(task), n_documents)
             rows.append({"family": "", "task": task, "layer": layer, "n": n_documents, **facts})
@@ -112,13 +119,14 @@ def _facts(classes: NDArray[np.int64], probed: Probed | None, n_documents: int) 
         "n_classes": len(counts) if len(classes) else 0,
         "majority": counts.max() / len(classes) if len(classes) else float("nan"),
     }
-    names = ("estimate", "low", "high", "shuffled", "gain", "gain_low", "gain_high")
+    names = ("estimate", "low", "high", "shuffled", "by_token", "baseline", "gain", "gain_low", "gain_high")
     if probed is None or len(counts) < 2:
         why = "positions with a label in fewer than 2 documents, or of fewer than 2 classes"
         return {**facts, **dict.fromkeys(names, float("nan")), "without": [], "reason": why}
-    real, control = (_left_out(right, probed.rows) for right in (probed.right, probed.shuffled))
+    real, control = (_left_out(right, probed.rows) for right in (probed.right, probed.baseline))
     gain = tuple(one - other for one, other in zip(real, control, strict=True))
-    facts |= {"estimate": float(real[0][0]), "shuffled": float(control[0][0]), "gain": float(gain[0][0])}
+    facts |= {"estimate": float(real[0][0]), "baseline": float(control[0][0]), "gain": float(gain[0][0])}
+    facts |= {name: float(getattr(probed, name).sum() / probed.rows.sum()) for name in ("shuffled", "by_token")}
     facts["without"] = real[1][:, 0].tolist() if n_documents >= MIN_DOCUMENTS else []
     for (whole, without), prefix in ((real, ""), (gain, "gain_")):
         found = studentise(whole, without)
@@ -151,17 +159,18 @@ def answer(table: pl.DataFrame) -> str:
             if known.is_empty():
                 lines.append(f"- `{run}`: `{task}` was not asked: {row['reason']}.")
                 continue
-            control = float(known["shuffled"].to_numpy().mean())
+            above = known.filter(pl.col("gain_low") > 0).height
             lines.append(
-                f"- `{run}`: `{task}` ({row['n_classes']} classes, largest {row['majority']:.2f}, shuffled labels "
-                f"{control:.2f}): accuracy {first_and_last(rows)}; {trend_words(row)}."
+                f"- `{run}`: `{task}` ({row['n_classes']} classes, {counted(row['n'], 'document')}): accuracy "
+                f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, surely more in {above} of "
+                f"{counted(known.height, 'layer')}; {trend_words(row)}."
             )
     return "\n".join(lines)
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
     """Five layers from all over the depth."""
-    names = [*KEYS, "estimate", "low", "high", "n", "n_positions", "majority", "shuffled", "gain", "trend", "p", "q"]
+    names = [*KEYS, "estimate", "low", "high", "n", "n_positions", "baseline", "shuffled", "gain", "trend", "p", "q"]
     return five_layers(table).select(names)
 
 
@@ -184,8 +193,8 @@ ANALYSIS = Analysis(
                 "previous_token": "previous token",
                 "clusters": "clusters of contexts",
             },
-            "control": "shuffled",
-            "caption": "Accuracy of probes (grey: with shuffled labels), and beside it the clusters of contexts of "
+            "control": "baseline",
+            "caption": "Accuracy of probes (grey: the best without a state), and beside it the clusters of contexts of "
             "single neurons, fewer where neurons are cleaner.",
         },
     ),

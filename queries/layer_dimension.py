@@ -6,8 +6,9 @@ hold 95 % of it; `anisotropy`, the variance of the top direction over that of an
 is the spectrum as it is; `without_top` leaves its top component out, since in language models a few outlier dimensions
 of enormous variance can make thousands of others look like nothing.
 
-`trend` is the rank correlation of the numbers with depth, `p` how often layers in random order have as steady one.
-Intervals leave out one document after the other.
+`trend` is the rank correlation of the numbers with depth, `p` its p among walks that step from layer to layer as this
+series does, up or down at random; `q` is corrected over variants and measures. Intervals leave out one document after
+the other, or with more than 20 one in 20 of them.
 
 Caveats: a covariance of T positions has at most T - 1 dimensions, so a short text lowers all numbers (`n_positions`);
 positions of a document are alike, which lowers them too. Leaving out a document tells how far they hold for these
@@ -32,7 +33,7 @@ from queries.shared.depth import (
     trend_row,
     trend_words,
 )
-from queries.shared.tables import schema_of
+from queries.shared.tables import correct_within, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import studentise
 from queries.stats.depth import P_FLOOR, depth_trend
@@ -58,7 +59,9 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """A row per run, variant, measure and layer; `n` counts documents."""
     rows: list[dict[str, Any]] = []
     for (run,), group in by_group(frame, ("run",)):
-        rows += [{"run": run, **row} for row in _run_rows(group, rng)]
+        mine = [{"run": run, **row} for row in _run_rows(group, rng)]
+        correct_within(mine, "run")
+        rows += mine
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
@@ -77,7 +80,8 @@ def _run_rows(frame: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, A
             values, left_out = estimates[:, v, m], replicates[:, :, v, m].T
             found = studentise(np.log(values), np.log(left_out))
             enough = len(left_out) >= MIN_DOCUMENTS
-            trend = trend_row(depth_trend(values, left_out if enough else left_out[:0], rng, jackknife=True))
+            logs = np.log(left_out if enough else left_out[:0])
+            trend = trend_row(depth_trend(np.log(values), logs, rng, jackknife=True))
             for i, (layer, (n, n_positions, width)) in enumerate(zip(layers, facts, strict=True)):
                 known = enough and bool(np.isfinite(found.low[i]))
                 made.append(

@@ -3,23 +3,26 @@
 Per neuron of every layer that was read, then averaged over the neurons of the layer. `kurtosis`: fourth moment of the
 activation over the squared variance, 3 for a normal one, large if it is rare and strong (geometric mean). `hoyer`:
 sparsity over tokens, 1 if it is active at a single one. `types_90`: token types that hold 90 % of the activation mass.
-`context_entropy`: entropy, in nats, of the token types of the 20 strongest contexts. `clusters`: kinds of context
-among those: clusters of the neuron's embeddings of them (its row of W_in times the input of the MLP, component by
-component), 1 if it is monosemantic. `merged_types` is the control for lexical identity, because contexts with the same
-token are alike anyway: with one context for each token type, how far they are one kind (1) or each its own (0).
+`context_entropy`: entropy, in nats, of the token types at the top 1 % of the positions of each tenth of the documents,
+at most 20 of each (`context_share` is the share of all positions that this is). `clusters`: kinds of context among the
+20 strongest, two of each tenth of the documents: clusters of the neuron's embeddings of them (its row of W_in times the
+input of the MLP, component by component), 1 if it is monosemantic. `merged_types` is the control for lexical identity,
+because contexts with the same token are alike anyway: with one context for each token type, how far they are one kind
+(1) or each its own (0); neurons whose contexts are all of one type have no answer (`n` of `n_neurons` have one).
 
-`low` and `high` are over neurons; `document_low` and `document_high` leave out tenths of the documents, where the
-moments of those are kept. `trend` is the rank correlation with depth, its interval from resampled neurons, `p` from
-layers in random order, `q` corrected over the six measures.
+`low` and `high` are over neurons; `document_low` and `document_high` leave out tenths of the documents. `trend` is the
+rank correlation with depth, with both intervals. `p` is its p among walks that step from layer to layer as this series
+does, up or down at random; `q` is corrected over the six measures.
 
-There is no verdict: neighbouring layers are alike, so any slow wander over the depth has a steady trend and a small p
-(series of 24 to 30 layers without a trend whose neighbours correlate by 0.9 have p < 0.05 in more than half of cases).
+Do layers disentangle? Two answers stand side by side: which measures say that single neurons get cleaner (both
+intervals of the trend on one side of 0), and what linear probes read better or worse from whole states (`decodability`).
 
-Caveats: a trend need not be a straight road; look at the figure. The intervals hold for these layers: there are no
-more. Twenty contexts are few and from this text: a neuron with many kinds of context may show one. Where neurons of a
-layer have the same few strongest positions (the first of a document, a massive activation), clusters tell of those.
-The cut at a mean cosine of one half is a convention. A condition on positions (`--where`) leaves out contexts; moments
-and types are of all positions. A gated MLP multiplies two readings; the embedding uses `up`.
+Caveats: a trend need not be a straight road; look at the figure. It holds for these layers: there are no more. The
+contexts are from this text: a neuron with many kinds of context may show one. Where neurons of a layer have the same
+few strongest positions (the first of a document, a massive activation), clusters tell of those. The cut at a mean
+cosine of one half is a convention. The interval of `types_90` over documents rests on 32 neurons of a layer. A
+condition on positions (`--where`) leaves out contexts; moments and types are of all positions. A gated MLP multiplies
+two readings; the embedding uses `up`.
 
 Source: From Tokens to Semantics, OpenReview Kyx1qoZHcO (clusters of neuron embeddings, fewer in later layers); Hoyer
 (2004), JMLR 5, 1457.
@@ -34,12 +37,11 @@ from scipy import stats
 
 from queries import Analysis, Chart, by_group
 from queries.shared.depth import LAYER, TREND_COLUMNS, first_and_last, five_layers, trend_row, trend_words
+from queries.shared.neuron_layers import NeuronLayer, neuron_layer
 from queries.shared.tables import correct_within, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.context_clusters import context_measures
 from queries.stats.contrast import studentise
 from queries.stats.depth import P_FLOOR, DepthTrend, depth_trend
-from queries.stats.part_moments import PartMoments, shapes
 
 Array = NDArray[np.float64]
 KEYS = ("run", "measure", "layer")
@@ -50,48 +52,35 @@ N_BOOTSTRAP = 500
 MIN_NEURONS = 5
 COLUMNS = {
     "median": "Median over the neurons.",
+    "n_neurons": "Neurons of the layer; `n` of them have an answer.",
+    "context_share": "Of `context_entropy`: the contexts of a neuron over the positions; else NaN.",
     "slack": "Of `types_90`: by so much the mean may be off where types were counted within bounds; else 0.",
-    "document_low": "Low end of the interval over tenths of the documents; NaN where they are not kept apart.",
+    "document_low": "Low end of the interval over tenths of the documents; NaN with fewer than 5 of them.",
     "document_high": "High end of it.",
     **TREND_COLUMNS,
     "document_trend_low": "Low end of the trend's interval over tenths of the documents.",
     "document_trend_high": "High end of it.",
-    "q": "Benjamini-Hochberg value of `p` over the measures of the run.",
+    "probes_better": "Labels that linear probes read better with depth (trend above 0); null without states.",
+    "probes_worse": "Labels that they read worse.",
     "reason": "Why there is no interval; empty where there is one.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=["layer"])
+TEXT = ("probes_better", "probes_worse")
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_neurons"), text=TEXT)
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """A row per run, measure and layer; `n` counts neurons."""
     rows: list[dict[str, Any]] = []
     for (run,), group in by_group(frame, ("run",)):
-        layers = [(layer, *_values(part)) for (layer,), part in by_group(group, ("layer",))]
-        weights = [_resamples(len(values["kurtosis"]), rng) for _, values, _, _ in layers]
+        layers = [neuron_layer(layer, part) for (layer,), part in by_group(group, ("layer",))]
+        weights = [_resamples(len(each.values["kurtosis"]), rng) for each in layers]
         mine: list[dict[str, Any]] = []
         for measure in CLEANER:
             mine += _measure_rows(measure, layers, weights, rng)
         correct_within(mine, "run_key")
-        rows += [{**row, "run": run} for row in mine]
+        probes = {name: group[name][0] for name in TEXT}
+        rows += [{**row, **probes, "run": run} for row in mine]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
-
-
-def _values(part: pl.DataFrame) -> tuple[dict[str, Array], dict[str, Array], float]:
-    """Each measure (N,) of the neurons of a layer; the first two without each part (P, N); slack of the types."""
-    lists = ("mean", "moment_2", "moment_3", "moment_4", "sum_abs")
-    found = {name: np.stack(part[f"part_{name}"].to_list()) for name in lists}
-    kurtosis, hoyer = shapes(PartMoments(np.array(part["part_n"].to_list()[0]), **found))
-    contexts = np.array(
-        [
-            context_measures(np.asarray(cosines if cosines is not None else []), [] if tokens is None else tokens)
-            for cosines, tokens in part.select("cosines", "token_ids").iter_rows()
-        ]
-    ).T
-    low, high = (part[name].to_numpy().astype(np.float64) for name in ("types_low", "types_high"))
-    types = np.where(high > 0, (low + high) / 2, np.nan)
-    log_kurtosis = np.log(kurtosis)
-    values = dict(zip(CLEANER, (log_kurtosis[0], hoyer[0], types, *contexts), strict=True))
-    return values, {"kurtosis": log_kurtosis[1:], "hoyer": hoyer[1:]}, float((high - low).mean() / 2)
 
 
 def _resamples(n: int, rng: np.random.Generator) -> Array:
@@ -100,39 +89,31 @@ def _resamples(n: int, rng: np.random.Generator) -> Array:
 
 
 def _measure_rows(
-    measure: str,
-    layers: list[tuple[int, dict[str, Array], dict[str, Array], float]],
-    weights: list[Array],
-    rng: np.random.Generator,
+    measure: str, layers: list[NeuronLayer], weights: list[Array], rng: np.random.Generator
 ) -> list[dict[str, Any]]:
     """The rows of all layers of one run; kurtosis is averaged on the log scale."""
     back = np.exp if measure == "kurtosis" else np.asarray
-    means = np.array([_mean(values[measure]) for _, values, _, _ in layers])
-    resampled = np.stack(
-        [
-            (weight[:, known] @ values[measure][known]) / np.maximum(weight[:, known].sum(axis=1), 1.0)
-            for (_, values, _, _), weight in zip(layers, weights, strict=True)
-            for known in (np.isfinite(values[measure]),)
-        ],
-        axis=1,
-    )  # (B, L)
+    means = np.array([each.mean(measure) for each in layers])
+    resampled = np.stack([_means(each.values[measure], w) for each, w in zip(layers, weights, strict=True)], axis=1)
     trend = depth_trend(means, resampled, rng, jackknife=False)
-    if measure == "types_90" and any(slack > LOOSE * mean for (*_, slack), mean in zip(layers, means, strict=True)):
+    if measure == "types_90" and any(each.slack > LOOSE * mean for each, mean in zip(layers, means, strict=True)):
         nan = float("nan")
         trend = DepthTrend(nan, nan, nan, nan)  # bounds are too wide to tell an order
     documents = _document_ends(measure, layers, means, rng)
     rows = []
-    for i, (layer, values, _, slack) in enumerate(layers):
-        known = values[measure][np.isfinite(values[measure])]
+    for i, each in enumerate(layers):
+        values = each.values[measure]
+        known = values[np.isfinite(values)]
         error = float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) >= MIN_NEURONS else float("nan")
-        loose = slack if measure == "types_90" else 0.0
+        loose = each.slack if measure == "types_90" else 0.0
         reach = error * float(stats.t.ppf(0.975, max(len(known) - 1, 1))) + loose
         reason = "" if np.isfinite(reach) else f"{len(known)} neurons with an answer; at least {MIN_NEURONS} are needed"
         rows.append(
             {
-                "run_key": "", "measure": measure, "layer": layer, "estimate": float(back(means[i])),
+                "run_key": "", "measure": measure, "layer": each.layer, "estimate": float(back(means[i])),
                 "low": float(back(means[i] - reach)), "high": float(back(means[i] + reach)), "n": len(known),
-                "median": float(back(np.median(known))) if len(known) else float("nan"),
+                "median": float(back(np.median(known))) if len(known) else float("nan"), "n_neurons": len(values),
+                "context_share": each.context_share if measure == "context_entropy" else float("nan"),
                 "slack": loose, "reason": reason, **trend_row(trend),
                 **{name: float(ends[i]) for name, ends in documents.items()},
             }
@@ -140,25 +121,21 @@ def _measure_rows(
     return rows
 
 
-def _mean(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _means(values: Array, weights: Array) -> Array:
+    """Means (B,) of the neurons that have an answer, in each resample."""
+    known = np.isfinite(values)
+    total: Array = weights[:, known].sum(axis=1)
+    return np.where(total > 0, weights[:, known] @ values[known] / np.maximum(total, 1.0), np.nan)
 
 
 def _document_ends(
-    measure: str,
-    layers: list[tuple[int, dict[str, Array], dict[str, Array], float]],
-    means: Array,
-    rng: np.random.Generator,
+    measure: str, layers: list[NeuronLayer], means: Array, rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Ends of the intervals over parts of the documents, of each layer (L,) and of the trend; NaN where not kept."""
+    """Ends of the intervals over parts of the documents, of each layer (L,) and of the trend; NaN for few parts."""
     names = ("document_low", "document_high", "document_trend_low", "document_trend_high")
-    nothing = {name: np.full(len(layers), np.nan) for name in names}
-    if measure not in layers[0][2]:
-        return nothing
-    without = np.array([[_mean(part) for part in left_out[measure]] for _, _, left_out, _ in layers]).T  # (P, L)
+    without = np.array([each.left_out[measure] for each in layers]).T  # (P, L)
     if len(without) < MIN_DOCUMENTS:
-        return nothing
+        return {name: np.full(len(layers), np.nan) for name in names}
     found = studentise(means, without)
     back = np.exp if measure == "kurtosis" else np.asarray
     trend = depth_trend(means, without, rng, jackknife=True)
@@ -167,18 +144,43 @@ def _document_ends(
 
 
 def answer(table: pl.DataFrame) -> str:
-    """A line per run and measure."""
+    """Whether layers disentangle, then a line per measure, for each run."""
     lines = []
     for (run,), group in by_group(table, ("run",)):
+        lines.append(f"- `{run}`: do layers disentangle? {_disentangled(group)}.")
         for measure, sign in CLEANER.items():
             rows = group.filter(measure=measure)
             row = rows.row(0, named=True)
-            way = "rises" if sign > 0 else "falls"
+            ends = row["document_trend_low"], row["document_trend_high"]
+            over = f", over documents {ends[0]:.2f} to {ends[1]:.2f}" if np.isfinite(ends[0]) else ""
+            few = rows["n"].sum() / rows["n_neurons"].sum()
             lines.append(
-                f"- `{run}`, `{measure}`, which {way} where neurons are cleaner: {first_and_last(rows)}; "
-                f"{trend_words(row)}."
+                f"- `{run}`, `{measure}`, which {'rises' if sign > 0 else 'falls'} where neurons are cleaner: "
+                f"{first_and_last(rows)}; {trend_words(row)}{over}{f'; of {few:.0%} of the neurons' if few < 1 else ''}."
             )
     return "\n".join(lines)
+
+
+def _disentangled(group: pl.DataFrame) -> str:
+    """Which measures say cleaner or less clean with depth, by both intervals; and what probes say of whole states."""
+    said: dict[int, list[str]] = {1: [], -1: []}
+    for measure, sign in CLEANER.items():
+        row = group.filter(measure=measure).row(0, named=True)
+        for way in said:
+            ends = [way * sign * row[name] for name in ("trend_low", "trend_high")]
+            ends += [way * sign * row[name] for name in ("document_trend_low", "document_trend_high")]
+            if all(end > 0 for end in ends):  # one that is unknown is not above 0
+                said[way].append(f"`{measure}`")
+    words = f"Single neurons get cleaner with depth by {_listed(said[1])} and less clean by {_listed(said[-1])}"
+    row = group.row(0, named=True)
+    if row["probes_better"] is None and row["probes_worse"] is None:
+        return words + "; no label that linear probes read has a trend with depth"
+    better, worse = (_listed([f"`{each}`" for each in (row[name] or "").split(", ") if each]) for name in TEXT)
+    return words + f"; linear probes read {better} better with depth and {worse} worse"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "nothing"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
@@ -210,6 +212,7 @@ ANALYSIS = Analysis(
     answer=answer,
     excerpt=excerpt,
     needs=("layer_neurons.mean", "layer_contexts.cosine"),
+    uses=("decodability",),
     key_columns=LAYER,
     p_floors=(P_FLOOR,),
 )  # fmt: skip

@@ -14,7 +14,8 @@ TREND_COLUMNS = {
     "trend": "Rank correlation of the estimate with the layer (Spearman); the same in all layers.",
     "trend_low": "Low end of its 95 % interval.",
     "trend_high": "High end of its 95 % interval.",
-    "p": "Two-sided p of layers in random order; neighbours are alike, so it says that the order matters, no more.",
+    "p": "Two-sided p of it among walks whose steps from layer to layer have random signs.",
+    "q": "Benjamini-Hochberg value of `p` over the trends of the run.",
 }
 LAYER = {"layer": "Transformer layer, from 0: what the residual stream is after it, or the neurons of its MLP."}
 

@@ -11,7 +11,7 @@ WORDS = (" the", " sea", " Ahab", "ing", ",", " 7", " of", " ship")
 D = 16
 
 
-def frame(documents=14, positions=40, layers=6, seed=0):
+def frame(documents=14, positions=40, layers=9, seed=0):
     """States that hold the token's direction, weaker in later layers, and the previous token's in layer 2 alone."""
     rng = np.random.default_rng(seed)
     T = documents * positions
@@ -26,7 +26,7 @@ def frame(documents=14, positions=40, layers=6, seed=0):
     words = rng.standard_normal((2, len(WORDS), D))
     parts = []
     for layer in range(layers):
-        states = rng.standard_normal((T, D)) + (3 - 0.5 * layer) * words[0][token]
+        states = rng.standard_normal((T, D)) + (3 - 0.35 * layer) * words[0][token]
         if layer == 2:
             states += 2 * words[1][previous]
         column = pl.Series("state", states.astype(np.float32), dtype=pl.Array(pl.Float32, D)).arr.to_list()
@@ -51,7 +51,10 @@ def test_a_label_that_fades_is_found_to_fade(table):
         assert row["estimate"] > 0.9
         assert row["trend"] < -0.9
         assert row["p"] < 0.03
-        assert rows["gain_low"][0] > 0.3
+        # a table of token types knows these labels without any state
+        assert rows["baseline"][0] == rows["by_token"][0] == 1.0
+        assert (rows["gain"] <= 0).all()
+        assert rows["estimate"][0] - rows["shuffled"][0] > 0.3
     assert of(table, "token")["n_classes"][0] == len(WORDS)
 
 
@@ -61,7 +64,9 @@ def test_what_only_one_layer_holds_is_read_there_alone(table):
     assert rows["estimate"][2] > 0.8
     assert (rows.filter(pl.col("layer") != 2)["gain_low"] < 0.05).all()
     assert rows["n_positions"][0] == 14 * 39
-    assert "in layer 2; rank correlation" in DECODABILITY.answer(table)
+    assert rows["baseline"][2] < 0.3
+    assert rows["gain_low"][2] > 0.4
+    assert "without a state, surely more in 1 of 9 layers" in DECODABILITY.answer(table)
 
 
 def test_what_is_not_there_is_as_good_as_shuffled(table):

@@ -14,19 +14,21 @@ POLYSEMANTICITY = load("polysemanticity")
 
 
 def lake_of(folder, **options):
-    lake = make_lake(folder, planted_influence(6, elbow=3), documents=14, positions=40, losses=True)
+    lake = make_lake(folder, planted_influence(6, elbow=3), documents=20, positions=28, losses=True)
     add_layers(lake, **options)
     return lake
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    return lake_of(tmp_path_factory.mktemp("planted"), n_layers=7)
+    return lake_of(tmp_path_factory.mktemp("planted"), n_layers=9)
 
 
 @pytest.fixture(scope="module")
 def rows(planted):
-    return frame(connect(planted), POLYSEMANTICITY.sql)
+    con = connect(planted)
+    con.register("decodability", run(con, load("decodability")).to_arrow())
+    return frame(con, POLYSEMANTICITY.sql)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +40,38 @@ def table(rows):
 def test_a_planted_trend_is_found(table, measure):
     assert table.columns == [*POLYSEMANTICITY.keys, "estimate", "low", "high", "n", *POLYSEMANTICITY.columns]
     row = table.filter(measure=measure).row(0, named=True)
-    assert row["q"] < 0.05
+    assert row["q"] < 0.05 or measure == "merged_types"
     assert CLEANER[measure] * row["trend"] > 0.8
     assert f"`{measure}`, which" in POLYSEMANTICITY.answer(table)
+
+
+@pytest.mark.parametrize("measure", CLEANER)
+def test_every_measure_has_an_interval_over_documents(table, measure):
+    rows = table.filter(measure=measure)
+    known = rows.filter(pl.col("document_low").is_finite())
+    assert known.height >= 4  # where all neurons have one cluster, no document changes it
+    assert (known["document_low"] <= known["estimate"]).all()
+    assert (known["estimate"] <= known["document_high"]).all()
+    assert (known["document_high"] > known["document_low"]).all()
+    assert (CLEANER[measure] * rows["document_trend_low"] > 0).all()
+
+
+def test_neurons_and_probes_together_say_whether_layers_disentangle(table):
+    first = POLYSEMANTICITY.answer(table).splitlines()[0]
+    assert "do layers disentangle? Single neurons get cleaner with depth by `kurtosis`" in first
+    assert "less clean by nothing" in first
+    # tokens weigh less in the planted states of later layers
+    assert "`token`" in first.split("linear probes read")[1].split("better")[1]
+    bare = table.with_columns(probes_better=None, probes_worse=None)
+    assert "no label that linear probes read" in POLYSEMANTICITY.answer(bare)
+
+
+def test_contexts_are_the_top_of_each_tenth_of_the_documents(table, rows):
+    assert rows["n_compared"].max() == 20  # fewer where a neuron is silent in most of a tenth
+    assert rows["context_parts"].list.slice(0, 10).list.n_unique().max() == 10
+    assert table.filter(measure="context_entropy")["context_share"].max() == pytest.approx(20 / 560, rel=0.1)
+    assert table.filter(measure="kurtosis")["context_share"].is_nan().all()
+    assert (table["n_neurons"] == 30).all()
 
 
 def test_the_numbers_are_those_of_the_planted_neurons(table, planted):
@@ -56,7 +87,6 @@ def test_the_numbers_are_those_of_the_planted_neurons(table, planted):
     assert found["estimate"] == pytest.approx(np.exp(kurtosis["k"].mean()))
     assert found["median"] == pytest.approx(np.exp(kurtosis["k"].median()))
     assert found["document_low"] <= found["estimate"] <= found["document_high"]
-    assert table.filter(measure="clusters")["document_low"].is_nan().all()
 
 
 def test_a_condition_on_positions_leaves_out_contexts(planted):
@@ -69,8 +99,8 @@ def test_a_condition_on_positions_leaves_out_contexts(planted):
 
 
 def test_flat_layers_are_not_supported(tmp_path):
-    found = run(connect(lake_of(tmp_path, n_layers=7, flat=True)), POLYSEMANTICITY)
-    assert found.filter(pl.col("q") < 0.05)["measure"].n_unique() <= 1
+    found = run(connect(lake_of(tmp_path, n_layers=9, flat=True)), POLYSEMANTICITY)
+    assert found.filter(pl.col("q") < 0.05).is_empty()
 
 
 def test_types_that_are_counted_within_wide_bounds_tell_no_trend(rows):
@@ -89,9 +119,9 @@ def test_few_layers_silent_neurons_and_no_rows(rows):
     assert table["low"].is_nan().all()
     assert table["reason"].str.contains("neurons with an answer; at least 5 are needed").all()
     none = rows.with_columns(token_ids=None, cosines=None).with_columns(
-        pl.col("token_ids").cast(pl.List(pl.Int32)), pl.col("cosines").cast(pl.List(pl.Float32))
-    )
-    assert (
-        POLYSEMANTICITY.estimate(none, np.random.default_rng(0)).filter(measure="clusters")["estimate"].is_nan().all()
-    )
+        pl.col("token_ids").cast(pl.List(pl.Int32)), pl.col("cosines").cast(pl.List(pl.Float32)), n_compared=None,
+        context_parts=pl.lit(None).cast(pl.List(pl.Int32)),
+    )  # fmt: skip
+    found = POLYSEMANTICITY.estimate(none, np.random.default_rng(0))
+    assert found.filter(measure="clusters")["estimate"].is_nan().all()
     assert POLYSEMANTICITY.answer(table.clear()) == ""

@@ -14,6 +14,11 @@ def made(rng, T=600, d=12, documents=12, classes=3, signal=3.0):
     return states.astype(np.float32), document, label
 
 
+def tokens(label):
+    """Token types that say nothing: a row each."""
+    return np.arange(len(label))
+
+
 def accuracy(found):
     return found.right.sum() / found.rows.sum(), found.shuffled.sum() / found.rows.sum()
 
@@ -23,7 +28,7 @@ def test_a_planted_label_is_read_and_another_is_not():
     states, document, label = made(rng)
     other = rng.integers(0, 4, len(label))
     shuffled = {"planted": rng.permutation(label), "absent": rng.permutation(other)}
-    found = probe(states, document, {"planted": label, "absent": other}, shuffled)
+    found = probe(states, document, tokens(label), {"planted": label, "absent": other}, shuffled)
     real, control = accuracy(found["planted"])
     assert real > 0.95
     assert control == pytest.approx(1 / 3, abs=0.1)
@@ -35,7 +40,7 @@ def test_a_planted_label_is_read_and_another_is_not():
 def test_it_is_a_ridge_classifier_fitted_on_the_other_documents():
     rng = np.random.default_rng(1)
     states, document, label = made(rng, signal=0.5)
-    found = probe(states, document, {"a": label}, {"a": rng.permutation(label)})["a"]
+    found = probe(states, document, tokens(label), {"a": label}, {"a": rng.permutation(label)})["a"]
     fold, right = folds(document), np.zeros(len(label), dtype=bool)
     for each in np.unique(fold):
         learn = fold != each
@@ -51,6 +56,20 @@ def test_a_component_that_does_not_vary_and_a_class_that_is_not_learned_do_no_ha
     states, document, label = made(rng, T=60, documents=3)
     states[:, 0] = 7.0
     label[document == 2] = 3
-    found = probe(states, document, {"a": label}, {"a": rng.permutation(label)})["a"]
+    found = probe(states, document, tokens(label), {"a": label}, {"a": rng.permutation(label)})["a"]
     assert found.right[2] == 0
     assert np.isfinite(found.right).all()
+
+
+def test_the_baseline_is_the_larger_of_majority_and_a_table_of_types():
+    rng = np.random.default_rng(3)
+    states, document, label = made(rng, signal=0.0)
+    noisy = np.where(rng.random(len(label)) < 0.8, label, rng.integers(0, 3, len(label)))
+    known = probe(states, document, noisy, {"a": label}, {"a": rng.permutation(label)})["a"]
+    assert known.baseline is known.by_token
+    assert known.baseline.sum() == (noisy == label).sum()  # the table of each fold: the label itself
+    unknown = probe(states, document, tokens(label), {"a": label}, {"a": rng.permutation(label)})["a"]
+    assert unknown.by_token.tolist() == unknown.majority.tolist()
+    fold = folds(document)
+    largest = [np.bincount(label[fold != each]).argmax() for each in fold]
+    assert unknown.majority.sum() == (label == largest).sum()
