@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from calibration.influence import FEWEST
 from calibration.passes import add_pass
 from calibration.targets import Family, Interval, Rejection, Row, Study
 from calibration.worlds import N_CORE, Array, Corpus, Design, World, coupled_world
@@ -19,6 +18,7 @@ from warehouse.connection import connect, frame
 
 LAYERS, HEADS = 2, 4
 LOSS, LEANING, CHANGE = 0.01, 0.5, 0.1  # nats; mean over spread of the change; sd of the neuron
+PAIRED = Corpus(positions=36)  # about 180 pairs, and as many rare positions that the plateau is read off
 IDLE = (0, 0)  # its ablation changes the loss as often up as down
 
 
@@ -61,11 +61,11 @@ def add_heads(lake: Path, run: str, world: World, rng: np.random.Generator) -> N
 
 
 def pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """As many rare as common positions of each document, with their pair."""
+    """As many rare as common positions of each document, with their pair; half of the rare ones stay for the plateau."""
     taken = []
     for (document,), part in rows.group_by("document", maintain_order=True):
         classes = [part.filter(token_class=name) for name in ("rare", "common")]
-        n = min(each.height for each in classes)
+        n = min(-(-classes[0].height // 2), classes[1].height)
         taken += [each.head(n).with_columns(pair=pl.int_range(n) + 1000 * document) for each in classes]
     kept = pl.concat(taken).sort("token_index").rename({"token_class": "stratum"})
     return kept.select("token_index", "document", "pair", "stratum")
@@ -86,20 +86,27 @@ def _head(layer: int, head: int, token_class: str) -> Row:
     return {"ablation": "mean", "layer": layer, "head": head, "token_class": token_class}
 
 
+def _of_loss(layer: int, head: int, token_class: str, scale: str = "nats") -> Row:
+    return {**_head(layer, head, token_class), "scale": scale}
+
+
 def _leaning(world: World, corpus: Corpus, row: Row) -> float:
     return LOSS * LEANING
 
 
 def loss_study() -> Study:
     """A head that leans to help, one that does not, and whether the classes differ."""
-    upper = _head(LAYERS - 1, 1, "rare_minus_common")
+    upper = _of_loss(LAYERS - 1, 1, "rare_minus_common")
+    relative = {**upper, "scale": "relative"}
     intervals = (
-        Interval("loss at common targets", _head(LAYERS - 1, 1, "common"), _leaning),
+        Interval("loss at common targets", _of_loss(LAYERS - 1, 1, "common"), _leaning),
         Interval("loss, rare minus common", upper, lambda world, *_: LOSS * world.routing),
+        Interval("relative loss, rare minus common", relative),
     )
     tests = (
-        Rejection("idle head", _head(*IDLE, "common"), designs=("none",)),
+        Rejection("idle head", _of_loss(*IDLE, "common"), designs=("none",)),
         Rejection("rare minus common", upper),
+        Rejection("relative, rare minus common", relative),
     )
     return Study("head_loss", intervals, tests)
 
@@ -129,13 +136,13 @@ def routing_study() -> Study:
 HEAD_PASS = Family(
     "heads",
     (
-        Design("none", routed_world),
-        Design("weak", partial(routed_world, routing=0.3), effect=0.3),
-        Design("strong", partial(routed_world, routing=0.8), effect=0.8),
+        Design("none", routed_world, PAIRED),
+        Design("weak", partial(routed_world, routing=0.3), PAIRED, effect=0.3),
+        Design("strong", partial(routed_world, routing=0.8), PAIRED, effect=0.8),
     ),
     (loss_study(), routing_study()),
-    ("activations", "heads"),
-    (Study("plateau_stability", effort=FEWEST),),
+    ("activations", "heads", "losses"),
+    (),
     "the four heads of one of two layers move the plateau by 0, 0.3, 0.8 (ln) more at rare targets, and help there by "
     "as many times the spread of the change of the loss",
     n_check=20,

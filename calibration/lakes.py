@@ -98,7 +98,7 @@ def write_tables(folder: Path, world: World, corpus: Corpus, rng: np.random.Gene
         "target_id": target,
         "token_id": np.roll(target, 1),
     }
-    if "layers" in parts:
+    if {"layers", "losses"} & set(parts):
         tokens["loss"] = _lognormal(0.4, (document.max() + 1,), rng)[document] * _lognormal(0.5, (T,), rng)
     _write(folder / "tokens.parquet", tokens)
     delta = deltas(world, document, target, rng)

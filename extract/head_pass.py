@@ -30,7 +30,7 @@ from extract.windows import Plan
 from warehouse.errors import RtError
 from warehouse.shards import write_shard
 
-VERSION = 1  # raised when the rows of the same settings would change
+VERSION = 2  # raised when the rows of the same settings would change
 BYTES = 2.0  # on disk, measured 1.9, of a number in head_neurons
 NO_PATH = "parallel residual: the last MLP reads the input of the layer, not what its attention adds"
 _HEADS, _POSITIONS = (f"run/{table}/part-00000.parquet" for table in ("attention_heads", "head_positions"))

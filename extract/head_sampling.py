@@ -2,7 +2,8 @@
 
 A contrast between rare and common targets is then within windows, whatever else differs between documents. The common
 position of a pair is the one whose token that is read is as frequent as that of the rare position, or nearly so: what
-differs is the target. Documents take turns, as they are what is resampled later.
+differs is the target; positions that read a token without a frequency (a control token) are not sampled. Documents take
+turns, as they are what is resampled later.
 """
 
 import hashlib
@@ -26,11 +27,11 @@ select
     classes.token_class as stratum,
     (10 * (target.frequency_rank - 1) // target.n_types)::integer as target_decile,
     (10 * (input.frequency_rank - 1) // input.n_types)::integer as input_decile,
-    coalesce(ln(input.frequency_rank), 0) as input_rank
+    ln(input.frequency_rank) as input_rank
 from tokens
 inner join token_classes() as classes on tokens.token_index = classes.token_index
 inner join ranked as target on tokens.target_id = target.token_id
-left join ranked as input on tokens.token_id = input.token_id
+inner join ranked as input on tokens.token_id = input.token_id
 order by tokens.token_index
 """
 

@@ -2,43 +2,57 @@
 
 Each head is ablated at sampled positions, one position at a time: its output there is replaced by its mean over all
 analysed positions (`mean`), or by what it would be if the head attended to position 0 alone (`bos`). `estimate` is the
-mean change of the loss of the next token in nats; above 0 the head helps, below 0 it is in the way. `rare` and `common`
-are the classes of positions; `rare_minus_common` is the difference within documents, so that what makes one text harder
-than another does not count. Intervals resample the documents; `p` flips the signs of documents, under which a head that
-changes nothing on average (or does not tell the classes apart) is as likely to be on either side; `q` is Benjamini and
-Hochberg's over the heads. `mean_abs` is the mean size of the change, whatever its sign.
+mean change of the loss of the next token; above 0 the head helps, below 0 it is in the way. `rare` and `common` are the
+classes of positions; `rare_minus_common` is the difference within documents, so that what makes one text harder than
+another does not count. `scale` says in what: `nats`, or `relative`, as a share of the mean loss of the class. Rare
+targets have a higher loss, which moves more whatever is ablated: a head that adds the same tenth to every loss has a
+difference in nats and none relative to the loss. So the relative difference is the headline; nats are beside it.
 
-Caveats: the loss of rare targets is higher and moves more whatever is ablated, so a head with a larger effect on them
-need not be a head for rare tokens: compare heads with each other. One head is ablated at a time: of two that do the
-same either may look idle. What a head writes at earlier positions, and others read, is left as it was. The positions
-are a sample in which half of the targets are rare.
+In nats, intervals resample the documents, and `p` flips the signs of documents, under which a head that changes nothing
+on average (or does not tell the classes apart) is as likely to be on either side. Relative ones leave out one document
+after the other (jackknife t). `q` is Benjamini and Hochberg's over the heads. `visible` is the power: the effect that
+the head would need to be found among as many heads with a chance of 80 %. `mean_abs` is the mean size of the change.
+
+Caveats: one head is ablated at a time: of two that do the same either may look idle. What a head writes at earlier
+positions, and others read, is left as it was. The positions are a sample in which half of the targets are rare, in
+pairs that read tokens of like frequency; `input_gap` and `position_gap` say what is left of a difference. A loss can be
+relative to other things than its mean: a share of it is one way to make classes comparable.
 
 Source: ablation of heads as in Liu et al., arXiv 2509.21163 and 2509.04479, there on position 0 only.
 """
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, by_group
-from queries.shared.heads import KEY_COLUMNS, name_of, out_of_reach
+from queries.shared.heads import KEY_COLUMNS, balance, name_of, out_of_reach
 from queries.shared.tables import schema_of
-from queries.stats.bootstrap import N_REPLICATES, Array, document_weights, ratio_intervals
+from queries.stats.bootstrap import MIN_DOCUMENTS, N_REPLICATES, Array, document_weights, ratio_intervals
 from queries.stats.document_sums import DocumentSums, document_sums
-from queries.stats.nulls import N_FLIPS, benjamini_hochberg, sign_flip_p
+from queries.stats.groups import floor_p
+from queries.stats.head_effects import ClassEffects, class_contrast, class_effect, visible
+from queries.stats.nulls import benjamini_hochberg, sign_flip_p
 from queries.stats.paired import paired_differences
 from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
-KEYS = ("run", "ablation", "token_class", "layer", "head")
+KEYS = ("run", "ablation", "scale", "token_class", "layer", "head")
+SCALES = ("nats", "relative")
+MORE_FLIPS = 99_999  # for heads that hardly any flip reaches: a single one among 4,999 can have q < 0.05
 CLASSES = ("rare", "common", "rare_minus_common")
 STRIDE = 1 << 16  # of the layer in a number that names a head
 COLUMNS = {
-    "mean_abs": "Mean size of the change; null for the difference.",
+    "mean_abs": "Mean size of the change, nats; null for the difference.",
+    "visible": "Effect that would be found with a chance of 80 %, at p < 0.05 over the number of heads.",
+    "mean_loss": "Mean loss of the class at the sampled positions, nats; null for the difference.",
     "n_positions": "Sampled positions of the class, of the rarer one for the difference.",
-    "p": "Two-sided p of no change (no difference), by flips of the signs of documents.",
-    "q": "Benjamini-Hochberg q of `p` over the heads of run, ablation and class.",
+    "p": "Two-sided p of no change (no difference): in nats by flips of the signs of documents, else by jackknife t.",
+    "q": "Benjamini-Hochberg q of `p` over the heads of run, ablation, scale and class.",
+    "input_gap": "Rare minus common: ln rank of the tokens read there, in standard deviations.",
+    "position_gap": "Rare minus common: place in the window, in standard deviations.",
     "reason": "Why there is no interval; empty where there is one.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "head", "n_positions"))
@@ -52,16 +66,58 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         columns = [group[name].to_numpy() for name in ("n_positions", "sum_delta", "sum_abs_delta")]
         sums = document_sums(group["token_class"].to_numpy(), group["document"].to_numpy(), head, *columns)
         weights = document_weights(len(sums.documents), N_REPLICATES, rng)
-        for token_class in CLASSES:
-            part = _class_columns(sums, token_class, weights, rng).with_columns(
+        effects = {name: _effects(sums, name, group) for name in ("rare", "common")}
+        gaps = {name: pl.lit(group[name][0]) for name in ("input_gap", "position_gap")}
+        for token_class, scale in product(CLASSES, SCALES):
+            found = _class_columns(sums, token_class, weights, rng) if scale == "nats" else pl.DataFrame()
+            part = _with_power(found, sums, effects, token_class, scale).with_columns(
                 run=pl.lit(run),
                 ablation=pl.lit(ablation),
+                scale=pl.lit(scale),
                 token_class=pl.lit(token_class),
                 layer=pl.Series(sums.neurons // STRIDE),
                 head=pl.Series(sums.neurons % STRIDE),
+                **gaps,
             )
             parts.append(part.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()))
-    return pl.concat(parts).sort(KEYS)
+    return pl.concat(parts).with_columns(pl.col("input_gap", "position_gap").fill_null(float("nan"))).sort(KEYS)
+
+
+def _effects(sums: DocumentSums, token_class: str, group: pl.DataFrame) -> ClassEffects:
+    """The sums of a class with the losses there, which are the same for every head."""
+    of = sums.classes[token_class]
+    rows = group.filter(token_class=token_class).unique("document")
+    loss = np.zeros(len(of.counts))
+    loss[np.searchsorted(sums.documents, rows["document"].to_numpy())] = rows["sum_loss"].cast(pl.Float64).to_numpy()
+    return ClassEffects(of.counts, of.signed, loss)
+
+
+def _with_power(
+    found: pl.DataFrame, sums: DocumentSums, effects: dict[str, ClassEffects], token_class: str, scale: str
+) -> pl.DataFrame:
+    """`found` in nats with the visible effect, or all columns of the relative scale."""
+    is_relative, is_contrast = scale == "relative", token_class == CLASSES[2]
+    if is_contrast:
+        measured = class_contrast(effects["rare"], effects["common"], relative=is_relative)
+    else:
+        measured = class_effect(effects[token_class], relative=is_relative)
+    nothing = np.full(len(sums.neurons), np.nan)
+    counts = [each.counts for name, each in effects.items() if is_contrast or name == token_class]
+    n = int(np.all([each > 0 for each in counts], axis=0).sum())
+    loss = nothing if is_contrast else np.full(len(nothing), effects[token_class].scales(relative=True)[0])
+    reason = "" if n >= MIN_DOCUMENTS else f"only {counted(n, 'document')} with this class; at least {MIN_DOCUMENTS} are needed"
+    known = {"visible": nothing if reason else visible(measured), "mean_loss": loss}
+    if not is_relative:
+        return found.with_columns(**{name: pl.Series(each) for name, each in known.items()})
+    reason = reason or ("" if np.isfinite(measured.estimate).all() else "the loss of some position is not known")
+    p = nothing if reason else measured.p
+    return pl.DataFrame(
+        {
+            "estimate": measured.estimate, "low": nothing if reason else measured.low,
+            "high": nothing if reason else measured.high, "mean_abs": nothing, "p": p, "q": benjamini_hochberg(p),
+            "n": n, "n_positions": int(min(each.sum() for each in counts)), "reason": reason, **known,
+        }
+    )  # fmt: skip
 
 
 def _class_columns(sums: DocumentSums, token_class: str, weights: Array, rng: np.random.Generator) -> pl.DataFrame:
@@ -78,7 +134,7 @@ def _class_columns(sums: DocumentSums, token_class: str, weights: Array, rng: np
     present = counts > 0
     p = np.full(signed.shape[1], np.nan)
     if not found.reason:
-        p = sign_flip_p(signed[present], rng)
+        p = sign_flip_p(signed[present], rng, n_more=MORE_FLIPS)
     total = counts.sum()
     return pl.DataFrame(
         {
@@ -102,57 +158,80 @@ def answer(table: pl.DataFrame) -> str:
 
 def _answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     run, ablation = key
-    on_rare, contrast = (group.filter(token_class=name) for name in ("rare", "rare_minus_common"))
-    row = contrast.row(0, named=True)
-    head = f"- `{run}`, `{ablation}` ablation of {counted(contrast.height, 'head')}: "
+    on_rare = group.filter(scale="nats", token_class="rare")
+    contrasts = {scale: group.filter(scale=scale, token_class="rare_minus_common") for scale in SCALES}
+    row = contrasts["nats"].row(0, named=True)
+    start = f"- `{run}`, `{ablation}` ablation of {counted(on_rare.height, 'head')}: "
     if row["reason"]:
-        return head + f"{row['reason']}."
+        return start + f"{row['reason']}."
+    relative = contrasts["relative"].row(0, named=True)
+    more = "do so more on rare than on common ones"
     said = [
-        f"{_significant(on_rare, 'help')} on rare targets",
-        f"{_significant(contrast, 'do so more on rare than on common ones')}",
+        f"{_significant(on_rare, 'help', ' nats')} on rare targets",
+        f"relative to the loss of the class, {relative['reason']}"
+        if relative["reason"]
+        else f"relative to the loss of the class, {_significant(contrasts['relative'], more, ' of the loss')}",
+        f"in nats {_significant(contrasts['nats'], more, ' nats')}",
     ]
-    few = out_of_reach(row["n"], contrast.height)
-    size = f"{counted(row['n'], 'document')}, {counted(row['n_positions'], 'position')} a class"
-    return head + f"{'; '.join(said)} (q < {LEVEL}; {size}){f'; {few}' if few else ''}."
+    few = out_of_reach(row["n"], on_rare.height)
+    size = f"{counted(row['n'], 'document')}, {counted(row['n_positions'], 'position')} a class; {balance(row)}"
+    return start + f"{'; '.join(said)} (q < {LEVEL}; {size}){f'; {few}' if few else ''}. {_power(contrasts)}"
 
 
-def _significant(rows: pl.DataFrame, what: str) -> str:
+def _power(contrasts: dict[str, pl.DataFrame]) -> str:
+    """What difference would have been found in half of the heads."""
+    middle = {scale: rows["visible"].drop_nans().median() for scale, rows in contrasts.items()}
+    words = {"relative": " of the loss", "nats": " nats"}
+    known = [f"{middle[scale]:.2g}{unit}" for scale, unit in words.items() if middle[scale] is not None]
+    if not known:
+        return "What difference would be found cannot be told."
+    return (
+        f"In half of the heads a difference of {' or of '.join(known)} would be found with a chance of 80 %; smaller "
+        "ones may be there."
+    )
+
+
+def _significant(rows: pl.DataFrame, what: str, unit: str) -> str:
     """How many heads are above 0, the three largest by name, and how many are below."""
     known = rows.filter(pl.col("q") < LEVEL)
     above = known.filter(pl.col("estimate") > 0).sort("estimate", descending=True)
-    first = ", ".join(_named(row) for row in above.head(3).iter_rows(named=True))
+    first = ", ".join(_named(row, unit) for row in above.head(3).iter_rows(named=True))
     below = known.height - above.height
     return f"{above.height:,} {what}{f' (most {first})' if first else ''} and {below:,} the reverse"
 
 
-def _named(row: dict[str, Any]) -> str:
-    return f"{name_of(row['layer'], row['head'])}: {row['estimate']:.2g} nats, {row['low']:.2g} to {row['high']:.2g}"
+def _named(row: dict[str, Any], unit: str) -> str:
+    return f"{name_of(row['layer'], row['head'])}: {row['estimate']:.2g}{unit}, {row['low']:.2g} to {row['high']:.2g}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The six heads with the largest effect of every class."""
+    """The four heads with the largest effect of every class, on either scale."""
     place = pl.col("estimate").abs().fill_nan(-1.0).rank("ordinal", descending=True)
-    first = table.filter(place.over("run", "ablation", "token_class") <= 6)
-    columns = [*KEYS, "estimate", "low", "high", "mean_abs", "p", "q"]
-    size = pl.col("estimate").abs()
-    return first.sort("run", "ablation", "token_class", size, descending=[False, False, True, True]).select(columns)
+    first = table.filter(place.over("run", "ablation", "scale", "token_class") <= 4)
+    columns = [*KEYS, "estimate", "low", "high", "visible", "p", "q"]
+    by = ["run", "ablation", "scale", "token_class", pl.col("estimate").abs()]
+    return first.sort(by, descending=[False, False, True, True, True]).select(columns)
 
 
 ANALYSIS = Analysis(
     chapter="Attention",
     keys=KEYS,
-    unit="nats",
+    unit="nats, or share of the mean loss of the class (`relative`)",
     resampled="documents",
     columns=COLUMNS,
     chart=Chart(
         "head_map",
         tables=("head_loss",),
-        options={"unit": "mean change of the loss (nats)", "caption": "Above 0 (red) the head helps."},
+        options={
+            "where": {"scale": "relative"},
+            "unit": "mean change of the loss (share of it)",
+            "caption": "Above 0 (red) the head helps.",
+        },
     ),
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,
     needs=("head_tokens.delta_loss",),
-    key_columns=KEY_COLUMNS,
-    p_floors=(1.0 / (N_FLIPS + 1),),
+    key_columns={**KEY_COLUMNS, "scale": "`nats`, or `relative`: as a share of the mean loss of the class."},
+    p_floors=(floor_p(MORE_FLIPS),),
 )

@@ -11,12 +11,20 @@ select
     classes.document,
     count(*) as n_positions,
     sum(head_tokens.delta_loss::double) as sum_delta,
-    sum(abs(head_tokens.delta_loss::double)) as sum_abs_delta
+    sum(abs(head_tokens.delta_loss::double)) as sum_abs_delta,
+    sum(tokens.loss::double) as sum_loss,
+    any_value(head_balance.input_gap) as input_gap,
+    any_value(head_balance.position_gap) as position_gap
 from head_tokens
 inner join token_classes(rare_quantile := $rare_quantile, rare_by := $rare_by) as classes
     on
         head_tokens.run = classes.run
         and head_tokens.token_index = classes.token_index
+inner join tokens
+    on
+        head_tokens.run = tokens.run
+        and head_tokens.token_index = tokens.token_index
+left join head_balance on head_tokens.run = head_balance.run
 group by
     head_tokens.run,
     head_tokens.ablation,

@@ -3,7 +3,8 @@
 -- one row of a run, and are null in the others.
 -- Source: Liu et al., arXiv 2509.21163 and 2509.04479: attention routing to rare-token neurons.
 -- Caveats: there if the run was extracted with --heads; sums are of whole documents, so `n_chosen` says how many of
--- their `n_positions` the parameters and conditions leave; the plateau is that of the rare tokens.
+-- their `n_positions` the parameters and conditions leave; the plateau is that of the rare tokens, and comes from
+-- positions where no head was ablated: neurons that were chosen at a position would move more there.
 -- Grain: one row per (run, ablation, layer, head, token_class, document).
 with
 -- sampled positions that are chosen, and still of the class that they were sampled as
@@ -22,18 +23,49 @@ chosen as (
     group by head_positions.run, head_positions.document, head_positions.stratum
 ),
 
+-- rare positions where no head was ablated: the plateau is read off these
+elsewhere as (
+    select
+        classes.run,
+        classes.token_index,
+        classes.document
+    from token_classes(rare_quantile := $rare_quantile, rare_by := $rare_by) as classes
+    anti join head_positions
+        on
+            classes.run = head_positions.run
+            and classes.token_index = head_positions.token_index
+    where classes.token_class = 'rare'
+),
+
+influences as (
+    select
+        elsewhere.run,
+        elsewhere.document,
+        ablations.neuron,
+        count(*)::double as n_positions,
+        sum(abs(ablations.delta_loss::double)) as sum_abs_delta
+    from ablations
+    inner join elsewhere
+        on same_position(ablations.run, ablations.token_index, elsewhere.run, elsewhere.token_index)
+    group by elsewhere.run, elsewhere.document, ablations.neuron
+),
+
+-- one row of lists per run: sums of every document one after another, each in the order of the neurons
+plateaus as (
+    select
+        run,
+        list(n_positions order by document, neuron) as elsewhere_n,
+        list(sum_abs_delta order by document, neuron) as elsewhere_influence
+    from influences
+    group by run
+),
+
 -- one row of lists per run, in the order of the neurons
 known as (
     select
         neurons.run,
-        list(neurons.sd_activation order by neurons.neuron) as sd_activation,
-        list(coalesce(stable.is_core, false) order by neurons.neuron) as is_plateau
+        list(neurons.sd_activation order by neurons.neuron) as sd_activation
     from neurons
-    left join plateau_stability as stable
-        on
-            neurons.run = stable.run
-            and neurons.neuron = stable.neuron
-            and stable.token_class = 'rare'
     group by neurons.run
 ),
 
@@ -68,7 +100,10 @@ select
     coalesce(chosen.n_chosen, 0) as n_chosen,
     head_neurons.sum_abs_change,
     known.sd_activation,
-    known.is_plateau,
+    plateaus.elsewhere_n,
+    plateaus.elsewhere_influence,
+    head_balance.input_gap,
+    head_balance.position_gap,
     without_path.layers as layers_without_path,
     without_path.heads as heads_without_path,
     without_path.reason as no_path_reason
@@ -87,5 +122,7 @@ left join firsts
         and head_neurons.document = firsts.place[4]
         and head_neurons.stratum = firsts.place[5]
 left join known on firsts.run = known.run
+left join plateaus on firsts.run = plateaus.run
+left join head_balance on firsts.run = head_balance.run
 left join without_path on firsts.run = without_path.run
 order by run, ablation, layer, head, token_class, document;

@@ -1,5 +1,10 @@
 """What the analyses of attention heads have in common: their keys in words, and when few documents decide nothing."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from queries.stats.paired import least_sign_flip_p
 from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
@@ -28,6 +33,17 @@ def out_of_reach(n_documents: int, n_heads: int) -> str:
         f"with {counted(n_documents, 'document')} no p is below {least:.2g}, which among {counted(n_heads, 'head')} "
         f"cannot give q < {LEVEL}"
     )
+
+
+def balance(row: Mapping[str, Any]) -> str:
+    """How alike rare and common positions are in what should not differ, in words.
+
+    >>> balance({"input_gap": 0.123, "position_gap": float("nan")})
+    'rare minus common positions: 0.12 sd in ln rank of the token read'
+    """
+    names = {"input_gap": "in ln rank of the token read", "position_gap": "in place in the window"}
+    known = [f"{row[name]:.2g} sd {words}" for name, words in names.items() if np.isfinite(row[name])]
+    return f"rare minus common positions: {', '.join(known) or 'their balance is not known'}"
 
 
 def name_of(layer: int, head: int) -> str:

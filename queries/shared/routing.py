@@ -1,20 +1,24 @@
 """The rows of `head_routing` of one run and ablation as arrays, and what of them can be used."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from queries.stats.bootstrap import N_REPLICATES, document_weights
 from queries.stats.contrast import contrast_reason
 from queries.stats.routing import Changes
+from queries.stats.stability import plateau_memberships
 
 
 @dataclass(frozen=True)
 class HeadRows:
     """What heads do to neurons, by class, over the documents that are whole in both; see `Changes`.
 
-    `heads` and `without_path` are (layer, head); `members` (m,) the plateau's neurons. `reason`: why nothing follows.
+    `heads` and `without_path` are (layer, head); `members` (m,) the plateau's neurons, from `n_elsewhere` other
+    positions. `n_left_out`: documents that are not whole. `reason`: why nothing follows.
     """
 
     heads: list[tuple[int, int]]
@@ -23,17 +27,46 @@ class HeadRows:
     members: NDArray[np.int64]
     n_neurons: int
     n_documents: int
+    n_left_out: int
     n_positions: int
+    n_elsewhere: int
     rare: Changes
     common: Changes
     reason: str
 
 
-def head_rows(part: pl.DataFrame, run: pl.DataFrame) -> HeadRows:
-    """The arrays of `part`, the rows of one ablation of a `run`, in whose first row its neurons are described."""
-    first = run.filter(pl.col("sd_activation").is_not_null()).row(0, named=True)
+@dataclass(frozen=True)
+class Core:
+    """The stable core of the plateau, `members` (m,), from `n_positions` at which no head was ablated; or the reason."""
+
+    members: NDArray[np.int64]
+    n_positions: int
+    reason: str = ""
+
+
+def plateau_core(run: pl.DataFrame, rng: np.random.Generator, n_replicates: int = N_REPLICATES) -> Core:
+    """From the first row of a `run`, which holds what ablating its neurons does elsewhere."""
+    first = described(run)
+    n_neurons, counts = len(first["sd_activation"]), np.array(first["elsewhere_n"] or [], dtype=np.float64)
+    if not len(counts):
+        return Core(np.zeros(0, dtype=np.int64), 0, "every rare position is one that heads were ablated at")
+    sums = np.array(first["elsewhere_influence"], dtype=np.float64).reshape(-1, n_neurons)
+    positions = counts.reshape(sums.shape)[:, 0]
+    found, reason = plateau_memberships(sums, positions, document_weights(len(sums), n_replicates, rng))
+    members = np.flatnonzero(found.is_core) if found else np.zeros(0, dtype=np.int64)
+    why = reason or ("" if len(members) else "the plateau has no stable core")
+    return Core(members.astype(np.int64), int(positions.sum()), why)
+
+
+def described(run: pl.DataFrame) -> dict[str, Any]:
+    """The row of a run that describes its neurons."""
+    return run.filter(pl.col("sd_activation").is_not_null()).row(0, named=True)
+
+
+def head_rows(part: pl.DataFrame, run: pl.DataFrame, core: Core) -> HeadRows:
+    """The arrays of `part`, the rows of one ablation of a `run`."""
+    first, members = described(run), core.members
     sd = np.array(first["sd_activation"], dtype=np.float64)
-    members = np.flatnonzero(np.array(first["is_plateau"], dtype=bool)).astype(np.int64)
     whole = (
         part.group_by("document", "token_class")
         .agg(is_whole=(pl.col("n_chosen") == pl.col("n_positions")).all())
@@ -52,8 +85,7 @@ def head_rows(part: pl.DataFrame, run: pl.DataFrame) -> HeadRows:
     reason = contrast_reason(rare.counts, common.counts)
     if n_left_out and reason:
         reason += f"; {n_left_out} documents are not whole under the conditions or classes that were asked for"
-    if not len(members):
-        reason = reason or "the plateau has no stable core"
+    reason = reason or core.reason
     lists = (first["layers_without_path"] or [], first["heads_without_path"] or [])
     return HeadRows(
         heads=list(heads.iter_rows()),
@@ -62,7 +94,9 @@ def head_rows(part: pl.DataFrame, run: pl.DataFrame) -> HeadRows:
         members=members,
         n_neurons=len(sd),
         n_documents=len(documents),
+        n_left_out=n_left_out,
         n_positions=int(min(rare.counts.sum(), common.counts.sum())),
+        n_elsewhere=core.n_positions,
         rare=rare,
         common=common,
         reason=reason,

@@ -4,13 +4,15 @@ Shapes: H heads, D documents, N neurons, G groups of neurons; changes are sums o
 Source: Gini (1912) as the mean difference over twice the mean; jackknife t as in `queries.stats.contrast`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.stats.bootstrap import Array
+from queries.stats.bootstrap import Array, replicate_blocks
 from queries.stats.contrast import Studentised, studentise
+from queries.stats.nulls import FEW
 
 Index = NDArray[np.int64]
 
@@ -40,10 +42,31 @@ def membership(groups: Index, n_neurons: int) -> Array:
     return matrix
 
 
-def selectivity(rare: Changes, common: Changes, members: Array) -> Array:
-    """Mean change at rare minus that at common positions of each head and group, (H, G), from `membership` (N, G)."""
-    difference = rare.by_head / rare.counts.sum() - common.by_head / common.counts.sum()
-    return np.asarray(difference @ members)
+def selectivity(rare: Changes, common: Changes) -> Array:
+    """Mean change at rare minus that at common positions of each head and neuron, (H, N).
+
+    Times `membership` (N, G) it is that of each group.
+    """
+    return np.asarray(rare.by_head / rare.counts.sum() - common.by_head / common.counts.sum())
+
+
+def group_p(difference: Array, value: Array, first: Array, draw: Callable[[int], Index], n_more: int) -> Array:
+    """One-sided p (H,) of the `value` (H,) that heads have for a group, against random groups; never 0.
+
+    `first` (H, G) are their values for G random groups. A head that fewer than `FEW` of them reach is held against
+    `n_more` groups in all, from `draw(size)`, (size, m): with many heads only a small p can have a small q. `difference`
+    (H, N) is `selectivity`. Source: Besag and Clifford (1991), Biometrika 78, 301 (sequential Monte-Carlo p).
+    """
+    reached, n_first = (first >= value[:, None]).sum(axis=1), first.shape[1]
+    p = (1.0 + reached) / (n_first + 1.0)
+    few = np.flatnonzero(reached < FEW)
+    if len(few) and n_more > n_first:
+        total = reached[few]
+        for block in replicate_blocks(n_more - n_first, difference.shape[1]):
+            groups = draw(block.stop - block.start)
+            total += [int((difference[head][groups].mean(axis=1) >= value[head]).sum()) for head in few]
+        p[few] = (1.0 + total) / (n_more + 1.0)
+    return p
 
 
 def log_ratios(rare: Changes, common: Changes, members: Array) -> tuple[Array, Array]:

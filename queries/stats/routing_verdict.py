@@ -19,12 +19,13 @@ class RoutingEvidence:
     """`excess` of the plateau's ln(rare / common) over the mean of random groups, with its interval.
 
     By null, the mean of the same of its groups and the p of the plateau's; `n_heads` of which `n_selective` move the
-    plateau more at rare positions (q < 0.05), `n_special` of these more so than 99 % of random groups. `reason`: why
-    there is no estimate.
+    plateau more at rare positions (q < 0.05), `n_special` of these more so than 99 % of random groups. `n_elsewhere`:
+    rare positions that the plateau was read off. `reason`: why there is no estimate.
     """
 
     n_documents: int
     n_positions: int
+    n_elsewhere: int
     n_neurons: int
     n_heads: int
     n_selective: int
@@ -44,12 +45,14 @@ def decide_routing(evidence: RoutingEvidence) -> tuple[str, str]:
     positions raise what heads do to the plateau by more than they do for every kind of random group, in p and by the
     whole interval. Contradicted: some kind of random group explains what rare positions add, no head stands out from
     random groups, and the interval excludes a ratio a quarter above that of any kind. Undecidable: anything else, fewer
-    than 10 documents, 100 positions a class, or 5 neurons.
+    than 10 documents, 100 positions a class or for the plateau, or 5 neurons. An effect that is sure and smaller than
+    a quarter is supported too, and said to be small.
 
     >>> means, p = {"any": 0.0, "alike": 0.01}, {"any": 0.001, "alike": 0.002}
-    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p))[0]
+    >>> decide_routing(RoutingEvidence(30, 200, 900, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p))[0]
     'supported'
-    >>> decide_routing(RoutingEvidence(30, 200, 12, 90, 0, 0, 0.02, -0.1, 0.14, means, {"any": 0.3, "alike": 0.4}))[0]
+    >>> no = {"any": 0.3, "alike": 0.4}
+    >>> decide_routing(RoutingEvidence(30, 200, 900, 12, 90, 0, 0, 0.02, -0.1, 0.14, means, no))[0]
     'contradicted'
     """
     e = evidence
@@ -65,14 +68,20 @@ def decide_routing(evidence: RoutingEvidence) -> tuple[str, str]:
         return SUPPORTED, (
             f"{counted(e.n_selective, 'head')} of {e.n_heads:,} with more effect on the plateau at rare positions, and "
             "what these positions add exceeds that of every kind of random group, also by the interval over documents"
+            + ("; small: a ratio a quarter above that of random groups is excluded" if _is_small(e) else "")
         )
     if e.n_special:
         missing.append(f"{counted(e.n_special, 'head')} by itself more than for random groups, not all heads together")
-    elif alike and e.high - min(e.null_mean.values()) < VISIBLE:
+    elif alike and _is_small(e):
         return CONTRADICTED, f"{'; '.join(missing)}; a ratio a quarter above that of random groups is excluded"
     if not missing:
         missing.append(f"the interval ({e.low:.2g} to {e.high:.2g}) reaches {limit:.2g}, the mean of random groups")
     return UNDECIDABLE, "; ".join(missing)
+
+
+def _is_small(e: RoutingEvidence) -> bool:
+    """Whether the interval excludes a ratio a quarter above that of any kind of random group."""
+    return e.high - min(e.null_mean.values()) < VISIBLE
 
 
 def _too_little(e: RoutingEvidence) -> str:
@@ -81,6 +90,11 @@ def _too_little(e: RoutingEvidence) -> str:
         return f"{counted(e.n_documents, 'document')}; a verdict needs at least {MIN_DOCUMENTS}"
     if e.n_positions < MIN_POSITIONS:
         return f"{counted(e.n_positions, 'position')} a class; a verdict needs at least {MIN_POSITIONS}"
+    if e.n_elsewhere < MIN_POSITIONS:
+        return (
+            f"the plateau is read off {counted(e.n_elsewhere, 'rare position')} where no head was ablated; at least "
+            f"{MIN_POSITIONS} are needed"
+        )
     if e.n_neurons < MIN_NEURONS:
         return f"the core of the plateau has {counted(e.n_neurons, 'neuron')}; at least {MIN_NEURONS} are needed"
     if not np.isfinite([e.low, e.high, *e.p.values()]).all():

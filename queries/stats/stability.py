@@ -48,10 +48,34 @@ FULL = Effort()
 
 
 @dataclass(frozen=True)
+class Memberships:
+    """Of one class, arrays (N,): `regime` is 0 plateau, 1 power law, 2 decay, of the data as they are.
+
+    `share` of the `n_draws` resamples in which the neuron is in the plateau.
+    """
+
+    regime: NDArray[np.int64]
+    share: Array
+    n_plateau: int
+    n_draws: int
+
+    @property
+    def is_core(self) -> Members:
+        """In the plateau of the data as they are and in at least `CORE_SHARE` of the resamples (N,)."""
+        return core_of(self.regime, self.share)
+
+
+def core_of(regime: NDArray[np.int64], share: Array) -> Members:
+    """Who is in the plateau (regime 0) and in at least `CORE_SHARE` of the resamples (N,)."""
+    core: Members = (regime == 0) & (share >= CORE_SHARE)
+    return core
+
+
+@dataclass(frozen=True)
 class Stability:
     """The plateau set of one class: arrays (N,), and what holds for the set.
 
-    `regime` is 0 plateau, 1 power law, 2 decay, of the data as they are; `share` of the resamples with `low`, `high`.
+    `regime` and `share` as in `Memberships`, `low` and `high` the interval of the share.
     """
 
     regime: NDArray[np.int64]
@@ -68,8 +92,7 @@ class Stability:
     @property
     def is_core(self) -> Members:
         """In the plateau of the data as they are and in at least `CORE_SHARE` of the resamples (N,)."""
-        core: Members = (self.regime == 0) & (self.share >= CORE_SHARE)
-        return core
+        return core_of(self.regime, self.share)
 
 
 def plateau_members(values: Array) -> Members:
@@ -115,6 +138,17 @@ def plateau_stability(
     sums: Array, counts: Array, weights: Array, rng: np.random.Generator, effort: Effort = FULL
 ) -> tuple[Stability | None, str]:
     """The plateau set of `sums` (D, N) over `counts` (D,) in the resamples `weights` (B, D), or why there is none."""
+    found, reason = plateau_memberships(sums, counts, weights)
+    if found is None:
+        return None, reason
+    present = counts > 0
+    low, high = membership_interval(found.share, found.n_draws, int(present.sum()))
+    halves = split_jaccard(sums[present], rng, effort)
+    return Stability(found.regime, found.share, low, high, found.n_plateau, *halves), ""
+
+
+def plateau_memberships(sums: Array, counts: Array, weights: Array) -> tuple[Memberships | None, str]:
+    """How often each neuron is in the plateau set of the resamples, without halves, or why there is no such set."""
     reason = absence_reason(counts, weights)
     values = sums.sum(axis=0)
     positive = values[values > 0]
@@ -131,13 +165,9 @@ def plateau_stability(
     rank = ordinal_ranks(values[None])[0]
     regime = np.where(rank <= end, 0, np.where((rank <= elbow) & (values > 0), 1, 2))
     weights = weights[weights @ counts > 0]
-    present = counts > 0
     blocks = replicate_blocks(len(weights), len(values))
     members = np.concatenate([plateau_members(replicates(sums, counts, weights[block])) for block in blocks])
-    share = members.mean(axis=0)
-    low, high = membership_interval(share, len(weights), int(present.sum()))
-    halves = split_jaccard(sums[present], rng, effort)
-    return Stability(regime, share, low, high, int(end), *halves), ""
+    return Memberships(regime, members.mean(axis=0), int(end), len(weights)), ""
 
 
 def split_jaccard(

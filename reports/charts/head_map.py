@@ -60,13 +60,12 @@ def _scale(table: pl.DataFrame) -> dict[str, Any]:
 def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
     """Three panels for every run and ablation; `unit` names what the colours are.
 
-    Takes one table with `run, ablation, token_class, layer, head, estimate, q`; with `measure` in the options, of that
-    measure only. Rows without a layer are not drawn.
+    Takes one table with `run, ablation, token_class, layer, head, estimate, q`; with `where` in the options, the rows
+    with these values only. Rows without a layer are not drawn.
     """
     (table,) = tables.values()
-    if "measure" in options:
-        table = table.filter(pl.col("measure") == options["measure"])
-    table = table.filter(pl.col("layer").is_not_null())
+    wanted = (pl.col(name) == value for name, value in options.get("where", {}).items())
+    table = table.filter(pl.col("layer").is_not_null(), *wanted)
     n_layers = 1 + max([0, *table["layer"].to_list()])
     ablations = sorted(table["ablation"].unique().to_list())
     with style():

@@ -14,7 +14,7 @@ from warehouse.connection import connect
 LOSS = load("head_loss")
 
 
-def frame(rng, *, helps=0.0, more=0.0, n_documents=30, heads=12, per_document=6):
+def frame(rng, *, helps=0.0, more=0.0, n_documents=30, heads=12, per_document=6, losses=(2.0, 2.0)):
     """Sums of each document for 3 layers; head 1 of layer 1 helps by `helps`, and by `more` on rare targets."""
     parts = []
     for token_class in ("rare", "common"):
@@ -29,34 +29,79 @@ def frame(rng, *, helps=0.0, more=0.0, n_documents=30, heads=12, per_document=6)
                         "run": "r-1", "ablation": "mean", "layer": head // 4, "head": head % 4,
                         "token_class": token_class, "document": np.arange(n_documents), "n_positions": n,
                         "sum_delta": delta, "sum_abs_delta": abs(delta) + 0.01,
+                        "sum_loss": losses[token_class == "common"] * n, "input_gap": 0.1, "position_gap": None,
                     }
                 )
             )  # fmt: skip
     return pl.concat(parts)
 
 
-def of(table, token_class, head=5):
-    return table.filter(token_class=token_class, layer=head // 4, head=head % 4).row(0, named=True)
+def of(table, token_class, head=5, scale="nats"):
+    return table.filter(token_class=token_class, layer=head // 4, head=head % 4, scale=scale).row(0, named=True)
 
 
 def test_a_head_for_rare_targets_is_found_and_covered():
     rng = np.random.default_rng(0)
     table = LOSS.estimate(frame(rng, helps=0.02, more=0.05), rng)
-    assert table.height == 3 * 12
+    assert table.height == 2 * 3 * 12
     for token_class, truth in (("rare", 0.07), ("common", 0.02), ("rare_minus_common", 0.05)):
         row = of(table, token_class)
         assert row["low"] < truth < row["high"], token_class
         assert row["q"] < 0.05 or token_class == "common"
-    others = table.filter(token_class="rare_minus_common").filter(pl.col("q") < 0.05)
-    assert others.height == 1
-    assert "1 do so more on rare than on common ones (most L1H1: 0.0" in LOSS.answer(table)
-    assert LOSS.excerpt(table).height == 18
+        other = of(table, token_class, scale="relative")
+        assert other["estimate"] == pytest.approx(row["estimate"] / 2)
+        assert other["low"] < truth / 2 < other["high"]
+    for scale in ("nats", "relative"):
+        others = table.filter(token_class="rare_minus_common", scale=scale).filter(pl.col("q") < 0.05)
+        assert others.height == 1
+    assert "relative to the loss of the class, 1 do so more on rare than on common ones (most L1H1: 0.0" in LOSS.answer(
+        table
+    )
+    assert "input" not in LOSS.answer(table)
+    assert "0.1 sd in ln rank of the token read" in LOSS.answer(table)
+    assert LOSS.excerpt(table).height == 24
+
+
+def test_a_head_that_adds_the_same_share_to_every_loss_is_no_head_for_rare_tokens():
+    """Rare targets have three times the loss, and three times the change."""
+    rng = np.random.default_rng(7)
+    table = LOSS.estimate(frame(rng, helps=0.05, more=0.1, losses=(6.0, 2.0)), rng)
+    assert of(table, "rare_minus_common")["q"] < 0.05
+    relative = of(table, "rare_minus_common", scale="relative")
+    assert relative["low"] < 0 < relative["high"]
+    assert relative["p"] > 0.05
+    assert of(table, "rare", scale="relative")["mean_loss"] == pytest.approx(6.0)
+
+
+def test_the_visible_effect_is_found_as_often_as_it_says():
+    """Planted in one head of 12, at the size that is said to be visible; at no effect it is seldom found."""
+    found = []
+    size = np.median(
+        [
+            of(LOSS.estimate(frame(rng, n_documents=24), rng), "rare_minus_common", scale="relative")["visible"]
+            for rng in map(np.random.default_rng, range(10))
+        ]
+    )
+    for seed in range(60):
+        rng = np.random.default_rng([seed, 8])
+        table = LOSS.estimate(frame(rng, more=2 * size, n_documents=24), rng)  # losses are 2
+        found.append(of(table, "rare_minus_common", scale="relative")["q"] < 0.05)
+    assert 0.65 < np.mean(found) < 0.95
+
+
+def test_losses_that_are_not_known_leave_nats():
+    rng = np.random.default_rng(8)
+    table = LOSS.estimate(frame(rng, more=0.05).with_columns(sum_loss=pl.lit(None, dtype=pl.Float64)), rng)
+    relative = table.filter(scale="relative")
+    assert relative["estimate"].is_nan().all()
+    assert (relative["reason"] == "the loss of some position is not known").all()
+    assert "the loss of some position is not known; in nats 1 do so more" in LOSS.answer(table)
 
 
 def test_without_an_effect_few_intervals_leave_zero_out():
     rng = np.random.default_rng(1)
     rows = [
-        LOSS.estimate(frame(rng), rng).filter(token_class="rare_minus_common") for _ in range(8)
+        LOSS.estimate(frame(rng), rng).filter(token_class="rare_minus_common", scale="nats") for _ in range(8)
     ]  # 96 heads, of which 5 % may
     table = pl.concat(rows)
     outside = table.filter((pl.col("low") > 0) | (pl.col("high") < 0))
@@ -88,7 +133,7 @@ def test_differences_are_within_documents():
 
 
 def test_other_classes_need_no_other_extraction(tmp_path):
-    lake = make_lake(tmp_path, planted_influence(30, elbow=15), documents=12, positions=30)
+    lake = make_lake(tmp_path, planted_influence(30, elbow=15), documents=12, positions=30, losses=True)
     write_heads(lake, help_rare=0.1)
     con = connect(lake)
     table, other = (run(con, LOSS, parameters=each) for each in ({}, {"rare_quantile": 0.25}))
@@ -108,6 +153,7 @@ def test_intervals_cover_and_the_test_keeps_its_size():
     table = pl.concat(
         LOSS.estimate(frame(rng, n_documents=24), rng).filter(token_class="rare_minus_common") for _ in range(100)
     )
-    inside = table.select(((pl.col("low") <= 0) & (pl.col("high") >= 0)).mean()).item()
-    assert 0.93 < inside < 0.97
-    assert 0.03 < (table["p"] < 0.05).mean() < 0.07
+    for _, of_scale in table.group_by("scale"):
+        inside = of_scale.select(((pl.col("low") <= 0) & (pl.col("high") >= 0)).mean()).item()
+        assert 0.93 < inside < 0.97
+        assert 0.03 < (of_scale["p"] < 0.05).mean() < 0.07

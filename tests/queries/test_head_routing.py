@@ -38,12 +38,16 @@ def rows(rng, *, routing=0.0, everywhere=0.0, members=range(PLATEAU), n_document
                 )
             )  # fmt: skip
     table = pl.concat(parts).sort("layer", "head", "token_class", "document").with_row_index("row")
+    influence = planted_influence(N, n_plateau=PLATEAU, elbow=50)
+    elsewhere = 20 * influence * rng.lognormal(0, 0.3, (n_documents, N))
     lists = {
-        "sd_activation": sd.tolist(), "is_plateau": (np.arange(N) < PLATEAU).tolist(),
+        "sd_activation": sd.tolist(), "elsewhere_n": [20.0] * elsewhere.size,
+        "elsewhere_influence": elsewhere.ravel().tolist(), "input_gap": 0.1, "position_gap": None,
         "layers_without_path": [2], "heads_without_path": [0], "no_path_reason": "parallel residual",
     }  # fmt: skip
     for name, value in lists.items():
-        table = table.with_columns(pl.when(pl.col("row") == 0).then(pl.lit(pl.Series([value])).first()).alias(name))
+        one = pl.lit(pl.Series([value])).first()
+        table = table.with_columns(pl.when(pl.col("row") == 0).then(one).alias(name))
     return table.drop("row")
 
 
@@ -113,23 +117,26 @@ def test_too_little_is_undecidable():
     assert "rare tokens are in 4 documents" in of(table, "excess")["reason"]
     few = ROUTING.estimate(rows(rng, routing=2.0, n_documents=9, n=20), rng)
     assert of(few, "excess")["reason"] == "9 documents; a verdict needs at least 10"
-    bare = rows(rng).with_columns(is_plateau=pl.col("is_plateau").list.eval(pl.element() & False))
+    bare = rows(rng).with_columns(elsewhere_n=None, elsewhere_influence=None)
     table = ROUTING.estimate(bare, rng)
-    assert of(table, "excess")["reason"] == "the plateau has no stable core"
+    assert of(table, "excess")["reason"] == "every rare position is one that heads were ablated at"
     assert ROUTING.answer(table)
+    scarce = rows(rng).with_columns(pl.col("elsewhere_n") / 10)
+    table = ROUTING.estimate(scarce, rng)
+    assert "read off 60 rare positions where no head was ablated" in of(table, "excess")["reason"]
 
 
 @pytest.mark.parametrize("name", ["any", "alike"])
 def test_both_kinds_of_groups_must_be_passed(name):
     p = {"any": 0.001, "alike": 0.001} | {name: 0.2}
     means = {"any": 0.0, "alike": 0.05}
-    evidence = RoutingEvidence(30, 200, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p)
+    evidence = RoutingEvidence(30, 200, 900, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p)
     assert decide_routing(evidence)[0] == "undecidable"
 
 
 def test_what_is_shown_against_routing_must_exclude_it():
     means, none = {"any": 0.0, "alike": -0.3}, {"any": 0.4, "alike": 0.2}
-    evidence = RoutingEvidence(30, 200, 12, 270, 0, 0, 0.05, 0.01, 0.2, {"any": 0.0, "alike": 0.0}, none)
+    evidence = RoutingEvidence(30, 200, 900, 12, 270, 0, 0, 0.05, 0.01, 0.2, {"any": 0.0, "alike": 0.0}, none)
     assert decide_routing(evidence)[0] == "contradicted"
     # over the groups that are alike it may be a third, a head may stand out, or only no head alone be seen
     assert decide_routing(replace(evidence, null_mean=means))[0] == "undecidable"
@@ -137,10 +144,33 @@ def test_what_is_shown_against_routing_must_exclude_it():
     assert decide_routing(replace(evidence, excess=0.15, low=0.1, p={"any": 0.001, "alike": 0.001}))[0] == "undecidable"
 
 
+def test_what_is_sure_and_small_is_said_to_be_small():
+    means, p = {"any": 0.0, "alike": 0.01}, {"any": 0.001, "alike": 0.001}
+    evidence = RoutingEvidence(30, 200, 900, 12, 90, 4, 4, 0.1, 0.05, 0.15, means, p)
+    verdict, reason = decide_routing(evidence)
+    assert verdict == "supported"
+    assert "small: a ratio a quarter above that of random groups is excluded" in reason
+    assert "small" not in decide_routing(replace(evidence, excess=0.4, low=0.3, high=0.5))[1]
+
+
+def test_one_head_of_very_many_can_have_a_small_q():
+    """1,000 groups and 10,000 flips alone could not give a single head among 270 q < 0.05, or one among 600."""
+    rng = np.random.default_rng(5)
+    table = ROUTING.estimate(rows(rng, routing=2.5, n_documents=20, heads=270), rng)
+    head = of(table, "influence", head=5)
+    assert head["p_any"] == pytest.approx(1 / 20_000)
+    assert head["q_any"] == pytest.approx(270 / 20_000)
+    assert head["p"] < 600 * head["p"] < 0.05
+    others = table.filter(measure="influence", token_class="rare_minus_common").filter(pl.col("p_any") > 0.02)
+    assert others.height > 200
+    draws = others["p_any"].to_numpy() * 1001
+    np.testing.assert_allclose(draws, draws.round(), atol=1e-6)  # the others are held against 1,000
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
     influence = planted_influence(80, n_plateau=8, elbow=40)
-    lake = make_lake(tmp_path_factory.mktemp("routing"), influence, documents=14, positions=40)
+    lake = make_lake(tmp_path_factory.mktemp("routing"), influence, documents=14, positions=80)
     core = run(connect(lake), load("plateau_stability")).filter(token_class="rare").filter("is_core")["neuron"]
     write_heads(lake, routing=1.5, members=core.to_list(), ablations=("bos", "mean"))
     return lake
@@ -164,6 +194,8 @@ def test_documents_that_are_not_whole_are_left_out(lake):
     whole = run(connect(lake), ROUTING)
     some = run(connect(lake, where="document < 12"), ROUTING)
     assert of(some, "excess")["n"] == 12 < of(whole, "excess")["n"]
+    assert "2 documents not whole and left out" in ROUTING.answer(some)
+    assert of(some, "excess")["n_left_out"] == 2
     other = run(connect(lake), ROUTING, parameters={"rare_quantile": 0.1})
     assert of(other, "excess")["verdict"] == "undecidable"
     assert "not whole under the conditions" in of(other, "excess")["reason"]
@@ -180,3 +212,14 @@ def test_without_routing_it_is_not_supported_and_the_interval_covers(everywhere)
     assert sum(row["verdict"] == "supported" for row in found) <= 3
     assert sum(row["low"] <= 0 <= row["high"] for row in found) >= 90
     assert sum(row["p_any"] < 0.05 for row in found) <= 12
+
+
+def test_neurons_that_were_chosen_at_the_sampled_positions_are_no_routing(tmp_path):
+    """A core of neurons that happen to be strong at the positions of the heads would move more there, by its choice."""
+    lake = make_lake(tmp_path, planted_influence(80, n_plateau=8, elbow=40), documents=14, positions=40)
+    write_heads(lake)
+    con = connect(lake)
+    positions = frame(con, "select count(*) as n from head_positions where stratum = 'rare'")["n"][0]
+    rare = frame(con, "select count(*) as n from token_classes() where token_class = 'rare'")["n"][0]
+    found = of(run(con, ROUTING), "excess")
+    assert found["n_elsewhere"] == rare - positions > 0

@@ -41,7 +41,7 @@ def test_every_head_is_a_cell_and_dots_mark_the_significant(tmp_path):
 def test_ablations_have_a_row_each_and_a_measure_is_chosen(tmp_path):
     rows = pl.concat([table(("bos", "mean"), measure="influence"), table(("bos",), measure="other")])
     rows = pl.concat([rows, rows.head(1).with_columns(layer=pl.lit(None, pl.Int64), measure=pl.lit("influence"))])
-    figure = draw("head_map", {"head_routing": rows}, {"measure": "influence"})
+    figure = draw("head_map", {"head_routing": rows}, {"where": {"measure": "influence"}})
     maps = [axes for axes in figure.get_axes() if axes.images]
     assert len(maps) == 6
     assert maps[3].get_ylabel() == "layer (mean ablation)"

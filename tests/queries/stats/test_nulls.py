@@ -25,6 +25,15 @@ def test_sign_flips_hold_their_level_and_never_give_zero():
     assert sign_flip_p(np.ones((40, 1)), rng, 99)[0] == 0.01
 
 
+def test_neurons_that_few_flips_reach_get_more_of_them():
+    rng = np.random.default_rng(3)
+    sums = np.column_stack([np.ones(40), rng.standard_t(3, (40, 3000))])
+    p = sign_flip_p(sums, rng, 999, n_more=19_999)
+    assert p[0] == 1 / 20_000
+    assert 0.03 <= np.mean(p < 0.05) <= 0.07
+    assert np.mean(p < 0.002) <= 0.006
+
+
 def test_benjamini_hochberg_leaves_out_missing_tests():
     p = np.array([0.01, np.nan, 0.2, 0.03])
     np.testing.assert_allclose(benjamini_hochberg(p)[[0, 2, 3]], stats.false_discovery_control(p[[0, 2, 3]]))

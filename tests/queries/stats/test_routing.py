@@ -9,6 +9,7 @@ from queries.stats.routing import (
     concentration,
     excess,
     gini,
+    group_p,
     heads_of_half,
     log_ratios,
     membership,
@@ -43,7 +44,7 @@ def test_selectivity_and_log_ratios_by_loops():
     rng = np.random.default_rng(1)
     (rare, r), (common, c) = changes(rng), changes(rng)
     groups = np.array([[1, 4], [0, 7], [2, 3]])
-    found = selectivity(rare, common, membership(groups, 20))
+    found = selectivity(rare, common) @ membership(groups, 20)
     whole, without = log_ratios(rare, common, membership(groups, 20))
     for g, group in enumerate(groups):
         for h in range(6):
@@ -70,6 +71,22 @@ def test_concentration_of_equal_classes_differs_by_nothing():
     assert found["gini/rare"].estimate == found["gini/common"].estimate
     assert found["gini/rare_minus_common"].estimate == 0
     assert np.isnan(found["gini/rare_minus_common"].low)  # no document changes it
+
+
+def test_p_of_heads_that_few_groups_reach_comes_from_more_groups():
+    """As if all draws had been made at once, and uniform where the group is a random one."""
+    rng = np.random.default_rng(4)
+    difference = rng.standard_normal((400, 60))
+    own = np.arange(6)
+    value = difference[:, own].mean(axis=1)
+    value[0] = 99.0
+    first = difference @ membership(random_groups(own, 60, 200, rng), 60)
+    p = group_p(difference, value, first, lambda size: random_groups(own, 60, size, rng), 3999)
+    assert p[0] == 1 / 4000
+    many = difference @ membership(random_groups(own, 60, 20_000, rng), 60)
+    np.testing.assert_allclose(p, (many >= value[:, None]).mean(axis=1), atol=0.15)
+    assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p <= 0.005) <= 0.02
 
 
 @pytest.mark.slow
