@@ -23,21 +23,23 @@ from extract.layer_summaries import PARTS, Summary
 from extract.layer_writing import context_rows, moment_rows, neuron_rows, type_rows
 from extract.passes import list_column
 from extract.state_measures import sparsity
+from queries.polysemanticity import CLEANER
 from warehouse.connection import connect, frame
 from warehouse.schema import tables_of
 from warehouse.shards import arrow_schema
 
-LAYERS, WIDTH, NEURONS, OUTLIERS = 6, 16, 30, [0, 1, 2, 3, 4]
+LAYERS, WIDTH, NEURONS, OUTLIERS = 10, 16, 30, [0, 1, 2, 3, 4]
 MIDDLE = 2  # the layer whose intervals are looked at
 
 
-def deep_world(rng: np.random.Generator, deeper: float = 0.0, sparser: float = 0.0) -> World:
+def deep_world(rng: np.random.Generator, deeper: float = 0.0, wander: float = 0.0, sparser: float = 0.0) -> World:
     """Layers that are alike but for chance, or change along the depth by `deeper`, 1 the most.
 
+    Or they `wander`: each differs from the one below by a random step, so neighbours are alike and there is no direction.
     With it neurons fire at fewer token types, inputs become alike, tokens weigh less in the states, states span fewer
     directions. At every layer states are sparser by `sparser` where the loss is higher by one nat.
     """
-    return replace(flat_world(rng), deeper=deeper, sparser=sparser, seed=int(rng.integers(2**32)))
+    return replace(flat_world(rng), deeper=deeper, wander=wander, sparser=sparser, seed=int(rng.integers(2**32)))
 
 
 def add_layers(lake: Path, run: str, world: World, rng: np.random.Generator) -> None:
@@ -47,9 +49,10 @@ def add_layers(lake: Path, run: str, world: World, rng: np.random.Generator) -> 
     token, document = tokens["token_id"].to_numpy(), tokens["document"].to_numpy()
     difficulty = tokens["loss"].to_numpy() - 1.0
     layers = []
+    walk = np.cumsum(np.random.default_rng([world.seed, LAYERS]).standard_normal(LAYERS)) / np.sqrt(LAYERS)
     for layer in range(LAYERS):
         model = np.random.default_rng([world.seed, layer])
-        depth = 0.5 + world.deeper * (layer / (LAYERS - 1) - 0.5)
+        depth = 0.5 + world.deeper * (layer / (LAYERS - 1) - 0.5) + 0.45 * np.tanh(world.wander * walk[layer])
         state = _states(model, rng, token, document, world.sparser * difficulty, depth)
         layers.append({**_neurons(model, rng, token, document, depth), **state_tables(state)})
     add_tables(lake, run, layers)
@@ -151,11 +154,11 @@ def _study(slug: str, rows: Mapping[str, Row], is_fixed: bool) -> Study:
 
 def neurons_study(*, is_fixed: bool) -> Study:
     """Over documents where the neurons are the same, over neurons where they are drawn anew; trends."""
-    rows = {name: {"measure": name, "layer": MIDDLE} for name in ("kurtosis", "hoyer", "clusters", "types_90")}
+    rows = {name: {"measure": name, "layer": MIDDLE} for name in CLEANER}
     if is_fixed:
         ends = ("estimate", "document_low", "document_high")
-        kept = ("kurtosis", "hoyer")
-        return Study("polysemanticity", tuple(Interval(f"{name}, documents", rows[name], None, ends) for name in kept))
+        found = (Interval(f"{name}, documents", row, None, ends) for name, row in rows.items())
+        return Study("polysemanticity", tuple(found))
     return Study(
         "polysemanticity",
         # clusters and types depend on inputs and text too, which all neurons of a lake share: no draw of neurons alone
@@ -167,7 +170,7 @@ def neurons_study(*, is_fixed: bool) -> Study:
 def sparsity_study(*, is_fixed: bool) -> Study:
     """The slope of one measure on the loss in a layer, and its mean over the layers."""
     row = {"variant": "raw", "predictor": "loss", "measure": "hoyer", "layer": MIDDLE}
-    given = {**row, "predictor": "loss_given_rarity"}
+    given, alike = ({**row, "predictor": f"loss_given_{name}"} for name in ("rarity", "token"))
     if is_fixed:
         mean = ("mean_slope", "mean_low", "mean_high")
         return Study(
@@ -175,12 +178,14 @@ def sparsity_study(*, is_fixed: bool) -> Study:
             (
                 Interval("slope in a layer", row),
                 Interval("slope with the rarity fixed", given),
+                Interval("slope with the token fixed", alike),
                 Interval("mean slope", row, None, mean, "mean_slope"),
             ),
         )
     tests = (
         Rejection("slope in a layer", row),
         Rejection("slope with the rarity fixed", given),
+        Rejection("slope with the token fixed", alike),
         Rejection("mean slope", row, "mean_p"),
         Rejection("sparser at difficult tokens (verdict)", row, "verdict", "supported"),
     )
@@ -195,11 +200,16 @@ def studies(*, is_fixed: bool) -> tuple[Study, ...]:
 _PLANTED = partial(deep_world, deeper=1.0, sparser=0.2)
 DEEP = Family(
     "deep",
-    (Design("none", deep_world, is_anew=True), Design("strong", _PLANTED, is_anew=True, effect=1.0)),
+    (
+        Design("none", deep_world, is_anew=True),
+        Design("wander", partial(deep_world, wander=2.0), is_anew=True),
+        Design("strong", _PLANTED, is_anew=True, effect=1.0),
+    ),
     studies(is_fixed=False),
     ("layers",),
-    words="six layers that are alike but for chance, or change with the depth in every measure, with states that are "
-    "sparser at difficult tokens; each lake with another model",
+    words="ten layers that are alike but for chance, or like their neighbours but without a direction (`wander`), or "
+    "change with the depth in every measure, with states that are sparser at difficult tokens; each lake with another "
+    "model",
     n_check=20,
 )
 LAYERED = Family(

@@ -27,9 +27,9 @@ class World:
     `loading` (N, K): what common factors of the activations add to each neuron, in units of its own spread.
     `cluster` (N,): the factor that a neuron shares with others of its cluster, -1 for none; it has the share `coupling`
     (N,) of the variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
-    `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `sparser`: what
-    optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far influence differs in
-    another corpus, see `another`; `seed`: of what else belongs to the model.
+    `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `wander`,
+    `sparser`: what optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far
+    influence differs in another corpus, see `another`; `seed`: of what else belongs to the model.
     """
 
     level: Array
@@ -41,6 +41,7 @@ class World:
     mediated: Array
     routing: float = 0.0
     deeper: float = 0.0
+    wander: float = 0.0
     sparser: float = 0.0
     elsewhere: float = 0.0
     seed: int = 0

@@ -1,7 +1,9 @@
 """Are the states of a layer sparser at difficult tokens?
 
 The sparsity of the residual stream after each layer is regressed on how difficult the token is: on its `loss` (nats),
-on its `rarity` (minus the log of its frequency), and on the loss with the rarity held fixed (`loss_given_rarity`).
+on its `rarity` (minus the log of its frequency), on the loss with the rarity held fixed (`loss_given_rarity`), and on
+the loss with the token held fixed that is read (`loss_given_token`: loss and sparsity less their means over the positions
+that read the same token, where there are at least two).
 `estimate` is the slope in standard deviations per standard deviation, so that measures and layers can be compared; a
 simple regression's is the correlation. Signs are turned so that above 0 always means **sparser at difficult tokens**:
 `hoyer`, `gini` and `top_p` (share of the energy in the p % largest components) rise with sparsity, `entropy_rank` and
@@ -17,8 +19,8 @@ below 0.05. Fewer than 10 documents decide nothing. (A slope that is surely abov
 small.)
 
 Caveats: a slope over tokens says nothing of causes: the token that is read differs too, and in early layers a state
-says little else (of the default model's slope in layer 2 a fifth is left among positions that read the same token). The
-loss is that of the next token, rarity that of the token that decides about rare and common. Frequencies may come from a
+says little else (of the default model's slope in layer 2 a fifth is left in `loss_given_token`). Where that predictor
+and `loss` disagree, the slope on the loss is one between kinds of tokens. The loss is that of the next token, rarity that of the token that decides about rare and common. Frequencies may come from a
 proxy.
 
 Source: Jin et al. (2026), arXiv 2603.03415 (sparser states on difficult input); Hoyer (2004), JMLR 5, 1457;
@@ -42,8 +44,11 @@ from queries.stats.words import counted
 
 KEYS = ("run", "variant", "predictor", "measure", "layer")
 VARIANTS = ("raw", "trimmed", "normed")
-# Predictor -> regressors beside the constant; the slope of the first is asked.
-PREDICTORS = {"loss": ("loss",), "rarity": ("rarity",), "loss_given_rarity": ("loss", "rarity")}
+# Predictor -> prefix of its columns, and regressors beside the constant; the slope of the first is asked.
+PREDICTORS = {
+    "loss": ("", ("loss",)), "rarity": ("", ("rarity",)), "loss_given_rarity": ("", ("loss", "rarity")),
+    "loss_given_token": ("within_", ("loss",)),
+}  # fmt: skip
 FALLS = ("entropy_rank", "l0_share")  # with sparsity
 SMALL = 0.05
 COLUMNS = {
@@ -79,12 +84,17 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 def _layers(part: pl.DataFrame, keys: dict[str, str], predictor: str) -> list[dict[str, Any]]:
     """The rows of all layers of one measure, with the mean over them."""
     documents = part["document"].unique().sort()
-    names, turn = PREDICTORS[predictor], -1.0 if keys["measure"] in FALLS else 1.0
+    turn = -1.0 if keys["measure"] in FALLS else 1.0
     rows: list[dict[str, Any]] = []
     every = []
     for (layer,), group in by_group(part, ("layer",)):
-        products, targets, squares = _sums(group, documents, names)
+        products, targets, squares = _sums(group, documents, predictor)
         whole, without = without_each(products, targets, squares)
+        if predictor == "loss_given_token":
+            # a mean per type is taken off, which leaves less to vary: Cameron and Miller (2015), J. Human Resources 50
+            free = float(group["within_free"].sum())
+            widening = np.sqrt(products[:, 0, 0].sum() / free) if free > 0 else np.nan
+            without = without.mean() + widening * (without - without.mean())
         every.append(turn * np.array([whole, *without]))
         n = group.height
         reason = _reason(n, every[-1])
@@ -109,19 +119,20 @@ def _interval(values: Array, reason: str) -> dict[str, float]:
     return {"low": float(found.low[0]), "high": float(found.high[0]), "p": float(found.p[0])}
 
 
-def _sums(group: pl.DataFrame, documents: pl.Series, names: tuple[str, ...]) -> tuple[Array, Array, Array]:
+def _sums(group: pl.DataFrame, documents: pl.Series, predictor: str) -> tuple[Array, Array, Array]:
     """X'X (G, K, K), X'y (G, K) and y'y (G,) of each document."""
+    prefix, names = PREDICTORS[predictor]
     place = documents.search_sorted(group["document"]).to_numpy()
     terms = ("n_positions", *names)  # the constant's products are counts and plain sums
     k = len(terms)
     products, targets = np.zeros((len(documents), k, k)), np.zeros((len(documents), k))
     squares = np.zeros(len(documents))
-    squares[place] = group["y_y"].to_numpy()
+    squares[place] = group[f"{prefix}y_y"].to_numpy()
     for i, one in enumerate(terms):
-        targets[place, i] = group["y" if i == 0 else f"{one}_y"].to_numpy()
+        targets[place, i] = group[prefix + ("y" if i == 0 else f"{one}_y")].to_numpy()
         for j, other in enumerate(terms[: i + 1]):
             column = one if j == 0 else f"{other}_{one}"
-            products[place, i, j] = products[place, j, i] = group[column].to_numpy()
+            products[place, i, j] = products[place, j, i] = group[prefix + column].to_numpy()
     return products, targets, squares
 
 
@@ -172,8 +183,8 @@ def excerpt(table: pl.DataFrame) -> pl.DataFrame:
 _MEAN = {"estimate": "mean_slope", "low": "mean_low", "high": "mean_high"}
 
 
-def _claim(variant: str, words: str) -> Claim:
-    found = finding(null="zero", names=_MEAN, variant=variant, predictor="loss", measure="hoyer")
+def _claim(variant: str, words: str, predictor: str = "loss") -> Claim:
+    found = finding(null="zero", names=_MEAN, variant=variant, predictor=predictor, measure="hoyer")
     return Claim(
         f"States are sparser at difficult tokens, {words}",
         "arXiv 2603.03415",
@@ -194,7 +205,12 @@ ANALYSIS = Analysis(
         options={
             "where": {"measure": "hoyer"},
             "panel": "predictor",
-            "panels": {"loss": "on the loss", "rarity": "on rarity", "loss_given_rarity": "on the loss, rarity fixed"},
+            "panels": {
+                "loss": "on the loss",
+                "loss_given_token": "on the loss, token read fixed",
+                "rarity": "on rarity",
+                "loss_given_rarity": "on the loss, rarity fixed",
+            },
             "series": "variant",
             "names": {
                 "raw": "whole state",
@@ -209,10 +225,14 @@ ANALYSIS = Analysis(
     answer=answer,
     excerpt=excerpt,
     needs=("layer_tokens.hoyer", "tokens.loss"),
-    claims=(_claim("raw", "as they are"), _claim("trimmed", "without outlier dimensions")),
+    claims=(
+        _claim("raw", "as they are"),
+        _claim("raw", "among positions that read the same token", "loss_given_token"),
+        _claim("trimmed", "without outlier dimensions"),
+    ),
     key_columns={
         "variant": "`raw` states, `trimmed`: without outlier dimensions, `normed`: after the norm that reads them.",
-        "predictor": "What sparsity is regressed on: `loss`, `rarity`, or `loss_given_rarity`.",
+        "predictor": "What sparsity is regressed on: `loss`, `rarity`, `loss_given_rarity` or `loss_given_token`.",
         "measure": "Which measure of sparsity.",
         **LAYER,
     },

@@ -25,10 +25,8 @@ contexts as (
         list(layer_contexts.part order by layer_contexts.rank, layer_contexts.part) as context_parts,
         list(tokens.token_id order by layer_contexts.rank, layer_contexts.part) as token_ids,
         count(layer_contexts.cosine) as n_compared,
-        flatten(
-            list(layer_contexts.cosine order by layer_contexts.rank, layer_contexts.part)
-                filter (where layer_contexts.cosine is not null)
-        ) as cosines
+        -- a context that is not compared has no list, which adds nothing
+        flatten(list(layer_contexts.cosine order by layer_contexts.rank, layer_contexts.part)) as cosines
     from layer_contexts
     inner join parts_of_layers
         on

@@ -14,20 +14,34 @@ from warehouse.connection import connect, frame
 SPARSITY = load("layer_sparsity")
 
 
-def sums(slope, documents=25, positions=40, layers=3, measure="hoyer", rarity=0.0, seed=0):
-    """Rows as of the SQL, for a sparsity that rises with the loss by `slope` and with rarity by `rarity`; the data."""
+def sums(slope, documents=25, positions=40, layers=3, measure="hoyer", rarity=0.0, types=0.0, n_types=100, seed=0):
+    """Rows as of the SQL, for a sparsity that rises with the loss by `slope` and with rarity by `rarity`; the data.
+
+    `types`: what the type that is read adds to both.
+    """
     rng = np.random.default_rng(seed)
     document = np.repeat(np.arange(documents), positions)
     level = rng.standard_normal((2, documents))[:, document]
     data = {"document": document, "loss": rng.standard_normal(len(document)) + level[0]}
+    data["type"] = rng.integers(0, n_types, len(document))
+    of_type = types * rng.standard_normal(n_types)[data["type"]]
+    data["loss"] += of_type
     data["rarity"] = 0.5 * data["loss"] + rng.standard_normal(len(document))
     parts = []
     for layer in range(layers):
         y = slope * data["loss"] + rarity * data["rarity"] + 0.5 * level[1] + rng.standard_normal(len(document))
-        rows = pl.DataFrame({**{name: data[name] for name in ("document", "loss", "rarity")}, "y": y}).with_columns(
+        y += of_type
+        names = ("document", "loss", "rarity", "type")
+        rows = pl.DataFrame({**{name: data[name] for name in names}, "y": y}).with_columns(
+            within_loss=pl.col("loss") - pl.col("loss").mean().over("type"),
+            within_y=pl.col("y") - pl.col("y").mean().over("type"), n_alike=pl.len().over("type"),
+        ).with_columns(
             n_positions=pl.lit(1), loss_loss=pl.col("loss") ** 2, rarity_rarity=pl.col("rarity") ** 2,
             loss_rarity=pl.col("loss") * pl.col("rarity"), y_y=pl.col("y") ** 2,
             loss_y=pl.col("loss") * pl.col("y"), rarity_y=pl.col("rarity") * pl.col("y"),
+            within_n_positions=(pl.col("n_alike") > 1).cast(pl.Int64), within_free=1 - 1 / pl.col("n_alike"),
+            within_loss_loss=pl.col("within_loss") ** 2, within_y_y=pl.col("within_y") ** 2,
+            within_loss_y=pl.col("within_loss") * pl.col("within_y"),
         )  # fmt: skip
         keys = {"run": "r-1", "variant": "raw", "measure": measure, "layer": layer}
         named = {name: pl.lit(value) for name, value in keys.items()}
@@ -67,6 +81,31 @@ def test_planted_slopes_are_supported_and_rarity_is_held_fixed():
     assert "**supported**" in SPARSITY.answer(table)
 
 
+def test_what_only_the_token_that_is_read_brings_is_gone_when_it_is_held_fixed():
+    rows, data = sums(0.0, types=1.0)
+    table = SPARSITY.estimate(rows, np.random.default_rng(0))
+    assert one(table, "loss")["verdict"] == "supported"
+    fixed = one(table, "loss_given_token")
+    assert fixed["mean_low"] < 0 < fixed["mean_high"]
+    x = pl.DataFrame({name: data[name] for name in ("loss", "type", "y0")})
+    kinds = np.unique(data["type"], return_inverse=True)[1]
+    dummies = np.eye(kinds.max() + 1)[kinds]
+    direct = np.linalg.lstsq(np.column_stack([x["loss"], dummies]), x["y0"], rcond=None)[0][0]
+    assert fixed["slope"] == pytest.approx(direct)
+    there = one(SPARSITY.estimate(sums(0.3, types=1.0)[0], np.random.default_rng(0)), "loss_given_token")
+    assert there["verdict"] == "supported"
+
+
+def test_with_the_token_held_fixed_nothing_is_seldom_found_though_most_types_are_rare():
+    """Of 1,000 positions 400 types: each mean takes a good part of what varies."""
+    p = [
+        one(SPARSITY.estimate(sums(0.0, layers=1, types=1.0, n_types=400, seed=s)[0], np.random.default_rng(0)),
+            "loss_given_token")["p"]
+        for s in range(80)
+    ]  # fmt: skip
+    assert np.mean(np.array(p) < 0.05) <= 0.1
+
+
 @pytest.mark.parametrize("measure", ["entropy_rank", "l0_share"])
 def test_measures_that_fall_with_sparsity_are_turned(measure):
     table = SPARSITY.estimate(sums(-0.5, measure=measure)[0], np.random.default_rng(0))
@@ -90,7 +129,10 @@ def test_few_documents_and_no_variation_have_reasons():
     assert set(few["verdict"]) == {"undecidable"}
     assert "only 4 documents" in SPARSITY.answer(few)
     ones = pl.col("n_positions").cast(pl.Float64)
-    still = sums(0.3)[0].with_columns(y=ones, y_y=ones, loss_y=pl.col("loss"), rarity_y=pl.col("rarity"))
+    still = sums(0.3)[0].with_columns(
+        y=ones, y_y=ones, loss_y=pl.col("loss"), rarity_y=pl.col("rarity"), within_y_y=0 * ones, within_loss_y=0 * ones,
+        within_y=0 * ones,
+    )  # fmt: skip
     assert SPARSITY.estimate(still, np.random.default_rng(0))["reason"].str.contains("does not vary").all()
 
 
@@ -115,6 +157,15 @@ def test_the_planted_lake_is_found_and_the_sql_sums_what_is_there(lake):
     r = np.corrcoef(tokens["loss"], tokens["hoyer"])[0, 1]
     assert row["estimate"] == pytest.approx(r, rel=1e-4)
     assert row["n_positions"] == 400
+    fixed = table.filter(measure="hoyer", variant="raw", predictor="loss_given_token", layer=2).row(0, named=True)
+    kinds = frame(
+        con,
+        "select token_id, loss, hoyer from tokens inner join layer_tokens using (run, token_index) "
+        "where variant = 'raw' and layer = 2",
+    ).filter(pl.len().over("token_id") > 1)
+    within = kinds.select(pl.col("loss", "hoyer") - pl.col("loss", "hoyer").mean().over("token_id"))
+    assert fixed["n_positions"] == kinds.height
+    assert fixed["estimate"] == pytest.approx(np.corrcoef(within["loss"], within["hoyer"])[0, 1], rel=1e-4)
 
 
 def test_a_lake_without_the_effect_is_not_supported(tmp_path):
