@@ -61,7 +61,10 @@ def add_heads(lake: Path, run: str, world: World, rng: np.random.Generator) -> N
 
 
 def pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """As many rare as common positions of each document, with their pair; half of the rare ones stay for the plateau."""
+    """As many rare as common positions of each document, with their pair.
+
+    Half of the rare ones are left to read the plateau off.
+    """
     taken = []
     for (document,), part in rows.group_by("document", maintain_order=True):
         classes = [part.filter(token_class=name) for name in ("rare", "common")]

@@ -35,7 +35,7 @@ MIDDLE = 2  # the layer whose intervals are looked at
 def deep_world(rng: np.random.Generator, deeper: float = 0.0, wander: float = 0.0, sparser: float = 0.0) -> World:
     """Layers that are alike but for chance, or change along the depth by `deeper`, 1 the most.
 
-    Or they `wander`: each differs from the one below by a random step, so neighbours are alike and there is no direction.
+    Or they `wander`: each differs from the one below by a random step: neighbours are alike, without a direction.
     With it neurons fire at fewer token types, inputs become alike, tokens weigh less in the states, states span fewer
     directions. At every layer states are sparser by `sparser` where the loss is higher by one nat.
     """

@@ -45,7 +45,6 @@ class Published:
         found = self.rows("select mean_activation, sd_activation from neurons order by neuron")
         return found["mean_activation"].to_numpy(), found["sd_activation"].to_numpy()
 
-
     def activations(self, n_positions: int) -> np.ndarray:
         """Activations (n, N) of every neuron at the first `n_positions`."""
         sql = "select activation from neuron_tokens where token_index < $n order by token_index, neuron"

@@ -2,8 +2,8 @@
 
 A neuron's embedding of a context is its row of W_in times the input of the MLP, component by component: their sum is
 the pre-activation, so it says which features of the input made the neuron fire. The inputs are read in one more forward
-pass over the windows that hold a top context; cosines are all that is kept, 190 numbers for 20 contexts. Those are the strongest of every part of the documents: a
-single document cannot fill the list, and each part can be left out.
+pass over the windows that hold a top context; cosines are all that is kept, 190 numbers for 20 contexts. Those are the
+strongest of every part of the documents: a single document cannot fill the list, and each part can be left out.
 Source: neuron embeddings, OpenReview Kyx1qoZHcO. Shapes: N neurons, k contexts, d = d_model, M positions.
 """
 

@@ -10,9 +10,10 @@ which only attention can bring to this position.
 `baseline` is what can be said without any state: the largest class, or, where that is better, the class that the token
 type has most often in the documents that are learned from. `token`, `word_class` and `frequency_band` belong to the
 type, so a table of types knows them, and a probe can gain only at types that were not met; what a state says of its
-context shows in `previous_token` and `position`. `gain` is the accuracy above the baseline. `shuffled` is the accuracy of
-the same probe on labels in random order, what too flexible a probe reaches by itself. `trend` is the rank correlation
-of the accuracy with depth, `p` its p among walks that step from layer to layer as this series does, up or down at random.
+context shows in `previous_token` and `position`. `gain` is the accuracy above the baseline. `shuffled` is the accuracy
+of the same probe on labels in random order, what too flexible a probe reaches by itself. `trend` is the rank
+correlation of the accuracy with depth, `p` its p among walks that step from layer to layer as this series does, up or
+down at random.
 
 All intervals leave out one document after the other, without fitting the probes anew: they say how far the numbers hold
 for documents like these, `n` of them, each with some positions in a row. Whether layers disentangle is answered by

@@ -105,7 +105,11 @@ def _with_power(
     counts = [each.counts for name, each in effects.items() if is_contrast or name == token_class]
     n = int(np.all([each > 0 for each in counts], axis=0).sum())
     loss = nothing if is_contrast else np.full(len(nothing), effects[token_class].scales(relative=True)[0])
-    reason = "" if n >= MIN_DOCUMENTS else f"only {counted(n, 'document')} with this class; at least {MIN_DOCUMENTS} are needed"
+    reason = (
+        ""
+        if n >= MIN_DOCUMENTS
+        else f"only {counted(n, 'document')} with this class; at least {MIN_DOCUMENTS} are needed"
+    )
     known = {"visible": nothing if reason else visible(measured), "mean_loss": loss}
     if not is_relative:
         return found.with_columns(**{name: pl.Series(each) for name, each in known.items()})
@@ -180,9 +184,10 @@ def _answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
 
 def _power(contrasts: dict[str, pl.DataFrame]) -> str:
     """What difference would have been found in half of the heads."""
-    middle = {scale: rows["visible"].drop_nans().median() for scale, rows in contrasts.items()}
-    words = {"relative": " of the loss", "nats": " nats"}
-    known = [f"{middle[scale]:.2g}{unit}" for scale, unit in words.items() if middle[scale] is not None]
+    known = []
+    for scale, unit in (("relative", " of the loss"), ("nats", " nats")):
+        values = contrasts[scale]["visible"].drop_nans().to_numpy()
+        known += [f"{np.median(values):.2g}{unit}"] if len(values) else []
     if not known:
         return "What difference would be found cannot be told."
     return (

@@ -2,8 +2,8 @@
 
 The sparsity of the residual stream after each layer is regressed on how difficult the token is: on its `loss` (nats),
 on its `rarity` (minus the log of its frequency), on the loss with the rarity held fixed (`loss_given_rarity`), and on
-the loss with the token held fixed that is read (`loss_given_token`: loss and sparsity less their means over the positions
-that read the same token, where there are at least two).
+the loss with the token held fixed that is read (`loss_given_token`: loss and sparsity less their means over the
+positions that read the same token, where there are at least two).
 `estimate` is the slope in standard deviations per standard deviation, so that measures and layers can be compared; a
 simple regression's is the correlation. Signs are turned so that above 0 always means **sparser at difficult tokens**:
 `hoyer`, `gini` and `top_p` (share of the energy in the p % largest components) rise with sparsity, `entropy_rank` and
@@ -20,8 +20,8 @@ small.)
 
 Caveats: a slope over tokens says nothing of causes: the token that is read differs too, and in early layers a state
 says little else (of the default model's slope in layer 2 a fifth is left in `loss_given_token`). Where that predictor
-and `loss` disagree, the slope on the loss is one between kinds of tokens. The loss is that of the next token, rarity that of the token that decides about rare and common. Frequencies may come from a
-proxy.
+and `loss` disagree, the slope on the loss is one between kinds of tokens. The loss is that of the next token, rarity
+that of the token that decides about rare and common. Frequencies may come from a proxy.
 
 Source: Jin et al. (2026), arXiv 2603.03415 (sparser states on difficult input); Hoyer (2004), JMLR 5, 1457;
 MacKinnon, Nielsen and Webb (2023), J. Appl. Econometrics 38, 671 (jackknife over clusters).

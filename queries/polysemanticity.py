@@ -14,8 +14,9 @@ because contexts with the same token are alike anyway: with one context for each
 rank correlation with depth, with both intervals. `p` is its p among walks that step from layer to layer as this series
 does, up or down at random; `q` is corrected over the six measures.
 
-Do layers disentangle? Two answers stand side by side: which measures say that single neurons get cleaner (both
-intervals of the trend on one side of 0), and what linear probes read better or worse from whole states (`decodability`).
+Do layers disentangle? Two answers stand side by side: which measures say that single neurons get cleaner, and what
+linear probes read better or worse from whole states (`decodability`); each by a trend with q < 0.05 whose intervals lie
+on one side of 0. Few layers can show none: the smallest p is 2 to the power of 2 minus their number.
 
 Caveats: a trend need not be a straight road; look at the figure. It holds for these layers: there are no more. The
 contexts are from this text: a neuron with many kinds of context may show one. Where neurons of a layer have the same
@@ -42,6 +43,7 @@ from queries.shared.tables import correct_within, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import studentise
 from queries.stats.depth import P_FLOOR, DepthTrend, depth_trend
+from queries.stats.verdict import LEVEL
 
 Array = NDArray[np.float64]
 KEYS = ("run", "measure", "layer")
@@ -60,8 +62,8 @@ COLUMNS = {
     **TREND_COLUMNS,
     "document_trend_low": "Low end of the trend's interval over tenths of the documents.",
     "document_trend_high": "High end of it.",
-    "probes_better": "Labels that linear probes read better with depth (trend above 0); null without states.",
-    "probes_worse": "Labels that they read worse.",
+    "probes_better": "Labels that linear probes read better with depth (q < 0.05, interval above 0); null without any.",
+    "probes_worse": "Labels that they read worse; null without any.",
     "reason": "Why there is no interval; empty where there is one.",
 }
 TEXT = ("probes_better", "probes_worse")
@@ -128,9 +130,7 @@ def _means(values: Array, weights: Array) -> Array:
     return np.where(total > 0, weights[:, known] @ values[known] / np.maximum(total, 1.0), np.nan)
 
 
-def _document_ends(
-    measure: str, layers: list[NeuronLayer], means: Array, rng: np.random.Generator
-) -> dict[str, Array]:
+def _document_ends(measure: str, layers: list[NeuronLayer], means: Array, rng: np.random.Generator) -> dict[str, Array]:
     """Ends of the intervals over parts of the documents, of each layer (L,) and of the trend; NaN for few parts."""
     names = ("document_low", "document_high", "document_trend_low", "document_trend_high")
     without = np.array([each.left_out[measure] for each in layers]).T  # (P, L)
@@ -153,28 +153,27 @@ def answer(table: pl.DataFrame) -> str:
             row = rows.row(0, named=True)
             ends = row["document_trend_low"], row["document_trend_high"]
             over = f", over documents {ends[0]:.2f} to {ends[1]:.2f}" if np.isfinite(ends[0]) else ""
-            few = rows["n"].sum() / rows["n_neurons"].sum()
+            few = round(float(rows["n"].sum()) / float(rows["n_neurons"].sum()), 2)
             lines.append(
                 f"- `{run}`, `{measure}`, which {'rises' if sign > 0 else 'falls'} where neurons are cleaner: "
-                f"{first_and_last(rows)}; {trend_words(row)}{over}{f'; of {few:.0%} of the neurons' if few < 1 else ''}."
+                f"{first_and_last(rows)}; {trend_words(row)}{over}"
+                f"{f'; {few:.0%} of the neurons have an answer' if few < 1 else ''}."
             )
     return "\n".join(lines)
 
 
 def _disentangled(group: pl.DataFrame) -> str:
-    """Which measures say cleaner or less clean with depth, by both intervals; and what probes say of whole states."""
+    """Which measures say cleaner or less clean with depth, by q and both intervals; what probes say of whole states."""
     said: dict[int, list[str]] = {1: [], -1: []}
     for measure, sign in CLEANER.items():
         row = group.filter(measure=measure).row(0, named=True)
-        for way in said:
+        for way, names in said.items():
             ends = [way * sign * row[name] for name in ("trend_low", "trend_high")]
             ends += [way * sign * row[name] for name in ("document_trend_low", "document_trend_high")]
-            if all(end > 0 for end in ends):  # one that is unknown is not above 0
-                said[way].append(f"`{measure}`")
+            if row["q"] < LEVEL and all(end > 0 for end in ends):  # one that is unknown is not above 0
+                names.append(f"`{measure}`")
     words = f"Single neurons get cleaner with depth by {_listed(said[1])} and less clean by {_listed(said[-1])}"
     row = group.row(0, named=True)
-    if row["probes_better"] is None and row["probes_worse"] is None:
-        return words + "; no label that linear probes read has a trend with depth"
     better, worse = (_listed([f"`{each}`" for each in (row[name] or "").split(", ") if each]) for name in TEXT)
     return words + f"; linear probes read {better} better with depth and {worse} worse"
 

@@ -56,12 +56,13 @@ parts as (
     group by run, layer, neuron
 ),
 
--- what linear probes read better or worse with depth: the other half of the question whether layers disentangle
+-- what linear probes read better or worse with depth, in a direction that no walk explains: the other half of the
+-- question whether layers disentangle
 probes as (
     select
         run,
-        string_agg(distinct task, ', ' order by task) filter (where trend_low > 0) as probes_better,
-        string_agg(distinct task, ', ' order by task) filter (where trend_high < 0) as probes_worse
+        string_agg(distinct task, ', ' order by task) filter (where trend_low > 0 and q < 0.05) as probes_better,
+        string_agg(distinct task, ', ' order by task) filter (where trend_high < 0 and q < 0.05) as probes_worse
     from decodability
     group by run
 )

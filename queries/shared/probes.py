@@ -16,7 +16,7 @@ RIDGE = 0.3  # penalty for each row that a probe learns from; components have va
 
 @dataclass(frozen=True)
 class Probed:
-    """Rows that were answered, and rightly answered, per document: by the probe, by that of shuffled labels, without any.
+    """Rows that were answered, and rightly: by the probe, by that of shuffled labels, without any; per document.
 
     `majority` always says the largest class, `by_token` the largest among rows of the same token type; both learn from
     the same rows as the probe.

@@ -37,7 +37,7 @@ class HeadRows:
 
 @dataclass(frozen=True)
 class Core:
-    """The stable core of the plateau, `members` (m,), from `n_positions` at which no head was ablated; or the reason."""
+    """The stable core of the plateau, `members` (m,), from `n_positions` without an ablated head; or the reason."""
 
     members: NDArray[np.int64]
     n_positions: int

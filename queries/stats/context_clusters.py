@@ -3,7 +3,7 @@
 Two contexts are of one kind if the neuron fires there for the same features of the MLP's input: their embeddings (its
 row of W_in times the input, component by component) point the same way. Agglomerative, by average linkage of the
 cosine distance, cut where the mean cosine of two clusters is one half. Neurons are clustered side by side, and again
-without the contexts of each part of the documents. Shapes: N neurons, K contexts that are compared, M contexts, P parts.
+without the contexts of each part of the documents. Shapes: N neurons, K contexts that are compared, M in all, P parts.
 Source: From Tokens to Semantics, OpenReview Kyx1qoZHcO (agglomerative clusters of neuron embeddings, 1 = monosemantic);
 Sokal and Michener (1958), Univ. Kansas Sci. Bull. 38, 1409 (average linkage).
 """
@@ -39,7 +39,8 @@ def count_clusters(matrix: Array, kept: Mask) -> Index:
     k = matrix.shape[1]
     pairs = kept[:, :, None] & kept[:, None] & ~np.eye(k, dtype=bool)
     mean, size = np.where(pairs, matrix, -np.inf), kept.astype(np.float64)
-    count, still = kept.sum(axis=1), np.arange(len(kept))
+    count: Index = kept.sum(axis=1).astype(np.int64)
+    still = np.arange(len(kept))
     while k and len(still):
         best = mean.reshape(len(still), -1).argmax(axis=1)
         goes_on = mean.reshape(len(still), -1)[np.arange(len(still)), best] >= ALIKE
@@ -53,7 +54,7 @@ def count_clusters(matrix: Array, kept: Mask) -> Index:
         mean[here, other], mean[here, :, other] = -np.inf, -np.inf
         size[here, one] += weight[1]
         count[still] -= 1
-    return count.astype(np.int64)
+    return count
 
 
 def first_of_types(types: Index, kept: Mask) -> Mask:
@@ -63,8 +64,8 @@ def first_of_types(types: Index, kept: Mask) -> Mask:
     [[False, True, True]]
     """
     alike = (types[:, :, None] == types[:, None]) & kept[:, None]
-    before = np.tril(alike, -1).any(axis=2)
-    return kept & ~before
+    first: Mask = kept & ~np.tril(alike, -1).any(axis=2)
+    return first
 
 
 def cluster_measures(matrix: Array, types: Index, kept: Mask) -> tuple[Array, Array]:

@@ -19,9 +19,9 @@ def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS, n
     """Two-sided p (N,) of "the signed mean is zero" from `sums` (D, N) per document, by random sign flips.
 
     p = (1 + #{|flipped total| >= |total|}) / (n_flips + 1): valid whatever the documents' sizes, as long as the sum
-    of a document is as likely to be positive as negative under the null. The same flips serve every neuron. Neurons that
-    fewer than `FEW` of them reach get `n_more` flips in all, if that is more: families of many tests need small p. That is
-    no more likely than it says in either stage (sequential Monte-Carlo p: Besag and Clifford, 1991, Biometrika 78, 301).
+    of a document is as likely to be positive as negative under the null. The same flips serve every neuron. Neurons
+    that fewer than `FEW` of them reach get `n_more` flips in all, if that is more: families of many tests need small
+    p. It is valid in either stage (sequential Monte-Carlo p: Besag and Clifford, 1991, Biometrika 78, 301).
 
     >>> sign_flip_p(np.ones((20, 1)), np.random.default_rng(0), 999)
     array([0.001])

@@ -54,11 +54,11 @@ def group_p(difference: Array, value: Array, first: Array, draw: Callable[[int],
     """One-sided p (H,) of the `value` (H,) that heads have for a group, against random groups; never 0.
 
     `first` (H, G) are their values for G random groups. A head that fewer than `FEW` of them reach is held against
-    `n_more` groups in all, from `draw(size)`, (size, m): with many heads only a small p can have a small q. `difference`
-    (H, N) is `selectivity`. Source: Besag and Clifford (1991), Biometrika 78, 301 (sequential Monte-Carlo p).
+    `n_more` groups in all, from `draw(size)`, (size, m): with many heads only a small p can have a small q.
+    `difference` (H, N) is `selectivity`. Source: Besag and Clifford (1991), Biometrika 78, 301 (sequential p).
     """
     reached, n_first = (first >= value[:, None]).sum(axis=1), first.shape[1]
-    p = (1.0 + reached) / (n_first + 1.0)
+    p: Array = (1.0 + reached) / (n_first + 1.0)
     few = np.flatnonzero(reached < FEW)
     if len(few) and n_more > n_first:
         total = reached[few]

@@ -60,10 +60,22 @@ def test_neurons_and_probes_together_say_whether_layers_disentangle(table):
     first = POLYSEMANTICITY.answer(table).splitlines()[0]
     assert "do layers disentangle? Single neurons get cleaner with depth by `kurtosis`" in first
     assert "less clean by nothing" in first
-    # tokens weigh less in the planted states of later layers
-    assert "`token`" in first.split("linear probes read")[1].split("better")[1]
-    bare = table.with_columns(probes_better=None, probes_worse=None)
-    assert "no label that linear probes read" in POLYSEMANTICITY.answer(bare)
+    said = POLYSEMANTICITY.answer(table.with_columns(probes_better=None, probes_worse=pl.lit("token, word_class")))
+    assert "linear probes read nothing better with depth and `token`, `word_class` worse" in said
+    bare = table.with_columns(probes_better=None, probes_worse=None, q=pl.lit(0.2))
+    words = "cleaner with depth by nothing and less clean by nothing; linear probes read nothing better with depth"
+    assert words in POLYSEMANTICITY.answer(bare)
+
+
+def test_only_labels_whose_trend_no_walk_explains_are_better_or_worse(planted):
+    con = connect(planted)
+    made = run(con, load("decodability"))
+    ends = {"token": (0.5, 0.9, 0.01), "position": (-0.9, -0.1, 0.01), "word_class": (0.5, 0.9, 0.2)}
+    facts = pl.DataFrame([(task, *each) for task, each in ends.items()], ["task", "low", "high", "q"], orient="row")
+    table = made.drop("low", "high", "q", "trend_low", "trend_high").join(facts, on="task")
+    con.register("decodability", table.with_columns(trend_low="low", trend_high="high").to_arrow())
+    found = frame(con, POLYSEMANTICITY.sql).select("probes_better", "probes_worse").unique()
+    assert found.rows() == [("token", "position")]
 
 
 def test_contexts_are_the_top_of_each_tenth_of_the_documents(table, rows):

@@ -26,7 +26,7 @@ def test_a_steady_rise_is_found(jackknife):
 
 
 def series(kind, rng):
-    """24 layers without a direction: scattered, alike to their neighbours, wandering, wandering with few large steps."""
+    """24 layers without a direction: scattered, alike to their neighbours, wandering in even or in uneven steps."""
     values = rng.standard_normal(24)
     if kind == "scattered":
         return values
