@@ -28,7 +28,6 @@ class World:
     `cluster` (N,): the factor that a neuron shares with others of its cluster, -1 for none; it has the share `coupling`
     (N,) of the variance of activations and of weights. `scale` (N,): the size of the activations, with heavy tails.
     `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `wander`,
-    `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `wander`,
     `sparser`: what optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far
     influence differs in another corpus, see `another`; `seed`: of what else belongs to the model.
     """

@@ -57,7 +57,7 @@ COLUMNS = {
     "n_neurons": "Neurons of the layer; `n` of them have an answer.",
     "context_share": "Of `context_entropy`: the contexts of a neuron over the positions; else NaN.",
     "slack": "Of `types_90`: by so much the mean may be off where types were counted within bounds; else 0.",
-    "document_low": "Low end of the interval over tenths of the documents; NaN with fewer than 5 of them.",
+    "document_low": "Low end of the interval over tenths of the documents; NaN with fewer than 5, or if none matters.",
     "document_high": "High end of it.",
     **TREND_COLUMNS,
     "document_trend_low": "Low end of the trend's interval over tenths of the documents.",

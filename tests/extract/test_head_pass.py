@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -55,6 +56,31 @@ def test_positions_are_pairs_of_a_window_that_read_tokens_of_like_frequency(con)
     assert (rows.filter(stratum="rare")["target_decile"] >= 5).all()
     assert (rows.filter(stratum="common")["target_decile"] <= 5).all()
     assert 20 < rows.height <= 40
+
+
+def test_positions_that_read_a_token_without_a_frequency_are_not_sampled():
+    """Such a token is not the most frequent one, which it used to be matched as."""
+
+    class Reading:
+        def rows(self, sql, **_):
+            con = duckdb.connect()
+            con.execute(
+                "create table vocabulary as select * from (values (0, 1), (1, 2), (2, 3), (3, null)) t(token_id, frequency_rank)"
+            )
+            con.execute(
+                'create table tokens as select i as token_index, 0 as document, 0 as "window", i as position, '
+                "case when i in (2, 5) then 3 else i % 3 end as token_id, i % 3 as target_id from range(12) t(i)"
+            )
+            con.execute(
+                "create macro token_classes() as table select token_index, "
+                "case when token_index % 2 = 0 then 'rare' else 'common' end as token_class from tokens"
+            )
+            return con.sql(sql).pl()
+
+    found = sample_positions(Reading(), 0, 0)
+    assert found.height > 0
+    assert not set(found["token_index"]) & {2, 5}
+    assert found["input_decile"].null_count() == 0
 
 
 def test_documents_take_turns_and_all_pairs_can_be_had(settings, run):
