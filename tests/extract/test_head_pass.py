@@ -65,7 +65,8 @@ def test_positions_that_read_a_token_without_a_frequency_are_not_sampled():
         def rows(self, sql, **_):
             con = duckdb.connect()
             con.execute(
-                "create table vocabulary as select * from (values (0, 1), (1, 2), (2, 3), (3, null)) t(token_id, frequency_rank)"
+                "create table vocabulary as select * from "
+                "(values (0, 1), (1, 2), (2, 3), (3, null)) t(token_id, frequency_rank)"
             )
             con.execute(
                 'create table tokens as select i as token_index, 0 as document, 0 as "window", i as position, '
@@ -172,7 +173,7 @@ def test_files_are_sorted_and_the_manifest_tells_the_settings(lake, run):
     folder = find_run(lake, run)
     assert folder.faults() == []
     manifest = folder.passes["heads"]
-    assert manifest["identity"] == {"version": 1, "head_tokens": 40, "head_ablation": ["bos", "mean"], "seed": 0}
+    assert manifest["identity"] == {"version": 2, "head_tokens": 40, "head_ablation": ["bos", "mean"], "seed": 0}
     assert manifest["self_check"]["loss with a head ablated"] < 1e-4
     assert manifest["n_positions"] == 2 * manifest["n_pairs"]
     for name in ("head_tokens", "head_neurons"):
