@@ -173,7 +173,7 @@ def test_files_are_sorted_and_the_manifest_tells_the_settings(lake, run):
     folder = find_run(lake, run)
     assert folder.faults() == []
     manifest = folder.passes["heads"]
-    assert manifest["identity"] == {"version": 1, "head_tokens": 40, "head_ablation": ["bos", "mean"], "seed": 0}
+    assert manifest["identity"] == {"version": 2, "head_tokens": 40, "head_ablation": ["bos", "mean"], "seed": 0}
     assert manifest["self_check"]["loss with a head ablated"] < 1e-4
     assert manifest["n_positions"] == 2 * manifest["n_pairs"]
     for name in ("head_tokens", "head_neurons"):

@@ -10,7 +10,7 @@ from warehouse.connection import connect, frame
 
 
 def test_gaps_are_standardised_differences_of_means(tmp_path):
-    lake = make_lake(tmp_path, planted_influence(6, elbow=3), documents=6, positions=30)
+    lake = make_lake(tmp_path, planted_influence(6, elbow=3), documents=6, positions=30, losses=True)
     assert frame(connect(lake), "from head_balance").is_empty()
     write_heads(lake)
     con = connect(lake)
