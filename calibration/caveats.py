@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from queries.polysemanticity import CLEANER
+
 # What a nominal 95 % interval may cover, and what a 5 % test may reject under the null, without a stated caveat.
 COVERAGE, SIZE = (0.90, 0.98), (0.0, 0.08)
 
@@ -154,11 +156,11 @@ CAVEATS = (
         Caveat(slug, target, _FREEDOM + "fewer than there are.", _CAUTIOUS)
         for slug, target in (
             ("head_loss", "loss, rare minus common"),
+            ("head_loss", "relative loss"),
             ("head_routing", "selectivity"),
             ("head_routing", "Gini"),
             ("layer_dimension", ""),
-            ("polysemanticity", "hoyer, documents"),
-            ("polysemanticity", "kurtosis, documents"),
+            *(("polysemanticity", f"{name}, documents") for name in CLEANER),
         )
     ),
     Caveat(
