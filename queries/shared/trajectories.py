@@ -19,6 +19,7 @@ from queries.stats.covariance import GroupedMoments
 Index = NDArray[np.int64]
 N_GROUPS = 10
 SAMPLE = 2000
+_NO_LIMIT = np.uint64(2**64 - 1)
 
 
 def _mixed(number: Index) -> NDArray[np.uint64]:
@@ -69,6 +70,7 @@ class Checkpoint:
     label: list[str | None] = field(default_factory=list)
     _key: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     _sample: Index = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _limit: np.uint64 = _NO_LIMIT
 
     @property
     def n_units(self) -> int:
@@ -87,7 +89,7 @@ class Checkpoint:
             self.vectors = vectors[:0]
         sample = np.concatenate([self._sample, frame["sample"].to_numpy()])
         keys = np.concatenate([self._key, key])
-        chosen = _chosen(keys, sample)
+        chosen, self._limit = _chosen(keys, sample, self._limit)
         self.vectors = np.concatenate([self.vectors, vectors])[chosen]
         self.group = np.concatenate([self.group, group])[chosen]
         labels = [*self.label, *frame["label"].to_list()]
@@ -103,18 +105,21 @@ class Checkpoint:
         return codes
 
 
-def _chosen(key: NDArray[np.uint64], sample: Index) -> Index:
+def _chosen(key: NDArray[np.uint64], sample: Index, limit: np.uint64) -> tuple[Index, np.uint64]:
     """Places of the rows of the first whole units that together have at most `SAMPLE` rows, in the order of samples.
 
-    Of a first unit that is larger alone its first rows. What is left out stays out when more rows come.
+    Of a first unit that is larger alone its first rows. Units from the hash `limit` on were left out before, and are
+    left out whatever comes; the second result is that limit for the next time.
     """
     order = np.lexsort((sample, key))
     new = np.append(True, key[order][1:] != key[order][:-1])
     unit = np.cumsum(new) - 1
-    is_whole = np.cumsum(np.bincount(unit))[unit] <= SAMPLE
-    kept = order[(is_whole | (unit == 0)) & (np.arange(len(order)) < SAMPLE)]
+    is_in = ((np.cumsum(np.bincount(unit))[unit] <= SAMPLE) | (unit == 0)) & (key[order] < limit)
+    if not is_in.all():
+        limit = min(limit, key[order][~is_in].min())
+    kept = order[is_in][:SAMPLE]
     chosen: Index = kept[np.lexsort((kept, sample[kept]))]
-    return chosen
+    return chosen, limit
 
 
 FACTS = ("loss", "test_loss", "train_accuracy", "test_accuracy", "weight_decay", "seed")
