@@ -2,7 +2,7 @@
 
 import sys
 
-from cli import extracting, keeping, querying, single  # noqa: F401  their commands, in the order of the help
+from cli import extracting, keeping, querying, single, training  # noqa: F401  their commands, in the order of the help
 from cli.options import app
 from warehouse.errors import RtError
 

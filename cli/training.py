@@ -1,0 +1,53 @@
+"""Commands that train: a test bed of small models, a sparse autoencoder of what a run holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import SEED, app, examples, need_torch
+
+
+@app.command(
+    epilog=examples(
+        "rt train-testbed neox testbed/neox",
+        "rt train-testbed grokking testbed/grokking --weight-decay 0.3 --steps 6000",
+        "rt train-testbed simclr testbed/simclr",
+        "rt train-testbed rotation testbed/rotation --seed 1",
+    )
+)
+def train_testbed(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="`neox`: a language model on public-domain text; `grokking`: modular addition; `simclr`, `rotation`: "
+            "encoders of digits, without labels."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; what an earlier training left there is replaced.")],
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of the optimiser. Default: 256 (neox), 3000 (grokking), 2000 (simclr, rotation)."),
+    ] = None,
+    seed: SEED = 0,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of AdamW. Default: 0.01 (neox), 1.0 (grokking), 0.0001 (simclr, rotation)."),
+    ] = None,
+    modulus: Annotated[
+        int | None, typer.Option(help="Of grokking: p of a + b mod p, of which all p^2 sums are made. Default: 97.")
+    ] = None,
+    train_share: Annotated[
+        float | None, typer.Option(help="Of grokking: share of the sums that are learnt from. Default: 0.3.")
+    ] = None,
+) -> None:
+    """Train a small model whose trajectory has a known shape, to try analyses of training on: minutes on two cores.
+
+    `neox` and `grokking` write models, `step0`, `step1`, ...; all but `neox` write `states.parquet`, representations
+    of the same held-out samples over the steps. See docs/testbed.md.
+    """
+    need_torch()
+    from training.testbed import choose, make
+
+    settings = {"steps": steps, "weight_decay": weight_decay, "modulus": modulus, "train_share": train_share}
+    make(choose(kind, seed=seed, **settings), folder)
