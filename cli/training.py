@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import SEED, app, examples, need_torch
+from cli.options import DEFAULT_LAKE, LAKE, SEED, app, examples, need_torch
 
 
 @app.command(
@@ -51,3 +51,41 @@ def train_testbed(
 
     settings = {"steps": steps, "weight_decay": weight_decay, "modulus": modulus, "train_share": train_share}
     make(choose(kind, seed=seed, **settings), folder)
+
+
+@app.command(
+    epilog=examples(
+        "rt train-sae",
+        "rt train-sae --run r-0123 --of residuals --kind relu,topk --atoms 1024 --k 32",
+        "rt train-sae --lake /data/lake --steps 10000 --seed 1",
+    )
+)
+def train_sae(
+    lake: LAKE = DEFAULT_LAKE,
+    run: Annotated[
+        str | None, typer.Option("--run", help="A run, or the beginning of its id. Default: the only one.")
+    ] = None,
+    of: Annotated[
+        str, typer.Option(help="What it learns: `activations` of the last MLP's neurons, or `residuals`.")
+    ] = "activations",
+    kind: Annotated[
+        str,
+        typer.Option(help="`topk`: a fixed number of atoms a position; `relu`: a price on codes; `relu,topk`: both."),
+    ] = "topk",
+    atoms: Annotated[int, typer.Option(help="Atoms of the dictionary.")] = 512,
+    k: Annotated[int, typer.Option(help="Of topk: atoms that a position may use.")] = 16,
+    penalty: Annotated[float, typer.Option(help="Of relu: price of codes; a higher one uses fewer atoms.")] = 0.3,
+    steps: Annotated[int, typer.Option(help="Steps of Adam, each of 256 positions.")] = 2000,
+    seed: SEED = 0,
+) -> None:
+    """Train a sparse autoencoder on what a run holds, and keep its atoms at steps of the training.
+
+    The model is not needed. What is kept is added to the run as an optional pass, which `rt run lottery` reads.
+    """
+    need_torch()
+    from training.sae_pass import SaePass
+    from training.sae_pass import train_sae as train
+    from training.sparse_autoencoder import Training
+
+    saes = tuple(sorted({each.strip() for each in kind.split(",")}))
+    train(lake, run, SaePass(saes, of, seed, Training(atoms=atoms, k=k, penalty=penalty, steps=steps)))

@@ -6,7 +6,7 @@ like a run, so that the same command goes on after any end, and appears by one r
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,7 +77,7 @@ def add_pass(
     lake, name = inputs.settings.lake, with_pass(run, extra.of_pass)
     with locked(lake, run):
         folder = find_run(lake, run)
-        if _is_there(folder, extra):
+        if is_there(folder, extra.of_pass, extra.identity):
             shutil.rmtree(staging_folder(lake, name), ignore_errors=True)  # of an attempt that was killed just after
             refresh_catalog(lake)
             say(f"{name} is already in {lake}: nothing to do")
@@ -101,19 +101,19 @@ def add_pass(
     say(f"{name} is in {lake}")
 
 
-def _is_there(folder: RunFolder, extra: ExtraPass) -> bool:
+def is_there(folder: RunFolder, of_pass: str, identity: Mapping[str, Any]) -> bool:
     """Whether the run has the pass as it is asked for. Raises `LakeError` if it has another, or one that is damaged."""
-    if extra.of_pass in folder.unreadable:
-        raise folder.unreadable[extra.of_pass]
-    if extra.of_pass not in folder.passes:
+    if of_pass in folder.unreadable:
+        raise folder.unreadable[of_pass]
+    if of_pass not in folder.passes:
         return False
-    made, asked = folder.passes[extra.of_pass]["identity"], json.loads(json.dumps(extra.identity))
+    made, asked = folder.passes[of_pass]["identity"], json.loads(json.dumps(identity))
     if made != asked:
         differ = [key for key in sorted(made.keys() | asked.keys()) if made.get(key) != asked.get(key)]
         there, here = (", ".join(f"{key} {of.get(key)}" for key in differ) for of in (made, asked))
-        remove = removal(with_pass(folder.name, extra.of_pass))
+        remove = removal(with_pass(folder.name, of_pass))
         raise LakeError(
-            f"{folder.name} has the pass {extra.of_pass} with other settings: {there}; asked for: {here}",
+            f"{folder.name} has the pass {of_pass} with other settings: {there}; asked for: {here}",
             hint=f"`{remove}` removes it, then the same command makes it anew",
         )
     folder.check_sizes()

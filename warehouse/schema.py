@@ -11,11 +11,12 @@ all of them or none.
 from warehouse.columns import DOCUMENT, LAYER, NEURON, RUN, TOKEN_INDEX, Column, Table
 from warehouse.head_tables import HEAD_TABLES
 from warehouse.layer_tables import LAYER_TABLES
+from warehouse.sae_tables import SAE_TABLES
 
 __all__ = ["PASSES", "RUN", "TABLES", "Column", "Table", "tables_of"]
 
 # The optional passes, each with the command that adds it to a run.
-PASSES = {"heads": "rt extract --heads", "layers": "rt extract --layers all"}
+PASSES = {"heads": "rt extract --heads", "layers": "rt extract --layers all", "sae": "rt train-sae"}
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -207,6 +208,7 @@ TABLES: dict[str, Table] = {
         ),
         *HEAD_TABLES,
         *LAYER_TABLES,
+        *SAE_TABLES,
     )
 }
 

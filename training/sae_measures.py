@@ -1,0 +1,87 @@
+"""What is kept of a sparse autoencoder at a step: one pass over all positions, its rows of the three tables.
+
+Shapes: T positions, A atoms, P positions of a piece.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from extract.passes import list_column
+from extract.top_contexts import TopContexts
+from training.sparse_autoencoder import SparseAutoencoder
+from warehouse.schema import TABLES
+from warehouse.shards import arrow_schema
+
+CONTEXTS = 50  # positions of an atom
+PIECE = 4096  # positions at a time
+
+
+@dataclass
+class Kept:
+    """Rows of one autoencoder, step after step; directions are held until the last is known."""
+
+    sae: str
+    early: int
+    steps: list[pa.Table] = field(default_factory=list)
+    contexts: list[pa.Table] = field(default_factory=list)
+    _atoms: list[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
+
+    @torch.no_grad()
+    def add(self, step: int, model: SparseAutoencoder, x: Tensor) -> None:
+        """Measure the model on all positions `x` (T, d)."""
+        n_atoms, contexts = len(model.decoder), TopContexts(len(model.decoder), CONTEXTS)
+        sums, squares = np.zeros(n_atoms), np.zeros((n_atoms, n_atoms))
+        active, error = np.zeros(n_atoms, dtype=np.int64), 0.0
+        for start in range(0, len(x), PIECE):
+            piece = x[start : start + PIECE]
+            codes = model.encode(piece)
+            error += float((piece - model.decode(codes)).double().square().sum())
+            values = codes.numpy()
+            contexts.update(np.arange(start, start + len(values)), np.ascontiguousarray(values.T))
+            active += (values > 0).sum(axis=0)
+            sums += values.sum(axis=0, dtype=np.float64)
+            squares += (codes.T @ codes).double().numpy()
+        eigenvalues = np.linalg.eigvalsh(squares / len(x) - np.outer(sums, sums) / len(x) ** 2)
+        error /= x.numel()
+        variance = float(x.double().square().mean())
+        row = {
+            "n_positions": len(x), "n_atoms": n_atoms, "squared_error": error,
+            "explained_variance": 1 - error / variance if variance else float("nan"),
+            "l0": active.sum() / len(x), "dead_share": float((active == 0).mean()),
+            "lambda_max": max(eigenvalues[-1], 0.0), "trace": max(eigenvalues.sum(), 0.0),
+        }  # fmt: skip
+        self.steps.append(self._table("sae_steps", step, {name: [value] for name, value in row.items()}))
+        self.contexts.append(self._contexts(step, contexts))
+        self._atoms.append((step, active, sums, model.decoder.detach().numpy().copy()))
+
+    def _contexts(self, step: int, contexts: TopContexts) -> pa.Table:
+        atom, rank = np.nonzero(contexts.token_index >= 0)
+        columns = {"atom": atom, "rank": rank, "token_index": contexts.token_index[atom, rank]}
+        return self._table("sae_contexts", step, {**columns, "activation": contexts.activation[atom, rank]})
+
+    def atoms(self) -> list[pa.Table]:
+        """`sae_atoms`, a table for each step."""
+        last, final = self._atoms[-1][0], self._atoms[-1][3]
+        found = []
+        for step, active, sums, direction in self._atoms:
+            is_shown = step in (self.early, last)
+            columns = {
+                "atom": np.arange(len(active)),
+                "n_active": active,
+                "mean_activation": pa.array(sums / np.maximum(active, 1), mask=active == 0),
+                "cosine_final": np.einsum("ad,ad->a", direction, final, dtype=np.float64),
+                "direction": list_column(direction) if is_shown else pa.nulls(len(active), pa.list_(pa.float32())),
+            }
+            found.append(self._table("sae_atoms", step, columns))
+        return found
+
+    def _table(self, name: str, step: int, columns: dict[str, object]) -> pa.Table:
+        schema = arrow_schema(TABLES[name])
+        n = len(next(iter(columns.values())))  # type: ignore[arg-type]
+        data = pa.table({"sae": [self.sae] * n, "step": np.full(n, step), **columns})
+        return data.select(schema.names).cast(schema)
