@@ -74,7 +74,7 @@ def train_sae(
     ] = "topk",
     atoms: Annotated[int, typer.Option(help="Atoms of the dictionary.")] = 512,
     k: Annotated[int, typer.Option(help="Of topk: atoms that a position may use.")] = 16,
-    penalty: Annotated[float, typer.Option(help="Of relu: price of codes; a higher one uses fewer atoms.")] = 0.3,
+    penalty: Annotated[float, typer.Option(help="Of relu: price of codes; a higher one uses fewer atoms.")] = 0.1,
     steps: Annotated[int, typer.Option(help="Steps of Adam, each of 256 positions.")] = 2000,
     seed: SEED = 0,
 ) -> None:

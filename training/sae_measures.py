@@ -13,12 +13,27 @@ from torch import Tensor
 
 from extract.passes import list_column
 from extract.top_contexts import TopContexts
+from queries.stats.mixture_probe import fit_best
 from training.sparse_autoencoder import SparseAutoencoder
 from warehouse.schema import TABLES
 from warehouse.shards import arrow_schema
 
 CONTEXTS = 50  # positions of an atom
 PIECE = 4096  # positions at a time
+RESTARTS = 2  # of the probe
+PROBED = 1000  # positions, evenly spread, for the covariance of the codes and the probe
+
+
+def probed(codes: NDArray[np.float32], seed: int) -> dict[str, float | None]:
+    """Largest eigenvalue and trace of the covariance of `codes` (T, A), and the precision of 12 prototypes in them.
+
+    The precision is null where there is none: codes that do not vary, or are all prototypes.
+    """
+    centred = codes - codes.mean(axis=0)
+    singular = np.linalg.svd(centred, compute_uv=False).astype(np.float64) ** 2 / len(codes)
+    found = fit_best(centred, np.random.default_rng(seed), n_restarts=RESTARTS)
+    beta = found.beta if found is not None and np.isfinite(found.beta) else None
+    return {"lambda_max": float(singular[0]), "trace": float(singular.sum()), "beta_em": beta}
 
 
 @dataclass
@@ -27,6 +42,7 @@ class Kept:
 
     sae: str
     early: int
+    seed: int
     steps: list[pa.Table] = field(default_factory=list)
     contexts: list[pa.Table] = field(default_factory=list)
     _atoms: list[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
@@ -35,8 +51,7 @@ class Kept:
     def add(self, step: int, model: SparseAutoencoder, x: Tensor) -> None:
         """Measure the model on all positions `x` (T, d)."""
         n_atoms, contexts = len(model.decoder), TopContexts(len(model.decoder), CONTEXTS)
-        sums, squares = np.zeros(n_atoms), np.zeros((n_atoms, n_atoms))
-        active, error = np.zeros(n_atoms, dtype=np.int64), 0.0
+        sums, active, error = np.zeros(n_atoms), np.zeros(n_atoms, dtype=np.int64), 0.0
         for start in range(0, len(x), PIECE):
             piece = x[start : start + PIECE]
             codes = model.encode(piece)
@@ -45,15 +60,13 @@ class Kept:
             contexts.update(np.arange(start, start + len(values)), np.ascontiguousarray(values.T))
             active += (values > 0).sum(axis=0)
             sums += values.sum(axis=0, dtype=np.float64)
-            squares += (codes.T @ codes).double().numpy()
-        eigenvalues = np.linalg.eigvalsh(squares / len(x) - np.outer(sums, sums) / len(x) ** 2)
         error /= x.numel()
         variance = float(x.double().square().mean())
         row = {
             "n_positions": len(x), "n_atoms": n_atoms, "squared_error": error,
             "explained_variance": 1 - error / variance if variance else float("nan"),
             "l0": active.sum() / len(x), "dead_share": float((active == 0).mean()),
-            "lambda_max": max(eigenvalues[-1], 0.0), "trace": max(eigenvalues.sum(), 0.0),
+            **probed(model.encode(x[:: -(-len(x) // PROBED)]).numpy(), self.seed),
         }  # fmt: skip
         self.steps.append(self._table("sae_steps", step, {name: [value] for name, value in row.items()}))
         self.contexts.append(self._contexts(step, contexts))

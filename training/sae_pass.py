@@ -122,7 +122,7 @@ def _fit(x: torch.Tensor, settings: SaePass, stage: Stage) -> list[Kept]:
     steps = {*log_steps(settings.training.steps, KEPT), settings.early}
     found = []
     for sae in sorted(set(settings.saes)):
-        kept = Kept(sae, settings.early)
+        kept = Kept(sae, settings.early, settings.seed)
         with stage.timed(sae), seeded(settings.seed) as chance, Progress(sae, settings.training.steps, "steps") as bar:
             fit(
                 x, sae, settings.training, chance, steps,

@@ -21,7 +21,7 @@ class Training:
 
     atoms: int = 512
     k: int = 16
-    penalty: float = 0.3
+    penalty: float = 0.1
     steps: int = 2000
     batch: int = 256
     learning_rate: float = 1e-3

@@ -26,8 +26,16 @@ SAE_TABLES = (
             Column("explained_variance", "DOUBLE", "1 - squared error over the variance of the standardised inputs."),
             Column("l0", "DOUBLE", "Mean number of active atoms at a position."),
             Column("dead_share", "DOUBLE", "Share of the atoms that are active at no position."),
-            Column("lambda_max", "DOUBLE", "Largest eigenvalue of the covariance of the codes."),
+            Column(
+                "lambda_max", "DOUBLE", "Largest eigenvalue of the covariance of the codes of 1,000 spread positions."
+            ),
             Column("trace", "DOUBLE", "Sum of its eigenvalues."),
+            Column(
+                "beta_em",
+                "DOUBLE",
+                "Precision (1 / variance) of a mixture of 12 isotropic prototypes fitted to those codes.",
+                nullable=True,
+            ),
         ),
         _PASS,
     ),
@@ -45,7 +53,7 @@ SAE_TABLES = (
             Column(
                 "direction",
                 "FLOAT[]",
-                "Its column of the decoder, of length 1, in standardised inputs; only at 5 % of the training and the end.",
+                "Its column of the decoder, of length 1, in standardised inputs; at 5 % of the training and the end.",
                 nullable=True,
             ),
         ),

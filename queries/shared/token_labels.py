@@ -58,14 +58,16 @@ def frequent(ids: pl.Series) -> pl.Series:
     return found["label"]
 
 
-def band(values: pl.Series) -> pl.Series:
-    """The quarter of the rows that a value is in, by its rank: `1` lowest, equal values together; null for no value.
+def band(values: pl.Series, n_bands: int = N_BANDS) -> pl.Series:
+    """The quarter (or other band) of the rows that a value is in, by its rank: `1` lowest; null for no value.
+
+    Equal values are in one band.
 
     >>> band(pl.Series([10, 20, 30, 40, 40, None])).to_list()
     ['1', '2', '3', '4', '4', None]
     """
     share = (values.rank("average") - 0.5) / max(values.len() - values.null_count(), 1)
-    return (1 + (N_BANDS * share).floor().cast(pl.Int64)).cast(pl.String)
+    return (1 + (n_bands * share).floor().cast(pl.Int64)).cast(pl.String)
 
 
 LABELS: dict[str, Callable[[pl.DataFrame], pl.Series]] = {

@@ -1,0 +1,124 @@
+"""Early against final purity of atoms, with what leaving out documents and permuting labels do to it; the verdict.
+
+Shapes: T positions, A atoms, k contexts, M measures, G groups of documents, B permutations.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.contrast import studentise
+from queries.stats.groups import monte_carlo_p
+from queries.stats.purity import MEASURES, Array, Index, Labels, lottery, permuted, purities
+from queries.stats.state_dimension import document_groups
+from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
+from queries.stats.verdict import MIN_DOCUMENTS as MIN_FOR_VERDICT
+from queries.stats.words import counted
+
+EARLY = 0.05  # of the training
+FAR = 0.2  # a correlation beyond the null's that would matter
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`names` (M) are (measure, step): `MEASURES` at the `last` step, then the mean `purity` at every step.
+
+    `estimate`, `low`, `high` and `n_atoms` (M,); `drawn` (B, 7), `MEASURES` with permuted labels.
+    """
+
+    early: int
+    last: int
+    names: list[tuple[str, int]]
+    estimate: Array
+    low: Array
+    high: Array
+    n_atoms: list[int]
+    drawn: Array
+
+    def null(self, i: int) -> dict[str, float]:
+        """What permuted labels give for the i-th name, and its one-sided p; nothing where that is not known."""
+        if i >= len(MEASURES) or not np.isfinite([self.estimate[i], *self.drawn[:, i]]).all():
+            return {}
+        drawn = self.drawn[:, i]
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        p = monte_carlo_p(float(self.estimate[i]), drawn, "greater")
+        return {"null_mean": float(drawn.mean()), "null_low": float(low), "null_high": float(high), "p": p}
+
+
+def evidence(
+    contexts: Mapping[int, Index], labels: Labels, document: Index, n_permutations: int, rng: np.random.Generator
+) -> Evidence:
+    """Of the `contexts` (A, k) at each step, rows of `labels` and `document` (T,), -1 for none.
+
+    The early step is the kept one next to 5 % of the last. Without `MIN_DOCUMENTS` documents there are no intervals.
+    """
+    last = max(contexts)
+    early = min(contexts, key=lambda step: (abs(step - EARLY * last), step))
+
+    def measured(each: Labels) -> Array:
+        found = [purities(contexts[step], each) for step in contexts]
+        means = [one[np.isfinite(one)].mean() if np.isfinite(one).any() else np.nan for one in found]
+        return np.append(lottery(contexts[early], contexts[last], each), means)
+
+    group = document_groups(document)
+    groups = np.unique(group) if len(np.unique(document)) >= MIN_DOCUMENTS else np.empty(0)
+    whole = measured(labels)
+    without = [measured(labels.with_classes(np.where(group == each, -1, labels.of))) for each in groups]
+    low, high = _ends(whole, np.array(without).reshape(len(groups), len(whole)))
+    drawn = [
+        lottery(contexts[early], contexts[last], labels.with_classes(of))
+        for of in permuted(labels.of, document, n_permutations, rng)
+    ]
+    known = {step: np.isfinite(purities(contexts[step], labels)) for step in contexts}
+    n_both = int((known[early] & known[last]).sum())
+    return Evidence(
+        early, last,
+        [(measure, last) for measure in MEASURES] + [("purity", step) for step in contexts],
+        whole, low, high,
+        [n_both] * len(MEASURES) + [int(known[step].sum()) for step in contexts],
+        np.array(drawn).reshape(n_permutations, len(MEASURES)),
+    )  # fmt: skip
+
+
+def _ends(whole: Array, without: Array) -> tuple[Array, Array]:
+    """Ends (M,) of jackknife intervals from `without` (G, M); of the correlation, the first, on Fisher's z."""
+    if not len(without):
+        return np.full(len(whole), np.nan), np.full(len(whole), np.nan)
+
+    def on_z(values: Array) -> Array:
+        turned = values.copy()
+        turned[..., 0] = np.arctanh(np.clip(values[..., 0], -1 + 1e-9, 1 - 1e-9))
+        return turned
+
+    found = studentise(on_z(whole), on_z(without))
+    low, high = found.low.copy(), found.high.copy()
+    low[0], high[0] = np.tanh(low[0]), np.tanh(high[0])
+    return low, high
+
+
+def decide_lottery(
+    estimate: float, low: float, high: float, null: float, q: float, n_documents: int
+) -> tuple[str, str]:
+    """The verdict on "what an atom will be about is settled early", from its correlation, and why.
+
+    Supported: q < 0.05 and the interval is above what permuted labels give. Contradicted: q is not, and the interval
+    ends less than `FAR` above that.
+
+    >>> decide_lottery(0.6, 0.5, 0.7, 0.1, 0.01, 20)[0], decide_lottery(0.1, 0.0, 0.2, 0.1, 0.4, 20)[0]
+    ('supported', 'contradicted')
+    """
+    if not np.isfinite([low, high, null, q]).all():
+        return UNDECIDABLE, "no interval, or no null"
+    if n_documents < MIN_FOR_VERDICT:
+        return UNDECIDABLE, f"only {counted(n_documents, 'document')}; at least {MIN_FOR_VERDICT} are needed"
+    r = f"{estimate:.2f} ({low:.2f} to {high:.2f})"
+    if q < LEVEL and low > null:
+        return SUPPORTED, f"purity early and late correlate by {r}; permuted labels give {null:.2f} (q = {q:.2g})"
+    if q >= LEVEL and high < null + FAR:
+        return CONTRADICTED, f"purity early and late correlate by {r}, as permuted labels do ({null:.2f})"
+    return UNDECIDABLE, (
+        f"purity early and late correlate by {r}: not clear of permuted labels ({null:.2f}, q = {q:.2g}), nor within "
+        f"{FAR} of them"
+    )
