@@ -1,5 +1,6 @@
 """All families of lakes, in the order in which they are run: the quick ones first."""
 
+from calibration.autoencoders import ATOMS_ANEW, ATOMS_FIXED
 from calibration.confidence import FROZEN
 from calibration.coordination import COUPLED, FIXED, OPPOSED, SLOPING
 from calibration.corpora import CORPORA
@@ -24,6 +25,8 @@ FAMILIES = (
     HEAD_PASS,
     DEEP,
     LAYERED,
+    ATOMS_ANEW,
+    ATOMS_FIXED,
 )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from calibration.autoencoders import add_atoms
 from calibration.families import FAMILIES
 from calibration.heads import add_heads
 from calibration.lakes import add_run
@@ -25,7 +26,7 @@ from calibration.worlds import Design, World
 from queries import Session
 from warehouse.connection import connect
 
-OPTIONAL = {"heads": add_heads, "layers": add_layers}
+OPTIONAL = {"heads": add_heads, "layers": add_layers, "sae": add_atoms}
 FOLDER = Path(".calibration")
 SEED = 20260101
 BATCH = 10

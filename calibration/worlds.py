@@ -30,6 +30,7 @@ class World:
     `mediated` (N,): the share of the effect that is lost when a path is frozen. `routing`, `deeper`, `sparser`: what
     optional passes find, see `calibration.heads` and `calibration.layers`; `elsewhere`: how far influence differs in
     another corpus, see `another`; `seed`: of what else belongs to the model.
+    `pure`, `settled`: what atoms of an autoencoder like, see `calibration.autoencoders`.
     """
 
     level: Array
@@ -44,6 +45,8 @@ class World:
     sparser: float = 0.0
     elsewhere: float = 0.0
     seed: int = 0
+    pure: float = 0.0
+    settled: bool = False
 
     def influence(self, token_class: str) -> Array:
         """True influence (N,) on tokens of the class."""

@@ -1,7 +1,7 @@
 """Is what an atom of a sparse autoencoder will be about settled early in its training?
 
-`rt train-sae` keeps the 50 strongest contexts of every atom at steps of its training. The **purity** of an atom is the
-share of the largest class among them; classes are, by `scheme`: `word_class` of the token that is read and
+`rt train-sae` keeps the 60 strongest contexts of every atom at steps of its training. The **purity** of an atom is the
+share of the largest class among the first 30; classes are, by `scheme`: `word_class` of the token that is read and
 `target_class` of the next one (function word, content word, name, piece, number, mark, space), `frequency` of the
 token that is read, in tenths of the positions, and `position` in the window, in tenths. Atoms keep their index: their
 directions turn too far in training to be told apart by these.
@@ -20,7 +20,7 @@ Along the training, of the `codes`: `phase` is ln(beta_em/beta_c), the precision
 in the codes over the critical one (the inverse of their largest variance); with it the explained variance, the atoms
 per position (`l0`) and the share of dead atoms. These are facts of one training, without an interval.
 
-Caveats: intervals leave out documents, and tell how far the numbers hold for these atoms with other text; another seed
+Caveats: intervals resample documents, and tell how far the numbers hold for these atoms with other text; another seed
 gives other atoms. Atoms with fewer than 10 labelled contexts at either step are left out (`n_dead` of those have none
 at the end). A small text is learnt by heart, and contexts are positions it was learnt from. Word classes are a small
 rule on the token's text, not parts of speech. Atoms that are pure by frequency are so by word class too; look at
@@ -30,6 +30,7 @@ Source: Yang (2026), arXiv 2605.24057 (purity at 5 % of the training against the
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -39,7 +40,7 @@ from queries.shared.atoms import autoencoders, position_labels
 from queries.shared.tables import Row, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import floor_p
-from queries.stats.lottery_evidence import decide_lottery, evidence
+from queries.stats.lottery_evidence import N_REPLICATES, decide_lottery, evidence
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.purity import MEASURES, MIN_ATOMS, Index, Labels
 from queries.stats.words import counted
@@ -67,7 +68,18 @@ SCHEMA = schema_of(
 )
 
 
-def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Effort:
+    """Draws inside an estimate."""
+
+    n_permutations: int = N_PERMUTATIONS
+    n_replicates: int = N_REPLICATES
+
+
+FULL = Effort()
+
+
+def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
     """Rows of every autoencoder, scheme and measure; `n` counts documents."""
     rows: list[Row] = []
     for (run,), group in by_group(frame, ("run",)):
@@ -77,7 +89,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         for sae, facts, contexts in autoencoders(group):
             mine += [{"sae": sae, **row} for row in _facts(facts)]
             for scheme, each in labels.items():
-                found = _scheme_rows(contexts, each, document, rng)
+                found = _scheme_rows(contexts, each, document, effort, rng)
                 mine += [{"sae": sae, "scheme": scheme, **row} for row in found]
         _decide(mine, len(np.unique(document)))
         rows += [{"run": run, "n": len(np.unique(document)), **row} for row in mine]
@@ -95,9 +107,11 @@ def _facts(facts: pl.DataFrame) -> Iterator[Row]:
             yield {"scheme": CODES, "measure": measure, "step": row["step"], "estimate": value, "reason": reason}
 
 
-def _scheme_rows(contexts: dict[int, Index], labels: Labels, document: Index, rng: np.random.Generator) -> list[Row]:
+def _scheme_rows(
+    contexts: dict[int, Index], labels: Labels, document: Index, effort: Effort, rng: np.random.Generator
+) -> list[Row]:
     """The measures of early against final purity, and mean purity at every step."""
-    found = evidence(contexts, labels, document, N_PERMUTATIONS, rng)
+    found = evidence(contexts, labels, document, effort.n_permutations, rng, effort.n_replicates)
     shared = {
         "early_step": found.early, "n_positions": int((labels.of >= 0).sum()), "n_classes": labels.n_classes,
         "n_dead": int((contexts[found.last] < 0).all(axis=1).sum()),
@@ -124,7 +138,7 @@ def _reason(row: Row, labels: Labels, n_documents: int) -> str:
         return "the classes are the strata" if row["measure"] == "excess_in_strata" else "all purities are equal"
     if n_documents < MIN_DOCUMENTS:
         return f"only {counted(n_documents, 'document')}; at least {MIN_DOCUMENTS} are needed"
-    return "no document changes it, or too few atoms are left without one"
+    return "no document changes it"
 
 
 def _decide(rows: list[Row], n_documents: int) -> None:

@@ -18,7 +18,7 @@ from training.sparse_autoencoder import SparseAutoencoder
 from warehouse.schema import TABLES
 from warehouse.shards import arrow_schema
 
-CONTEXTS = 50  # positions of an atom
+CONTEXTS = 60  # positions of an atom
 PIECE = 4096  # positions at a time
 RESTARTS = 2  # of the probe
 PROBED = 1000  # positions, evenly spread, for the covariance of the codes and the probe

@@ -62,7 +62,7 @@ SAE_TABLES = (
     Table(
         "sae_contexts",
         ("run", "sae", "step", "atom", "rank"),
-        "One row per autoencoder, kept step, atom and context: the 50 positions where its code is largest.",
+        "One row per autoencoder, kept step, atom and context: the 60 positions where its code is largest.",
         (
             _SAE,
             _STEP,

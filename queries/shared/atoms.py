@@ -46,11 +46,11 @@ def _numbers(labels: pl.Series) -> tuple[Index, int]:
 def autoencoders(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame, dict[int, Index]]]:
     """Each autoencoder: its name, the facts of its steps, and the contexts (A, k) of its atoms at each of them.
 
-    Contexts are rows of `rows`, -1 for none.
+    Contexts are rows of `rows`, the strongest first, -1 for none.
     """
     facts = rows["steps"].drop_nulls().explode().struct.unnest().unique(["sae", "step"]).sort("sae", "step")
     index = rows.select(pl.int_range(pl.len()).alias("row"), "contexts").explode("contexts").drop_nulls()
-    known = index.unnest("contexts").sort("sae", "step", "atom", "row")
+    known = index.unnest("contexts").sort("sae", "step", "atom", "rank")
     for (sae,), mine in by_group(facts, ("sae",)):
         steps = {}
         for step, n_atoms in mine.select("step", "n_atoms").iter_rows():

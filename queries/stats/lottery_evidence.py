@@ -1,23 +1,23 @@
-"""Early against final purity of atoms, with what leaving out documents and permuting labels do to it; the verdict.
+"""Early against final purity of atoms, with what resampling documents and permuting labels do to it; the verdict.
 
-Shapes: T positions, A atoms, k contexts, M measures, G groups of documents, B permutations.
+Shapes: T positions, A atoms, k contexts, M measures, B permutations or replicates.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.contrast import studentise
+from queries.stats.bootstrap import MIN_DOCUMENTS, document_weights
 from queries.stats.groups import monte_carlo_p
-from queries.stats.purity import MEASURES, Array, Index, Labels, lottery, permuted, purities
-from queries.stats.state_dimension import document_groups
+from queries.stats.purity import MEASURES, Array, Index, Labels, labelled, lottery, permuted, purities
 from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 from queries.stats.verdict import MIN_DOCUMENTS as MIN_FOR_VERDICT
 from queries.stats.words import counted
 
 EARLY = 0.05  # of the training
+N_REPLICATES = 200
 FAR = 0.2  # a correlation beyond the null's that would matter
 
 
@@ -48,43 +48,57 @@ class Evidence:
 
 
 def evidence(
-    contexts: Mapping[int, Index], labels: Labels, document: Index, n_permutations: int, rng: np.random.Generator
+    contexts: Mapping[int, Index],
+    labels: Labels,
+    document: Index,
+    n_permutations: int,
+    rng: np.random.Generator,
+    n_replicates: int = N_REPLICATES,
 ) -> Evidence:
-    """Of the `contexts` (A, k) at each step, rows of `labels` and `document` (T,), -1 for none.
+    """Of the `contexts` (A, k) at each step, the strongest first, rows of `labels` and `document` (T,), -1 for none.
 
-    The early step is the kept one next to 5 % of the last. Without `MIN_DOCUMENTS` documents there are no intervals.
+    The early step is the kept one next to 5 % of the last. Atoms count that have enough labelled contexts at both, or
+    at the step. Without `MIN_DOCUMENTS` documents there are no intervals.
     """
     last = max(contexts)
     early = min(contexts, key=lambda step: (abs(step - EARLY * last), step))
+    known = {step: labelled(each, labels) for step, each in contexts.items()}
+    both = known[early] & known[last]
+    first, final = contexts[early][both], contexts[last][both]
+    alive = {step: each[known[step]] for step, each in contexts.items()}
 
-    def measured(each: Labels) -> Array:
-        found = [purities(contexts[step], each) for step in contexts]
-        means = [one[np.isfinite(one)].mean() if np.isfinite(one).any() else np.nan for one in found]
-        return np.append(lottery(contexts[early], contexts[last], each), means)
+    def measured(weights: Array | None = None) -> Array:
+        means = [_mean(purities(each, labels, weights)) for each in alive.values()]
+        return np.append(lottery(first, final, labels, weights), means)
 
-    group = document_groups(document)
-    groups = np.unique(group) if len(np.unique(document)) >= MIN_DOCUMENTS else np.empty(0)
-    whole = measured(labels)
-    without = [measured(labels.with_classes(np.where(group == each, -1, labels.of))) for each in groups]
-    low, high = _ends(whole, np.array(without).reshape(len(groups), len(whole)))
-    drawn = [
-        lottery(contexts[early], contexts[last], labels.with_classes(of))
-        for of in permuted(labels.of, document, n_permutations, rng)
-    ]
-    known = {step: np.isfinite(purities(contexts[step], labels)) for step in contexts}
-    n_both = int((known[early] & known[last]).sum())
+    whole = measured()
+    _, place = np.unique(document, return_inverse=True)
+    n_documents = int(place.max(initial=-1)) + 1
+    n_drawn = n_replicates if n_documents >= MIN_DOCUMENTS else 0
+    drawn = [measured(weights[place]) for weights in document_weights(n_documents, n_drawn, rng)]
+    low, high = _ends(whole, np.array(drawn).reshape(n_drawn, len(whole)), n_documents)
+    null = [lottery(first, final, labels.with_classes(of)) for of in permuted(labels.of, document, n_permutations, rng)]
     return Evidence(
         early, last,
         [(measure, last) for measure in MEASURES] + [("purity", step) for step in contexts],
         whole, low, high,
-        [n_both] * len(MEASURES) + [int(known[step].sum()) for step in contexts],
-        np.array(drawn).reshape(n_permutations, len(MEASURES)),
+        [int(both.sum())] * len(MEASURES) + [len(each) for each in alive.values()],
+        np.array(null).reshape(n_permutations, len(MEASURES)),
     )  # fmt: skip
 
 
-def _ends(whole: Array, without: Array) -> tuple[Array, Array]:
-    """Ends (M,) of jackknife intervals from `without` (G, M); of the correlation, the first, on Fisher's z."""
-    if not len(without):
+def _mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _ends(whole: Array, drawn: Array, n_documents: int) -> tuple[Array, Array]:
+    """Ends (M,) from replicates (B, M): Student's t times their spread; of the correlation, the first, on Fisher's z.
+
+    Not percentiles: a resample has fewer documents than the data, so its purities are higher and noisier, which would
+    move the ends and not only set them apart.
+    """
+    if not len(drawn):
         return np.full(len(whole), np.nan), np.full(len(whole), np.nan)
 
     def on_z(values: Array) -> Array:
@@ -92,8 +106,9 @@ def _ends(whole: Array, without: Array) -> tuple[Array, Array]:
         turned[..., 0] = np.arctanh(np.clip(values[..., 0], -1 + 1e-9, 1 - 1e-9))
         return turned
 
-    found = studentise(on_z(whole), on_z(without))
-    low, high = found.low.copy(), found.high.copy()
+    spread = on_z(drawn).std(axis=0, ddof=1)
+    reach = np.where(spread > 0, spread, np.nan) * stats.t.ppf(0.975, n_documents - 1)
+    low, high = on_z(whole) - reach, on_z(whole) + reach
     low[0], high[0] = np.tanh(low[0]), np.tanh(high[0])
     return low, high
 

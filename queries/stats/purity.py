@@ -16,7 +16,8 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-MIN_CONTEXTS = 10  # of an atom, with a label
+STRONGEST = 30  # contexts of an atom that its purity is of; more are kept, so that resamples have others to choose
+MIN_CONTEXTS = 10  # of those, with a label
 MIN_ATOMS = 20
 MEASURES = (
     "spearman",
@@ -43,28 +44,48 @@ class Labels:
         return replace(self, of=of)
 
 
-def class_counts(contexts: Index, labels: Index, n_classes: int) -> Array:
-    """Contexts (A, k) of each class, (A, C).
+def strongest(contexts: Index, weights: Array | None = None, most: float = STRONGEST) -> Array:
+    """How much each context (A, k), from the strongest on, counts: as its position weighs, until `most` are reached.
 
-    >>> class_counts(np.array([[0, 1, 2], [2, -1, -1]]), np.array([0, 0, 1]), 2).tolist()
+    With `weights` (T,) of a resample the contexts are chosen anew, as other documents would choose others.
+
+    >>> strongest(np.array([[0, 1, 2, -1]]), np.array([2.0, 0.0, 3.0]), 4).tolist()
+    [[2.0, 0.0, 2.0, 0.0]]
+    """
+    weight = np.append(np.ones(int(contexts.max(initial=-1)) + 1) if weights is None else weights, 0.0)[contexts]
+    before = weight.cumsum(axis=1) - weight
+    counting: Array = np.clip(most - before, 0.0, weight)
+    return counting
+
+
+def class_counts(contexts: Index, labels: Index, n_classes: int, counting: Array) -> Array:
+    """Contexts (A, k) of each class, (A, C), each as much as it is `counting` (A, k).
+
+    >>> class_counts(np.array([[0, 1, 2], [2, -1, -1]]), np.array([0, 0, 1]), 2, np.ones((2, 3))).tolist()
     [[2.0, 1.0], [0.0, 1.0]]
     """
     # a place of its own for what has no class, where -1 as an index points to
     classes = np.append(np.where(labels < 0, n_classes, labels), n_classes)
     place = classes[contexts] + (n_classes + 1) * np.arange(len(contexts))[:, None]
-    found = np.bincount(place.ravel(), minlength=len(contexts) * (n_classes + 1))
-    return found.reshape(len(contexts), n_classes + 1)[:, :n_classes].astype(np.float64)
+    found: Array = np.bincount(place.ravel(), counting.ravel(), len(contexts) * (n_classes + 1)).astype(np.float64)
+    return found.reshape(len(contexts), n_classes + 1)[:, :n_classes]
 
 
-def purity(counts: Array, least: int = MIN_CONTEXTS) -> Array:
-    """The largest share of a class (A,) in `counts` (A, C); NaN for an atom with fewer than `least` contexts.
+def purity(counts: Array) -> Array:
+    """The largest share of a class (A,) in `counts` (A, C); NaN for an atom without any.
 
-    >>> purity(np.array([[9.0, 3.0], [1.0, 0.0]])).tolist()
+    >>> purity(np.array([[9.0, 3.0], [0.0, 0.0]])).tolist()
     [0.75, nan]
     """
     total = counts.sum(axis=1)
-    found: Array = counts.max(axis=1, initial=0.0) / np.where(total >= least, total, np.nan)
+    found: Array = counts.max(axis=1, initial=0.0) / np.where(total > 0, total, np.nan)
     return found
+
+
+def labelled(contexts: Index, labels: Labels) -> NDArray[np.bool_]:
+    """Which atoms (A,) have at least `MIN_CONTEXTS` contexts with a label."""
+    counts = class_counts(contexts, labels.of, labels.n_classes, strongest(contexts))
+    return np.asarray(counts.sum(axis=1) >= MIN_CONTEXTS)
 
 
 def top_decile(values: Array) -> Array:
@@ -80,23 +101,26 @@ def top_decile(values: Array) -> Array:
     return weights / wanted
 
 
-def lottery(early: Index, final: Index, labels: Labels) -> Array:
-    """`MEASURES` (7,) of the contexts (A, k) of the same atoms at two steps; NaN with fewer than `MIN_ATOMS` atoms.
+def lottery(early: Index, final: Index, labels: Labels, weights: Array | None = None) -> Array:
+    """`MEASURES` (7,) of the contexts (A, k), the strongest first, of the same atoms at two steps.
 
+    NaN with fewer than `MIN_ATOMS` atoms.
     `top_decile`: mean final purity of the tenth of the atoms that was purest early; `lift_...`: that over 1/C and over
     the share of the largest class; `excess_in_strata`: the final share of an atom's main class beyond what its
-    contexts' strata let expect, mean over the same atoms.
+    contexts' strata let expect, mean over the same atoms. `weights` (T,): how much each position counts.
     """
-    first = purities(early, labels)
-    counts = class_counts(final, labels.of, labels.n_classes)
+    first = purities(early, labels, weights)
+    counting = strongest(final, weights)
+    counts = class_counts(final, labels.of, labels.n_classes, counting)
     last = purity(counts)
     known = np.isfinite(first) & np.isfinite(last)
-    base = np.bincount(labels.of[labels.of >= 0], minlength=labels.n_classes)
     if known.sum() < MIN_ATOMS or labels.n_classes < 2:
         return np.full(len(MEASURES), np.nan)
+    classes = labels.of >= 0
+    base = np.bincount(labels.of[classes], None if weights is None else weights[classes], labels.n_classes)
     leading = top_decile(first[known])
     top = float(leading @ last[known])
-    excess = float(leading @ (last - expected(final, counts, labels))[known])
+    excess = float(leading @ (last - expected(final, counting, counts, labels, weights))[known])
     return np.array(
         [
             rank_correlation(first[known], last[known]),
@@ -110,12 +134,12 @@ def lottery(early: Index, final: Index, labels: Labels) -> Array:
     )
 
 
-def purities(contexts: Index, labels: Labels) -> Array:
+def purities(contexts: Index, labels: Labels, weights: Array | None = None) -> Array:
     """Purity (A,) of the atoms with these contexts (A, k)."""
-    return purity(class_counts(contexts, labels.of, labels.n_classes))
+    return purity(class_counts(contexts, labels.of, labels.n_classes, strongest(contexts, weights)))
 
 
-def expected(contexts: Index, counts: Array, labels: Labels) -> Array:
+def expected(contexts: Index, counting: Array, counts: Array, labels: Labels, weights: Array | None = None) -> Array:
     """Share (A,) of an atom's main class if within each stratum its contexts were of any class, as all positions are.
 
     NaN where the strata are the classes, which leaves nothing to expect.
@@ -124,9 +148,9 @@ def expected(contexts: Index, counts: Array, labels: Labels) -> Array:
         return np.full(len(contexts), np.nan)
     both = np.zeros((labels.n_strata, labels.n_classes))
     known = (labels.of >= 0) & (labels.stratum >= 0)
-    np.add.at(both, (labels.stratum[known], labels.of[known]), 1.0)
+    np.add.at(both, (labels.stratum[known], labels.of[known]), 1.0 if weights is None else weights[known])
     rates = both / np.maximum(both.sum(axis=1, keepdims=True), 1.0)  # (S, C)
-    strata = class_counts(contexts, np.where(known, labels.stratum, -1), labels.n_strata)
+    strata = class_counts(contexts, np.where(known, labels.stratum, -1), labels.n_strata, counting)
     shares = strata / np.maximum(strata.sum(axis=1, keepdims=True), 1.0)
     found: Array = (shares * rates[:, counts.argmax(axis=1)].T).sum(axis=1)
     return found
