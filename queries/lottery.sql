@@ -9,7 +9,7 @@ memberships as (
     select
         run,
         token_index,
-        list({'sae': sae, 'step': step, 'atom': atom, 'rank': rank} order by sae, step, atom) as contexts
+        list({ 'sae': sae, 'step': step, 'atom': atom, 'rank': rank } order by sae, step, atom) as contexts
     from sae_contexts
     group by run, token_index
 ),
