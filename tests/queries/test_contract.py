@@ -15,6 +15,7 @@ from extract.importer import import_folder
 from reports.charts import kinds
 from reports.markdown import fill_in
 from reports.markdown import table as markdown_table
+from tests.atoms import add_atoms
 from tests.heads import write_heads
 from tests.lake import make_lake, planted_influence, write_folder
 from tests.layers import add_layers
@@ -33,6 +34,7 @@ def one_run(folder):
     )  # fmt: skip
     write_heads(lake)
     add_layers(lake)
+    add_atoms(lake)
     return lake
 
 
