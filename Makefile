@@ -67,10 +67,11 @@ golden: .venv/.dev
 
 # An install without torch must run every query and report on the lake that `make demo` made. What asks for an
 # optional pass, which that lake lacks, gets a small lake of its own.
-OPTIONAL := head_loss head_routing decodability layer_dimension layer_sparsity polysemanticity
+OPTIONAL := head_loss head_routing decodability layer_dimension layer_sparsity polysemanticity lottery
 no-torch: .venv-queries/.installed .venv/.installed
 	! .venv-queries/bin/python -c "import torch" 2>/dev/null
 	$(BIN)/rt extract --lake lake-passes --tokens 2048 --heads --head-tokens 32 --layers 0,15,29 --state-tokens 1000
+	$(BIN)/rt train-sae --lake lake-passes --atoms 128 --steps 200
 	echo $(OPTIONAL) | tr ' ' '\n' | xargs -I{} .venv-queries/bin/rt run {} --lake lake-passes --output /dev/null --format csv
 	.venv-queries/bin/rt run --list | cut -d' ' -f1 | grep -vxF "$$(echo $(OPTIONAL) | tr ' ' '\n')" \
 		| xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 
 N_PROTOTYPES = 12
-N_RESTARTS = 3
-MAX_ITERATIONS = 200
+N_RESTARTS = 2
+MAX_ITERATIONS = 100
 TOLERANCE = 1e-5  # of ln beta, between two iterations
 
 
@@ -35,7 +35,8 @@ def squared_distances(values: Floats, prototypes: Floats) -> Floats:
     """|z_n - mu_k|^2 (N, K); never below 0."""
     cross = values @ prototypes.T
     lengths = np.einsum("nd,nd->n", values, values)[:, None] + np.einsum("kd,kd->k", prototypes, prototypes)
-    return np.maximum(lengths - 2 * cross, 0)
+    squared: Floats = np.maximum(lengths - 2 * cross, 0)
+    return squared
 
 
 def responsibilities(squared: Floats, beta: float) -> tuple[Floats, float]:
