@@ -74,7 +74,9 @@ def evidence(
     whole = measured()
     _, place = np.unique(document, return_inverse=True)
     n_documents = int(place.max(initial=-1)) + 1
-    n_drawn = n_replicates if n_documents >= MIN_DOCUMENTS else 0
+    is_asked = labels.n_classes > 1  # one class has no purity to be measured
+    n_drawn = n_replicates if is_asked and n_documents >= MIN_DOCUMENTS else 0
+    n_permutations *= is_asked
     drawn = [measured(weights[place]) for weights in document_weights(n_documents, n_drawn, rng)]
     low, high = _ends(whole, np.array(drawn).reshape(n_drawn, len(whole)), n_documents)
     null = [lottery(first, final, labels.with_classes(of)) for of in permuted(labels.of, document, n_permutations, rng)]
