@@ -206,7 +206,7 @@ def test_numbers_of_documents_and_positions_are_names(slug, lake, session):
     named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in analysis.sql}
     rows = frame(prepared(connect(lake), slug, session), analysis.sql, named)
     ids = [name for name in ("document", "token_index") if rows.schema.get(name, pl.String).is_integer()]
-    other = rows.with_columns((7 * pl.col(name) + 1000).cast(rows.schema[name]) for name in ids)
+    other = rows.with_columns((pl.col(name) * 7 + 1000).cast(rows.schema[name]) for name in ids)
     if ids:
         assert queries.Session(session.con)._estimate(analysis, other).equals(session.table(analysis), null_equal=True)
 
