@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from calibration.lakes import TYPES_PER_BAND
+from calibration.lakes import N_WORD_CLASSES
 from calibration.passes import add_pass
 from calibration.targets import Family, Interval, Rejection, Row, Study
-from calibration.worlds import N_BANDS, Array, Corpus, Design, Index, World, flat_world
+from calibration.worlds import Array, Corpus, Design, Index, World, flat_world
 from extract.top_contexts import TopContexts
 from queries.lottery import Effort
 from warehouse.connection import connect, frame
@@ -27,7 +27,7 @@ SHARED, OWN, DOCUMENT = 0.8, 0.6, 0.5  # spread of codes: of both steps, of one,
 
 
 def atom_world(rng: np.random.Generator, pure: float = 0.0, settled: bool = False) -> World:
-    """Atoms that like one band of frequencies each, by up to `pure` sd; `settled`: late as much as early.
+    """Atoms that like one class of words each, by up to `pure` sd; `settled`: late as much as early.
 
     Otherwise how much they do late has nothing to do with how much they did early.
     """
@@ -38,13 +38,13 @@ def add_atoms(lake: Path, run: str, world: World, rng: np.random.Generator) -> N
     """Add the pass to a run. What atoms like belongs to the model and comes from the world's seed."""
     with connect(lake, [run]) as con:
         tokens = frame(con, "select document, token_id from tokens order by token_index")
-    band = tokens["token_id"].to_numpy() // TYPES_PER_BAND
+    classes = tokens["token_id"].to_numpy() % N_WORD_CLASSES
     document = tokens["document"].to_numpy()
     model = np.random.default_rng(world.seed)
-    liked = model.integers(0, N_BANDS, ATOMS)
+    liked = model.integers(0, N_WORD_CLASSES, ATOMS)
     early, late = model.random((2, ATOMS))
     liking = {STEPS[0]: 0 * early, STEPS[1]: early, STEPS[2]: early if world.settled else late}
-    codes = codes_of({step: world.pure * each for step, each in liking.items()}, liked, band, document, rng)
+    codes = codes_of({step: world.pure * each for step, each in liking.items()}, liked, classes, document, rng)
     add_pass(lake, run, "sae", atom_tables(codes))
 
 
@@ -90,14 +90,14 @@ def atom_tables(codes: Mapping[int, Array], sae: str = "topk") -> dict[str, pa.T
 
 
 def _row(measure: str) -> Row:
-    return {"sae": "topk", "scheme": "frequency", "measure": measure, "step": STEPS[-1]}
+    return {"sae": "topk", "scheme": "word_class", "measure": measure, "step": STEPS[-1]}
 
 
 def lottery_study(*, is_fixed: bool) -> Study:
     """Where atoms are the same, intervals; where they are drawn anew, how often the verdict is given."""
-    row, effort = _row("spearman"), Effort(n_permutations=99, n_replicates=100)
+    row, effort = _row("spearman"), Effort(n_permutations=79, n_replicates=60)
     if is_fixed:
-        names = ("spearman", "purity_early", "purity_final", "top_decile")
+        names = ("spearman", "purity_early", "purity_final", "top_decile", "excess_in_strata")
         return Study("lottery", tuple(Interval(name, _row(name)) for name in names), effort=effort)
     tests = (
         Rejection("early against late", row),

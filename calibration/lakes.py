@@ -17,6 +17,9 @@ from calibration.worlds import N_BANDS, N_CLUSTERS, Array, Corpus, Index, World
 from extract.importer import import_folder
 
 TYPES_PER_BAND = 4
+# Texts of types, a class of words each in turn, where classes of words matter.
+N_WORD_CLASSES = 7
+_FUNCTION = (" the", " of", " and", " to", " in", " that")
 DOCUMENT_SD, OWN_SD, TOKEN_SD, TAIL_SD = 0.3, 0.3, 0.4, 0.8
 
 
@@ -128,7 +131,8 @@ def write_tables(
             pairs[f"delta_frozen_{path}"] = _column(frozen(world, document, delta, rng))
     _write(folder / "neuron_tokens.parquet", pairs)
     V = N_BANDS * TYPES_PER_BAND
-    words = {"token_id": np.arange(V), "count": 10 * np.arange(V, 0, -1), "token": [f"w{i}" for i in range(V)]}
+    texts = [_text(i) if "sae" in parts else f"w{i}" for i in range(V)]
+    words = {"token_id": np.arange(V), "count": 10 * np.arange(V, 0, -1), "token": texts}
     _write(folder / "vocabulary.parquet", words)
     if "weights" in parts:
         sides = weights(world, corpus.d_model, rng)
@@ -136,6 +140,13 @@ def write_tables(
         columns = {"layer": np.zeros(2 * N, dtype=int), "neuron": np.repeat(np.arange(N), 2), "side": ["in", "out"] * N}
         _write(folder / "weights.parquet", {**columns, "weight": rows.tolist()})
     return folder
+
+
+def _text(token_id: int) -> str:
+    """The text of a type, of the class `token_id` % `N_WORD_CLASSES`."""
+    i, kind = divmod(token_id, N_WORD_CLASSES)
+    texts = (_FUNCTION[i], f" ship{i}", f" Ahab{i}", f"ing{i}", f" {i}", "," * (i + 1), " " * (i + 1))
+    return texts[kind]
 
 
 def _column(values: Array) -> NDArray[np.float32]:
