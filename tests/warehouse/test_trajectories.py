@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from warehouse.connection import batches, frame
+from tests.lake import planted_influence
+from tests.sweep import make_sweep
+from warehouse.connection import batches, connect, frame
 from warehouse.errors import QueryError
 from warehouse.trajectories import COLUMNS, connect_states
 
@@ -107,3 +109,27 @@ def test_rows_come_in_frames_in_the_order_of_the_statement(tmp_path):
     assert pl.concat(parts).equals(frame(con, sql))
     with pytest.raises(QueryError):
         list(batches(con, "select nothing from trajectory_states"))
+
+
+def test_a_sweep_in_a_lake_is_a_trajectory_of_its_leading_neurons(tmp_path):
+    """The neurons that lead at the last checkpoint, at every one, called by the last one's run."""
+    influence = planted_influence(60, elbow=30)
+    lake = make_sweep(tmp_path, {0: influence, 8: influence, 64: influence[::-1]}, documents=5, positions=4)
+    con = connect(lake)
+    found = frame(con, "from trajectory_states order by step, sample")
+    last = frame(con, "select run from runs where step = 64")["run"][0]
+    assert set(found["run"]) == {last}
+    assert found["step"].unique().sort().to_list() == [0, 8, 64]
+    assert found["representation"].unique().to_list() == ["leading neurons"]
+    assert found["document"].n_unique() == 5
+    leading = (
+        "select neuron from ablations where run = $run group by neuron order by avg(abs(delta_loss)) desc limit 50"
+    )
+    sql = f"""
+        select activation from activations inner join runs using (run)
+        where step = 8 and token_index = 7 and neuron in ({leading}) order by neuron
+    """
+    chosen = frame(con, sql, {"run": last})["activation"].to_list()
+    assert found.filter(pl.col("step") == 8, pl.col("sample") == 7)["vector"][0].to_list() == chosen
+    loss = frame(con, "select avg(loss) as loss from tokens inner join runs using (run) where step = 8")["loss"][0]
+    assert found.filter(pl.col("step") == 8)["loss"][0] == pytest.approx(loss)
