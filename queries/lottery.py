@@ -20,7 +20,7 @@ Along the training, of the `codes`: `phase` is ln(beta_em/beta_c), the precision
 in the codes over the critical one (the inverse of their largest variance); with it the explained variance, the atoms
 per position (`l0`) and the share of dead atoms. These are facts of one training, without an interval.
 
-Caveats: intervals are cautious (in simulated lakes they cover 94 to 100 %). They resample documents, and tell how far
+Caveats: intervals are cautious (in simulated lakes they cover 95 to 100 %). They resample documents, and tell how far
 the numbers hold for these atoms with other text; another seed gives other atoms. Where tenths of frequency and position
 are cut depends on the text, which their intervals leave out. Atoms with fewer than 10 labelled contexts at either step
 are left out (`n_dead` of those have none at the end). A small text is learnt by heart, and contexts are positions it
