@@ -32,6 +32,13 @@ _CAUTIOUS = (0.90, 1.0)
 _FREEDOM = "cautious: as many degrees of freedom as documents really contribute, "
 CAVEATS = (
     Caveat(
+        "lottery",
+        "",
+        "cautious: contexts are chosen anew in every resample, which adds to the spread what a corpus of more distinct "
+        "documents would not have.",
+        _CAUTIOUS,
+    ),
+    Caveat(
         "influence",
         "rank",
         "neurons that are nearly tied exchange places, and ranking noisy values again moves every neuron towards the "

@@ -20,12 +20,12 @@ Along the training, of the `codes`: `phase` is ln(beta_em/beta_c), the precision
 in the codes over the critical one (the inverse of their largest variance); with it the explained variance, the atoms
 per position (`l0`) and the share of dead atoms. These are facts of one training, without an interval.
 
-Caveats: intervals resample documents, and tell how far the numbers hold for these atoms with other text; another seed
-gives other atoms. Where tenths of frequency and position are cut depends on the text, which their intervals leave out.
-Atoms with fewer than 10 labelled contexts at either step are left out (`n_dead` of those have none
-at the end). A small text is learnt by heart, and contexts are positions it was learnt from. Word classes are a small
-rule on the token's text, not parts of speech. Atoms that are pure by frequency are so by word class too; look at
-`excess_in_strata`.
+Caveats: intervals are cautious (in simulated lakes they cover 95 to 100 %). They resample documents, and tell how far
+the numbers hold for these atoms with other text; another seed gives other atoms. Where tenths of frequency and position
+are cut depends on the text, which their intervals leave out. Atoms with fewer than 10 labelled contexts at either step
+are left out (`n_dead` of those have none at the end). A small text is learnt by heart, and contexts are positions it
+was learnt from. Word classes are a small rule on the token's text, not parts of speech. Atoms that are pure by
+frequency are so by word class too; look at `excess_in_strata`.
 
 Source: Yang (2026), arXiv 2605.24057 (purity at 5 % of the training against the end, top decile, phase coordinate).
 """

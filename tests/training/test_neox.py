@@ -6,6 +6,9 @@ from extract.run import extract
 from extract.settings import Settings
 from tests.extract.tiny_folder import write_corpus
 from training.folder import NAME
+from training.sae_pass import SaePass, train_sae
+from training.sparse_autoencoder import Training
+from warehouse.lake import open_lake
 
 
 def test_checkpoints_are_ordinary_models_at_powers_of_two(trained):
@@ -25,9 +28,13 @@ def test_the_held_out_loss_begins_at_chance_and_falls(trained):
     assert record["settings"]["context"] == 32
 
 
-def test_a_checkpoint_is_extracted_as_a_revision(trained, tmp_path):
+def test_a_checkpoint_is_extracted_as_a_revision_and_its_residuals_are_learnt_from(trained, tmp_path):
     settings = Settings(
         tmp_path / "lake", str(trained("neox")), "step2", str(write_corpus(tmp_path / "texts")), tokens=60, context=16
     )
     run = extract(settings, lambda _: None)
-    assert (tmp_path / "lake" / "runs" / f"run={run}" / "manifest.json").is_file()
+    sae = SaePass(of="residuals", training=Training(atoms=6, k=2, steps=4, batch=16))
+    train_sae(tmp_path / "lake", run, sae, lambda _: None)
+    (found,) = open_lake(tmp_path / "lake").runs
+    assert found.name == run
+    assert found.passes["sae"]["input"] == {"positions": 60, "dimensions": 16}
