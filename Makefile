@@ -66,21 +66,21 @@ golden: .venv/.dev
 	RT_GOLDEN=write $(BIN)/python -m pytest -q -k golden
 
 # An install without torch must run every query and report on the lake that `make demo` made. What asks for an
-# optional pass, which that lake lacks, gets a small lake of its own; what asks for a trajectory, a small file.
+# optional pass, for several runs or for a trajectory, which that lake lacks, gets small ones of its own.
 OPTIONAL := head_loss head_routing decodability layer_dimension layer_sparsity polysemanticity lottery
+SEVERAL := corpus_contrast dynamics
 TRAJECTORIES := phase grokking
+EACH := tr ' ' '\n' | xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
 no-torch: .venv-queries/.installed .venv/.installed
 	! .venv-queries/bin/python -c "import torch" 2>/dev/null
 	$(BIN)/rt extract --lake lake-passes --tokens 2048 --heads --head-tokens 32 --layers 0,15,29 --state-tokens 1000
 	$(BIN)/rt train-sae --lake lake-passes --atoms 128 --steps 200
-	echo $(OPTIONAL) | tr ' ' '\n' | xargs -I{} .venv-queries/bin/rt run {} --lake lake-passes --output /dev/null --format csv
-	.venv-queries/bin/python -c "from pathlib import Path; from calibration.trajectories import write_states; \
-		write_states(Path('lake-passes/states.parquet'), 'full_v')"
-	echo $(TRAJECTORIES) | tr ' ' '\n' \
-		| xargs -I{} .venv-queries/bin/rt run {} --states lake-passes/states.parquet --output /dev/null --format csv
+	.venv-queries/bin/python -m scripts.several_runs lake-several
+	echo $(OPTIONAL) | $(EACH) --lake lake-passes
+	echo $(SEVERAL) | $(EACH) --lake lake-several/lake
+	echo $(TRAJECTORIES) | $(EACH) --states lake-several/states.parquet
 	.venv-queries/bin/rt run --list | cut -d' ' -f1 \
-		| grep -vxF "$$(echo $(OPTIONAL) $(TRAJECTORIES) | tr ' ' '\n')" \
-		| xargs -I{} .venv-queries/bin/rt run {} --output /dev/null --format csv
+		| grep -vxF "$$(echo $(OPTIONAL) $(SEVERAL) $(TRAJECTORIES) | tr ' ' '\n')" | $(EACH)
 	.venv-queries/bin/rt report --strict --html --output report-no-torch/report.md
 
 dev: .venv/.dev
@@ -112,4 +112,4 @@ dev: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv .venv-queries .venv-bench .bench lake lake-passes report report-no-torch
+	rm -rf .venv .venv-queries .venv-bench .bench lake lake-passes lake-several report report-no-torch
