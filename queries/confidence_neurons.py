@@ -196,4 +196,6 @@ ANALYSIS = Analysis(
             _claim("frequency_share"),
         ),
     ),
+    subject="deltas with frozen paths",
+    subject_from="rt extract --frozen-tokens 4000",
 )

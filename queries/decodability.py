@@ -204,5 +204,7 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("states.state",),
     key_columns={"task": "Which label the probe is asked for.", **LAYER},
+    subject="a pass over the layers",
+    subject_from="rt extract --layers all",
     p_floors=(P_FLOOR,),
 )

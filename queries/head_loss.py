@@ -238,5 +238,7 @@ ANALYSIS = Analysis(
     excerpt=excerpt,
     needs=("head_tokens.delta_loss",),
     key_columns={**KEY_COLUMNS, "scale": "`nats`, or `relative`: as a share of the mean loss of the class."},
+    subject="attention heads ablated one by one",
+    subject_from="rt extract --heads",
     p_floors=(floor_p(MORE_FLIPS),),
 )

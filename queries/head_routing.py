@@ -300,5 +300,7 @@ ANALYSIS = Analysis(
         **KEY_COLUMNS,
         "measure": "`influence` of a head, `gini` and `heads_of_half` over the heads, or `excess` of all together.",
     },
+    subject="attention heads ablated one by one",
+    subject_from="rt extract --heads",
     p_floors=(floor_p(MORE_FLIPS), floor_p(MORE_GROUPS), floor_p(N_GROUPS)),
 )

@@ -149,5 +149,7 @@ ANALYSIS = Analysis(
         "variant": "`whole`: the whole spectrum; `without_top`: without its top component.",
         **LAYER,
     },
+    subject="a pass over the layers",
+    subject_from="rt extract --layers all",
     p_floors=(P_FLOOR,),
 )

@@ -236,4 +236,6 @@ ANALYSIS = Analysis(
         "measure": "Which measure of sparsity.",
         **LAYER,
     },
+    subject="a pass over the layers",
+    subject_from="rt extract --layers all",
 )

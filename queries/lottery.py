@@ -235,5 +235,7 @@ ANALYSIS = Analysis(
         "scheme": "What classes the purity is of; `codes`: facts of the codes, without classes.",
         "step": "Step of the autoencoder's training.",
     },
+    subject="a sparse autoencoder of a run",
+    subject_from="rt train-sae",
     p_floors=(floor_p(N_PERMUTATIONS),),
 )

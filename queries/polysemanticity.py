@@ -213,5 +213,7 @@ ANALYSIS = Analysis(
     needs=("layer_neurons.mean", "layer_contexts.cosine"),
     uses=("decodability",),
     key_columns=LAYER,
+    subject="a pass over the layers",
+    subject_from="rt extract --layers all",
     p_floors=(P_FLOOR,),
 )  # fmt: skip
