@@ -4,9 +4,9 @@ Every checkpoint of a sweep read the same text. Of each, and of rare and of comm
 ranked curve of influences, cut into three regimes, `plateau_size` (ranks), `kappa` (minus the slope of the middle
 regime), the shares of the three regimes and `delta_bias`, how far the plateau lies above the continued middle line (ln,
 averaged over the plateau's ranks); `overlap`, the Jaccard index of the plateau set with that of the last checkpoint;
-`d95` and `participation`, dimensions per neuron that the activations of the most influential neurons span (the first
-32, at most a quarter of all: equally many at every step); `alpha_in`, `alpha_gate`, `alpha_out`, the tail index of the
-spectrum of these neurons' weights, and `..._rest` of equally many others.
+`d95` and `participation`, dimensions per neuron that the activations of the leading neurons span (the 32 that are most
+influential at the last checkpoint, at most a quarter of all, followed back through the training); `alpha_in`,
+`alpha_gate`, `alpha_out`, the tail index of the spectrum of their weights, and `..._rest` of equally many others.
 
 `difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
 resamples of documents, with its interval. As many checkpoints are looked at, a change counts only if the simultaneous
@@ -21,7 +21,7 @@ excluded at the end, or a rise that doubles the influence is; else `undecidable`
 
 Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
 change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
-seen earlier. The leading neurons are chosen at every step anew. The intervals of the alphas are over columns of the
+seen earlier. The leading neurons are those of the last checkpoint: at others, others may lead. The intervals of the alphas are over columns of the
 weights and say how few of them decide; no change of them is tested. A breakpoint at an end of the range in which it is
 sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the reference is a trained model.
 
