@@ -21,9 +21,10 @@ excluded at the end, or a rise that doubles the influence is; else `undecidable`
 
 Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
 change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
-seen earlier. The leading neurons are those of the last checkpoint: at others, others may lead. The intervals of the alphas are over columns of the
-weights and say how few of them decide; no change of them is tested. A breakpoint at an end of the range in which it is
-sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the reference is a trained model.
+seen earlier. The leading neurons are those of the last checkpoint: before, others may lead. The intervals of the alphas
+are over columns of the weights and say how few of them decide; no change of them is tested. A breakpoint at an end of
+the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the reference
+is a trained model.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 (regimes along the Pythia checkpoints); the
 simultaneous intervals follow Westfall and Young (1993), Resampling-Based Multiple Testing.

@@ -38,7 +38,7 @@ ranked as (
 ),
 
 -- the leading neurons, then others in an order that means nothing
-leading as (
+leaders as (
     select
         last_run,
         token_class,
@@ -55,15 +55,15 @@ leading as (
 -- the same ones at every step
 chosen as (
     select
-        leading.last_run,
+        leaders.last_run,
         sweep_runs.step,
         sweep_runs.run,
-        leading.token_class,
-        leading.neuron,
-        leading.place,
-        leading.size
-    from leading
-    inner join sweep_runs on leading.last_run = sweep_runs.last_run
+        leaders.token_class,
+        leaders.neuron,
+        leaders.place,
+        leaders.size
+    from leaders
+    inner join sweep_runs on leaders.last_run = sweep_runs.last_run
 ),
 
 classes as materialized (
