@@ -2,8 +2,8 @@
 -- Of each step and class: `influence`, by document, sums of |delta| of every neuron, in their order; `loss`, by
 -- document, the sum of the losses; `activation`, by document, the activations of the leading neurons: the 32 that are
 -- most influential at the last step (at most a quarter of all), position after position; `in`, `gate` and `out`, their
--- weights, from the most influential on, then those of two groups as large of other neurons; `verdict`, of the last step
--- alone, 1 where `regimes` supports a plateau beyond smooth laws, -1 where it contradicts it, else 0.
+-- weights, from the most influential on, then those of two groups as large of other neurons; `verdict`, of the last
+-- step alone, 1 where `regimes` supports a plateau beyond smooth laws, -1 where it contradicts it, else 0.
 -- Source: Liu et al. (2025), arXiv 2505.12822, section 3, along the checkpoints of a training.
 -- Caveats: the leading neurons are those of the last step, of each class, followed back through the training.
 -- Grain: one row per (run, token_class, step, part, item).
