@@ -1,14 +1,20 @@
 """What is held against the truth in the analyses of training: changes since the first checkpoint, and their tests."""
 
 from calibration.sweeps import EMERGED, STEPS, emerging_world, learning_world, still_world
-from calibration.targets import Family, Interval, Rejection, Study
-from calibration.worlds import Corpus, Design
+from calibration.targets import Family, Interval, Rejection, Row, Study
+from calibration.worlds import N_CORE, Corpus, Design, World
 from queries.dynamics import Effort
 
 LAST = STEPS[-1]
+TESTED = ("loss", "delta_bias", "kappa", "plateau_size")
 FEWER = Effort(replicates=400, halves=2)
 # In a world whose law widens, the curve does change: only the verdict must not be fooled.
 UNCHANGED = ("still", "emerging", "emerging, 8 documents")
+
+
+def _size(world: World, corpus: Corpus, row: Row) -> float:
+    """The neurons of the planted plateau."""
+    return float(N_CORE)
 
 
 def dynamics_study() -> Study:
@@ -21,8 +27,9 @@ def dynamics_study() -> Study:
     wide = ("difference", "wide_low", "wide_high")
     kept = UNCHANGED
     intervals = [
-        *(Interval(f"{name} at the end", rows[name], designs=kept) for name in rows),
-        *(Interval(f"change of {name}", rows[name], None, change, "difference", kept) for name in rows),
+        *(Interval(f"{name} at the end", rows[name], designs=kept) for name in rows if name != "plateau_size"),
+        Interval("plateau_size at the end", rows["plateau_size"], _size, designs=kept),
+        *(Interval(f"change of {name}", rows[name], None, change, "difference", kept) for name in TESTED),
         Interval("simultaneous change of delta_bias", rows["delta_bias"], None, wide, "difference", kept),
         Interval("overlap", {**rows["loss"], "measure": "overlap", "step": STEPS[-2]}, designs=kept),
     ]

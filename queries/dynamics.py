@@ -4,9 +4,9 @@ Every checkpoint of a sweep read the same text. Of each, and of rare and of comm
 ranked curve of influences, cut into three regimes, `plateau_size` (ranks), `kappa` (minus the slope of the middle
 regime), the shares of the three regimes and `delta_bias`, how far the plateau lies above the continued middle line (ln,
 averaged over the plateau's ranks); `overlap`, the Jaccard index of the plateau set with that of the last checkpoint;
-`d95` and `participation`, dimensions per neuron that the activations of the most influential neurons span (the first
-32, at most a quarter of all: equally many at every step); `alpha_in`, `alpha_gate`, `alpha_out`, the tail index of the
-spectrum of these neurons' weights, and `..._rest` of equally many others.
+`d95` and `participation`, dimensions per neuron that the activations of the leading neurons span (the 32 that are most
+influential at the last checkpoint, at most a quarter of all, followed back through the training); `alpha_in`,
+`alpha_gate`, `alpha_out`, the tail index of the spectrum of their weights, and `..._rest` of equally many others.
 
 `difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
 resamples of documents, with its interval. As many checkpoints are looked at, a change counts only if the simultaneous
@@ -21,9 +21,10 @@ excluded at the end, or a rise that doubles the influence is; else `undecidable`
 
 Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
 change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
-seen earlier. The leading neurons are chosen at every step anew. The intervals of the alphas are over columns of the
-weights and say how few of them decide; no change of them is tested. A breakpoint at an end of the range in which it is
-sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the reference is a trained model.
+seen earlier. The leading neurons are those of the last checkpoint: before, others may lead. The intervals of the alphas
+are over columns of the weights and say how few of them decide; changes of them, and of dimensions, are not tested. A
+breakpoint at an end of the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is
+not step 0, the reference is a trained model.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 (regimes along the Pythia checkpoints); the
 simultaneous intervals follow Westfall and Young (1993), Resampling-Based Multiple Testing.
@@ -41,7 +42,7 @@ from queries.shared.steps import Sweep, read_sweep
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import absence_reason, document_weights
 from queries.stats.emergence import Emergence, decide_emergence
-from queries.stats.step_measures import curves, group_dimensions, mean_loss, overlaps, tail_index
+from queries.stats.step_measures import DIMENSIONS, curves, group_dimensions, mean_loss, overlaps, tail_index
 from queries.stats.trajectory import Changes, Trajectory, changes, intervals
 from queries.stats.words import counted
 
@@ -151,7 +152,10 @@ def _trajectory_rows(
     """The rows of one measure and its changes."""
     values = measured.values[measure]
     of = Trajectory(values[:, 0], values[:, 1:], is_biased=measure in LEVELS)
-    at, change = intervals(of, sweep.n_documents), changes(of, sweep.n_documents, is_last=measure != "overlap")
+    at = intervals(of, sweep.n_documents)
+    # resamples of few positions say too little of how a dimension changes: such intervals were too narrow
+    tested = Trajectory(0 * values[:, 0] + np.nan, values[:, 1:]) if measure in DIMENSIONS else of
+    change = changes(tested, sweep.n_documents, is_last=measure != "overlap")
     steps, begun = sweep.steps, change.emerged
     rows = []
     for i, step in enumerate(steps):
@@ -164,7 +168,8 @@ def _trajectory_rows(
                 "wide_low": change.wide_low[i], "wide_high": change.wide_high[i], "p": change.p[i],
                 "emerged": steps[begun] if begun > 0 else None,
                 "emerged_after": steps[begun - 1] if begun > 0 else None,
-                "reason": note or _why_nothing(at.low[i], change.p[i], len(steps), i, absent),
+                "reason": note
+                or _why_nothing(at.low[i], 1.0 if measure in DIMENSIONS else change.p[i], len(steps), i, absent),
             }
         )  # fmt: skip
     return rows, change
@@ -243,7 +248,7 @@ def _sweep_answer(run: str, part: pl.DataFrame) -> str:
     moved = [
         f"{measure.replace('_', ' ')} ({name}) {_when(row)}"
         for (name, measure), row in sorted(rows.items())
-        if name in CLASSES and measure in ("loss", "kappa", "plateau_size", "participation")
+        if name in CLASSES and measure in ("loss", "kappa", "plateau_size")
     ]
     lines.append(f"  - Other changes: {'; '.join(moved)}.")
     return "\n".join(lines)

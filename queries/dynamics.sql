@@ -1,11 +1,11 @@
 -- What every checkpoint of a sweep did with the same text: per-document sums, and the leading neurons.
 -- Of each step and class: `influence`, by document, sums of |delta| of every neuron, in their order; `loss`, by
--- document, the sum of the losses; `activation`, by document, the activations of the 32 most influential neurons (at
--- most a quarter of all), position after position; `in`, `gate` and `out`, the weights of these neurons, from the most
--- influential on, then of two groups as large of other neurons; `verdict`, of the last step alone, 1 where `regimes`
--- supports a plateau beyond smooth laws, -1 where it contradicts it, else 0.
+-- document, the sum of the losses; `activation`, by document, the activations of the leading neurons: the 32 that are
+-- most influential at the last step (at most a quarter of all), position after position; `in`, `gate` and `out`, their
+-- weights, from the most influential on, then those of two groups as large of other neurons; `verdict`, of the last
+-- step alone, 1 where `regimes` supports a plateau beyond smooth laws, -1 where it contradicts it, else 0.
 -- Source: Liu et al. (2025), arXiv 2505.12822, section 3, along the checkpoints of a training.
--- Caveats: the leading neurons are those of each step and class, so they change along the training.
+-- Caveats: the leading neurons are those of the last step, of each class, followed back through the training.
 -- Grain: one row per (run, token_class, step, part, item).
 with
 sums as materialized (
@@ -25,34 +25,45 @@ sums as materialized (
 ranked as (
     select
         last_run,
-        step,
-        run,
         token_class,
         neuron,
         row_number() over (
-            partition by run, token_class
+            partition by last_run, token_class
             order by sum(sum_abs_delta) desc, neuron
         ) as place,
-        least(32, count(*) over (partition by run, token_class) // 4) as size
+        least(32, count(*) over (partition by last_run, token_class) // 4) as size
     from sums
-    group by last_run, step, run, token_class, neuron
+    where run = last_run
+    group by last_run, token_class, neuron
 ),
 
 -- the leading neurons, then others in an order that means nothing
-chosen as (
+leaders as (
     select
         last_run,
-        step,
-        run,
         token_class,
         neuron,
         row_number() over (
-            partition by run, token_class
+            partition by last_run, token_class
             order by place > size, case when place <= size then place end, hash(neuron), neuron
         ) as place,
         size
     from ranked
     qualify place <= 3 * size
+),
+
+-- the same ones at every step
+chosen as (
+    select
+        leaders.last_run,
+        sweep_runs.step,
+        sweep_runs.run,
+        leaders.token_class,
+        leaders.neuron,
+        leaders.place,
+        leaders.size
+    from leaders
+    inner join sweep_runs on leaders.last_run = sweep_runs.last_run
 ),
 
 classes as materialized (

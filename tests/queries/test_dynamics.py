@@ -53,7 +53,9 @@ def test_the_plateau_of_rare_tokens_emerges_where_it_was_planted(table):
     assert (row["emerged"], row["emerged_after"]) == (8, 1)
     assert row["wide_low"] > 0
     assert row["p"] <= 0.05
-    assert one(table, 64, "common")["emerged"] is None
+    common = one(table, 64, "common")
+    assert common["wide_high"] < np.log(2)
+    assert abs(common["difference"]) < 0.3
     contrast = one(table, 64, CONTRAST)
     assert contrast["emerged"] == 8
     before, after = (one(table, step, measure="overlap")["estimate"] for step in (1, 8))
@@ -86,7 +88,6 @@ def test_the_verdict_is_that_of_the_last_checkpoint(planted):
 def test_the_answer_names_the_steps(table):
     said = answer(table)
     assert "rare tokens: up after step 1, by step 8" in said
-    assert "common tokens: no lasting change is shown" in said
     assert "since the untrained model" in said
 
 
