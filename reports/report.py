@@ -16,13 +16,13 @@ import queries
 from queries import parallel
 from queries.needs import missing
 from reports import page, provenance
+from reports.assembly import Facts, report_text
 from reports.charts import caption, draw
 from reports.charts.canvas import save
 from reports.leading_neurons import TITLE, can_tell, leading_neurons
-from reports.markdown import block, code, escape
+from reports.markdown import block, escape
 from reports.provenance import Source
-from reports.sections import Outcome, named, section, show
-from reports.summary import summary
+from reports.sections import Outcome, named, show
 from warehouse.errors import QueryError, RtError
 
 _SUFFIXES = (".svg", ".png", ".parquet")
@@ -104,6 +104,7 @@ class _Reporter:
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
         self.of_sweeps = set(self.runs.filter(pl.col("sweep").is_not_null())["run"])
+        self.facts = Facts(self.runs, self.names, self.parameters, source, seed)
         self.tables: dict[str, pl.DataFrame] = {}
         self.raised: dict[str, Exception] = {}
 
@@ -199,40 +200,6 @@ class _Reporter:
         return ""
 
 
-def _lead(reporter: _Reporter) -> str:
-    """What was measured, and which part of it the report is about."""
-    where = reporter.source.where
-    only = f" Only positions with {code(where)} were used." if where else ""
-    rare = provenance.rare_tokens(reporter.parameters)
-    return f"{provenance.lead(reporter.runs, reporter.names)}\n\nRare tokens: {rare}.{only}"
-
-
-def _text(reporter: _Reporter, outcomes: Sequence[Outcome], unasked: Sequence[Outcome], command: str, last: str) -> str:
-    """The whole Markdown file; `unasked` are questions about what the lake has not, `last` is a chapter at the end."""
-    runs, parameters, source, names = reporter.runs, reporter.parameters, reporter.source, reporter.names
-    models = ", ".join(escape(name) for name in names.values()) or "an empty lake"
-    empty = runs.is_empty()
-    parts = [f"# What single neurons do in {models}"]
-    parts.append("**The lake has no run.** Run `rt extract` to measure a model." if empty else _lead(reporter))
-    parts += ["## Summary", summary(outcomes, unasked, names), "## Provenance"]
-    if not empty:
-        parts.append(provenance.provenance(runs, names, parameters, source))
-    parts += [
-        "What this report was asked for:",
-        provenance.choices(reporter.seed, parameters, source),
-        *([f"Command: {code(command)}"] if command else []),
-    ]
-    shown: dict[str, str] = {}  # SQL -> the section that has it
-    for chapter in dict.fromkeys(outcome.chapter for outcome in outcomes):
-        parts.append(f"## {chapter}")
-        parts += [
-            section(outcome, parameters, source.condition_of(outcome.over_steps), shown)
-            for outcome in outcomes
-            if outcome.chapter == chapter
-        ]
-    return "\n\n".join([*parts, *([last] if last else [])]) + "\n"
-
-
 def _place(outcome: Outcome) -> tuple[int, str]:
     """Where an analysis stands in the report: by chapter, then by name."""
     chapters = queries.CHAPTERS
@@ -291,7 +258,7 @@ def write_report(
             if reporter.draw(outcome, stage):
                 failed.add(outcome.slug)
         leading, raised = reporter.leading_neurons()
-        text = _text(reporter, outcomes, unasked, command, leading)
+        text = report_text(reporter.facts, outcomes, unasked, command, leading)
         (stage / output.name).write_text(text, encoding="utf-8")
         html_path = output.with_suffix(".html") if html else None
         if html_path:
