@@ -160,7 +160,7 @@ ANALYSIS = Analysis(
         "other_run": "The run of the same model on the other corpus.",
         "measure": "`spearman` of the two rankings of the neurons, or `log_ratio` of their mean influences.",
     },
-    subject="two runs of one model on different corpora",
+    subject="two runs of one model with equal settings on different corpora",
     subject_from="rt extract --corpus",
     p_floors=P_FLOORS,
 )

@@ -13,8 +13,11 @@ pairs as (
             coalesce(one.model_sha256, one.model) = coalesce(other.model_sha256, other.model)
             and one.layer is not distinct from other.layer
             and one.d_mlp = other.d_mlp
-            and one.run <> other.run
-            and (one.corpus, one.corpus_sha256) is distinct from (other.corpus, other.corpus_sha256)
+            and one.context is not distinct from other.context
+            and one.skip is not distinct from other.skip
+            and one.bos is not distinct from other.bos
+            and one.dtype is not distinct from other.dtype
+            and coalesce(one.corpus_sha256, one.corpus) <> coalesce(other.corpus_sha256, other.corpus)
 ),
 
 sides as (

@@ -11,9 +11,9 @@ influential at the last checkpoint, at most a quarter of all, followed back thro
 `difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
 resamples of documents, with its interval. As many checkpoints are looked at, a change counts only if the simultaneous
 95 % intervals (`wide_low`, `wide_high`) exclude zero; `p` is corrected in the same way. `emerged` is the first step
-from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the checkpoint before:
-the grid of steps says no more than that it was between the two. `rare_minus_common` asks the same of the difference
-between the classes.
+from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the checkpoint before,
+at which the change may have been there too, but too small to be shown. `rare_minus_common` asks the same of the
+difference between the classes.
 
 That three regimes emerge is `supported` if the plateau of rare tokens at the last checkpoint is one beyond smooth laws
 (the verdict of `regimes`) and its `delta_bias` has risen since the first one; `contradicted` if such a plateau is
@@ -64,7 +64,7 @@ COLUMNS = {
     "wide_high": "High end of it.",
     "p": "p of the change, corrected for all checkpoints.",
     "emerged": "Step from which on the change stays out of zero; null where it does not.",
-    "emerged_after": "The checkpoint before that: it was between the two.",
+    "emerged_after": "The checkpoint before that: there already, perhaps, but too small to be shown.",
     "verdict": "Three regimes emerge: in the row of `delta_bias` of rare tokens at the last step.",
     "reason": "Why, in words; or why there is no number, or only an end of a range.",
 }
@@ -262,7 +262,8 @@ def _when(row: dict[str, Any]) -> str:
     if row["emerged"] is None:
         return f"no lasting change is shown, {size} at step {row['step']:,}"
     way = "up" if row["difference"] > 0 else "down"
-    return f"{way} after step {row['emerged_after']:,}, by step {row['emerged']:,}; {size} at step {row['step']:,}"
+    shown = f"{way}, shown from step {row['emerged']:,} on"
+    return f"{shown} (not yet at {row['emerged_after']:,}); {size} at step {row['step']:,}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

@@ -68,6 +68,22 @@ def test_only_runs_of_one_model_on_two_corpora_are_compared(tmp_path):
     assert run(connect(lake), CONTRAST)["run"].n_unique() == 2
 
 
+@pytest.mark.parametrize(
+    ("facts", "is_compared"),
+    [
+        ("'b' || corpus as corpus_sha256", True),
+        ("'same' as corpus_sha256", False),
+        ("'b' || corpus as corpus_sha256, case corpus when 'a' then 128 else 256 end as context", False),
+    ],
+)
+def test_one_text_by_two_names_and_other_settings_are_no_second_corpus(tmp_path, facts, is_compared):
+    for i, name in enumerate("ab"):
+        add(tmp_path, tmp_path / "lake", name, LEVEL, documents=6, seed=i)
+    con = connect(tmp_path / "lake")
+    con.execute(f"create temp view runs as select * replace ('model' as model_sha256, {facts}) from memory.main.runs")
+    assert run(con, CONTRAST).is_empty() != is_compared
+
+
 def test_few_documents_say_so(tmp_path):
     table, (a, b) = contrast(tmp_path, LEVEL, LEVEL, documents=(4, 9))
     assert table["estimate"].is_nan().all()

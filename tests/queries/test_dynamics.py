@@ -87,7 +87,7 @@ def test_the_verdict_is_that_of_the_last_checkpoint(planted):
 
 def test_the_answer_names_the_steps(table):
     said = answer(table)
-    assert "rare tokens: up after step 1, by step 8" in said
+    assert "rare tokens: up, shown from step 8 on (not yet at 1)" in said
     assert "since the untrained model" in said
 
 
