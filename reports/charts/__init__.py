@@ -30,7 +30,12 @@ def _module(kind: str) -> ModuleType:
 
 
 def caption(kind: str, options: Mapping[str, Any]) -> str:
-    """What a figure of `kind` shows and what its marks mean: `caption` of the options after it, if there is one."""
+    """What a figure of `kind` shows and what its marks mean: `caption` of the options after it, if there is one.
+
+    `own_caption` of the options stands in the place of both.
+    """
+    if own := str(options.get("own_caption", "")):
+        return " ".join(own.split())
     parts = (str(getattr(_module(kind), "CAPTION", "")), str(options.get("caption", "")))
     return " ".join(" ".join(part.split()) for part in parts if part)
 
