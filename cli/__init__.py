@@ -8,11 +8,18 @@ from warehouse.errors import RtError
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130  # what Typer exits with after Ctrl-C
+
 
 def main() -> None:
     """The entry point: one line and a hint on stderr, exit 1, for what the user can mend."""
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            resumes = sys.argv[1:2] in (["extract"], ["sweep"])
+            print(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", file=sys.stderr)
+        raise
     except RtError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:

@@ -114,7 +114,7 @@ def run(
 ) -> None:
     """Run one analysis and print its table."""
     import queries
-    from queries.needs import extraction, importable, missing
+    from queries.needs import missing
 
     if list_ or slug is None:
         width = max(map(len, queries.slugs()))
@@ -137,9 +137,7 @@ def run(
         con = connect_lake(lake, runs, where)
     if lacking := missing(steps() if steps else con, analysis):
         raise QueryError(
-            f"nothing to compute {slug} from: no values in {', '.join(lacking)}",
-            hint=f"`{extraction(lacking)}` measures them"
-            f"{', `rt import` brings them in' if importable(lacking) else ''}",
+            f"nothing to compute {slug} from: no values in {', '.join(lacking)}", hint=lack_hint(lacking, bool(states))
         )
     table = queries.run(con, analysis, seed, parameters, steps)
     if table.is_empty() and analysis.subject:
@@ -151,8 +149,21 @@ def run(
             f"nothing to compute {slug} from: no position is left that has a token class",
             hint='rt sql "select token_class, count(*) from token_classes() group by all" counts them',
         )
-    destination.show(table, analysis.keys, analysis.p_floors)
+    destination.show(table, analysis.keys, analysis.p_floors, excerpt=analysis.excerpt)
     print(analysis.answer(table), file=sys.stderr)
+
+
+def lack_hint(lacking: Sequence[str], is_of_files: bool) -> str:
+    """How to come by the columns (`table.column`) that an analysis lacks."""
+    from queries.needs import TRAJECTORY, extraction, importable
+
+    of_files = [name.partition(".")[2] for name in lacking if name.startswith(f"{TRAJECTORY}.")]
+    if of_files and (is_of_files or of_files != ["vector"]):
+        return f"give files that have them: --states FILE with columns {', '.join(['step, sample, vector', *of_files])}"
+    hint = f"`{extraction(lacking)}` measures them"
+    if of_files:
+        return f"{hint}, or give files of a training: --states FILE"
+    return f"{hint}{', `rt import` brings them in' if importable(lacking) else ''}"
 
 
 def connect_files(

@@ -39,7 +39,7 @@ class Stage:
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["identity"] != json.loads(json.dumps(identity)):
                 other = "was begun with other settings" if "+" in run else "belongs to another run"
-                raise LakeError(f"{folder} {other}", hint=f"remove it: {removal(run)}")
+                raise LakeError(f"{folder} {other}", hint=f"remove it: {removal(run)} --lake {lake}")
             return cls(folder, state)
         stage = cls(folder, {"identity": dict(identity), "shards": {}, "facts": {}, "seconds": {}})
         stage._save()

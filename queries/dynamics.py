@@ -57,7 +57,8 @@ MEASURES = (*LEVELS, "plateau_size", "plateau_share", "power_share", "decay_shar
 COLUMNS = {
     "n_positions": "Positions of the class.",
     "reference": "Step of the first checkpoint, which `difference` is taken from.",
-    "difference": "Change since the reference, in the same resamples of documents.",
+    "difference": "Change since the reference, in the same resamples of documents. The bias taken out is that of "
+    "the change: it can differ a little from the difference of two estimates.",
     "difference_low": "Low end of its 95 % interval.",
     "difference_high": "High end of its 95 % interval.",
     "wide_low": "Low end of the simultaneous 95 % interval of the change, over all checkpoints.",
@@ -232,38 +233,45 @@ def answer(table: pl.DataFrame) -> str:
 def _sweep_answer(run: str, part: pl.DataFrame) -> str:
     steps = part["step"].unique().sort().to_list()
     first, last = steps[0], steps[-1]
-    rows = {(row["token_class"], row["measure"]): row for row in part.filter(step=last).iter_rows(named=True)}
+    paths = {key: list(rows.iter_rows(named=True)) for key, rows in by_group(part, ("token_class", "measure"))}
     since = "the untrained model" if first == 0 else f"step {first:,} (there is no step 0)"
     head = f"- `{run}`, {counted(len(steps), 'checkpoint')} from step {first:,} to {last:,}: "
-    rare = rows.get(("rare", CLAIM))
-    if rare is None:
+    if ("rare", CLAIM) not in paths:
         return head + "no rare tokens."
+    rare = paths["rare", CLAIM][-1]
     lines = [f"{head}that three regimes emerge in training is **{rare['verdict']}**: {rare['reason']}."]
     if len(steps) < 2:
         return lines[0]
-    said = [f"{name} tokens: {_when(rows[name, CLAIM])}" for name in reversed(CLASSES) if (name, CLAIM) in rows]
-    if (CONTRAST, CLAIM) in rows:
-        said.append(f"rare minus common: {_when(rows[CONTRAST, CLAIM])}")
+    said = [f"{name} tokens: {_when(paths[name, CLAIM])}" for name in reversed(CLASSES) if (name, CLAIM) in paths]
+    if (CONTRAST, CLAIM) in paths:
+        said.append(f"rare minus common: {_when(paths[CONTRAST, CLAIM])}")
     lines.append(f"  - Height of the plateau over the continued power law (ln), since {since}; {'; '.join(said)}.")
-    moved = [
-        f"{measure.replace('_', ' ')} ({name}) {_when(row)}"
-        for (name, measure), row in sorted(rows.items())
-        if name in CLASSES and measure in ("loss", "kappa", "plateau_size")
-    ]
-    lines.append(f"  - Other changes: {'; '.join(moved)}.")
+    for measure in ("loss", "plateau_size", "kappa"):
+        moved = [
+            f"{name} tokens: {_when(paths[name, measure])}" for name in reversed(CLASSES) if (name, measure) in paths
+        ]
+        lines.append(f"  - {measure.replace('_', ' ').capitalize()}; {'; '.join(moved)}.")
     return "\n".join(lines)
 
 
-def _when(row: dict[str, Any]) -> str:
-    """From which step on a measure differs from the reference, and by how much at the end."""
-    size = f"{row['difference']:+.3g} ({row['wide_low']:.3g} to {row['wide_high']:.3g})"
+def _when(path: list[dict[str, Any]]) -> str:
+    """From which step on a measure differs from the reference, and by how much at the end and at its farthest."""
+    row = path[-1]
     if np.isnan(row["difference"]):
         return "no answer"
-    if row["emerged"] is None:
-        return f"no lasting change is shown, {size} at step {row['step']:,}"
-    way = "up" if row["difference"] > 0 else "down"
-    shown = f"{way}, shown from step {row['emerged']:,} on"
-    return f"{shown} (not yet at {row['emerged_after']:,}); {size} at step {row['step']:,}"
+    at_end = f"{_change(row)} at step {row['step']:,}"
+    if row["emerged"] is not None:
+        way = "up" if row["difference"] > 0 else "down"
+        return f"{way}, shown from step {row['emerged']:,} on (not yet at {row['emerged_after']:,}); {at_end}"
+    away = [each for each in path if each["wide_low"] > 0 or each["wide_high"] < 0]
+    if not away:
+        return f"no change is shown, {at_end}"
+    farthest = max(away, key=lambda each: abs(each["difference"]))
+    return f"{_change(farthest)} at step {farthest['step']:,}, but no lasting change is shown, {at_end}"
+
+
+def _change(row: dict[str, Any]) -> str:
+    return f"{row['difference']:+.3g} ({row['wide_low']:.3g} to {row['wide_high']:.3g})"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

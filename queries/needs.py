@@ -38,14 +38,9 @@ def extraction(columns: Iterable[str]) -> str:
     'rt extract --heads'
     >>> extraction(["runs.sweep"])
     "rt sweep --model FOLDER --revisions 'step*'"
-    >>> extraction(["trajectory_states.test_accuracy"])
-    'rt run ANALYSIS --states FILE'
     """
     names = list(columns)
-    of_view = [name for name in names if name.startswith(TRAJECTORY)]
-    if of_view and of_view != [f"{TRAJECTORY}.vector"]:
-        return "rt run ANALYSIS --states FILE"
-    if of_view or "runs.sweep" in names:
+    if "runs.sweep" in names or any(name.startswith(TRAJECTORY) for name in names):
         return "rt sweep --model FOLDER --revisions 'step*'"
     passes = dict.fromkeys(PASSES[of] for name in names if (of := TABLES[name.partition(".")[0]].of_pass))
     if passes:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from reports import provenance
+from reports.checkpoints import checkpoints
 from reports.markdown import code, escape
 from reports.provenance import Source
 from reports.sections import Outcome, section
@@ -15,10 +16,11 @@ from reports.summary import summary
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report is about: the runs, run id -> name, and what was asked for."""
+    """What a report is about: the runs, run id -> name, the checkpoints over training steps, what was asked for."""
 
     runs: pl.DataFrame
     names: Mapping[str, str]
+    checkpoints: pl.DataFrame
     parameters: Mapping[str, Any]
     source: Source
     seed: int
@@ -33,6 +35,8 @@ def report_text(facts: Facts, outcomes: Sequence[Outcome], unasked: Sequence[Out
     parts += ["## Summary", summary(outcomes, unasked, facts.names), "## Provenance"]
     if not empty:
         parts.append(provenance.provenance(facts.runs, facts.names, facts.parameters, facts.source))
+    if trained := checkpoints(facts.checkpoints):
+        parts.append(trained)
     parts += [
         "What this report was asked for:",
         provenance.choices(facts.seed, facts.parameters, facts.source),

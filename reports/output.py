@@ -65,13 +65,23 @@ class Destination:
         return cls(form or SUFFIXES[output.suffix.lower()], output)
 
     def show(
-        self, table: pl.DataFrame, keys: Sequence[str] = (), floors: Sequence[float] = (), digits: int = 3
+        self,
+        table: pl.DataFrame,
+        keys: Sequence[str] = (),
+        floors: Sequence[float] = (),
+        digits: int = 3,
+        excerpt: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     ) -> None:
         """Print the table, or write it: a file that is there is replaced when the new one is whole.
 
-        `keys` and `floors` are those of an analysis, `digits` those of the terminal.
+        `keys` and `floors` are those of an analysis, `digits` those of the terminal. `excerpt` is what a terminal shows
+        of a table that is too long for it.
         """
-        if self.path is None:
+        if excerpt is not None and self.path is None and self.form is Format.table and table.height > _LIMIT:
+            some = excerpt(table)
+            self.show(some, [name for name in keys if name in some.columns], floors, digits)
+            print(f"{some.height:,} of {table.height:,} rows: --output FILE.csv writes all")
+        elif self.path is None:
             width = shutil.get_terminal_size((_WIDTH, 24)).columns
             print(self._text(table, keys, floors, digits, width, _LIMIT), end="")
         elif self.form is Format.parquet:

@@ -19,6 +19,7 @@ from reports import page, provenance
 from reports.assembly import Facts, report_text
 from reports.charts import caption, draw
 from reports.charts.canvas import save
+from reports.checkpoints import read_checkpoints
 from reports.leading_neurons import TITLE, can_tell, leading_neurons
 from reports.markdown import block, escape
 from reports.provenance import Source
@@ -104,7 +105,7 @@ class _Reporter:
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
         self.of_sweeps = set(self.runs.filter(pl.col("sweep").is_not_null())["run"])
-        self.facts = Facts(self.runs, self.names, self.parameters, source, seed)
+        self.facts = Facts(self.runs, self.names, read_checkpoints(self.session.steps), self.parameters, source, seed)
         self.tables: dict[str, pl.DataFrame] = {}
         self.raised: dict[str, Exception] = {}
 

@@ -105,6 +105,15 @@ def test_a_question_about_what_the_lake_has_not_is_named_and_left_out(shelf, one
     assert "Not asked of this lake" not in text
 
 
+def test_the_checkpoints_of_a_training_are_in_its_provenance(shelf, tmp_path):
+    con = lake((RUN_A, "tiny"), (RUN_B, "tiny"))
+    con.execute("update runs set sweep = 's-1', step = case run when 'r-aaaaaaaaaa' then 0 else 8 end")
+    con.execute("update runs set weights_sha256 = repeat(run[3], 64), revision = 'step' || step")
+    text = write_report(con, tmp_path / "report.md").path.read_text()
+    assert "The checkpoints of the training: 2 runs" in text
+    assert "|    8 | `r-bbbbbbbbbb` | step8    | `bbbbbbbbbbbb`    | 2026-01-02 03:04:05 |" in text
+
+
 def test_an_empty_lake_still_gives_a_report(shelf, tmp_path):
     made = write_report(lake(), tmp_path / "report.md", html=True)
     assert "**The lake has no run.**" in made.path.read_text()
