@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 
 from queries import Analysis, Chart, Claim, finding
-from warehouse.catalog import SQL
+from warehouse.catalog import SQL as VIEWS
 from warehouse.schema import RUN, TABLES
 
 RUN_A, RUN_B = "r-aaaaaaaaaa", "r-bbbbbbbbbb"
@@ -20,7 +20,7 @@ def lake(*runs):
     for table in TABLES.values():
         columns = ", ".join(f'"{column.name}" {column.type}' for column in (RUN, *table.columns))
         con.execute(f"create table {table.name} ({columns})")
-    con.execute((SQL / "02_sweep_runs.sql").read_text(encoding="utf-8"))
+    con.execute((VIEWS / "02_sweep_runs.sql").read_text(encoding="utf-8"))
     for run, model in runs:
         con.execute(
             """
