@@ -122,11 +122,11 @@ def _fit(x: torch.Tensor, settings: SaePass, stage: Stage) -> list[Kept]:
     steps = {*log_steps(settings.training.steps, KEPT), settings.early}
     found = []
     for sae in sorted(set(settings.saes)):
-        kept = Kept(sae, settings.early, settings.seed)
+        kept = Kept(sae, x, settings.early, settings.seed)
         with stage.timed(sae), seeded(settings.seed) as chance, Progress(sae, settings.training.steps, "steps") as bar:
             fit(
                 x, sae, settings.training, chance, steps,
-                lambda step, model, kept=kept: kept.add(step, model, x),  # type: ignore[misc]
+                lambda step, model, kept=kept: kept.add(step, model),  # type: ignore[misc]
                 bar.advance,
             )  # fmt: skip
         found.append(kept)
