@@ -89,9 +89,9 @@ def _gathered(settings: Settings, chosen: Sequence[Checkpoint], failed: dict[str
         except ModelError as error:
             odd[each.revision] = error
     odd |= _other_tokenizers(files)
-    for name, error in odd.items():
-        failed[name] = error
-        say(f"{name} failed: {error.message}")
+    for name, fault in odd.items():
+        failed[name] = fault
+        say(f"{name} failed: {fault.message}")
     corpus = read_corpus(settings.corpus, settings.text_column)
     return [gather(replace(settings, revision=name), say, files[name], corpus) for name in files if name not in odd]
 

@@ -20,7 +20,7 @@ from training.sae_measures import Kept
 from training.sae_states import CodeStates, check_states
 from training.schedule import log_steps
 from training.seeding import seeded
-from training.sparse_autoencoder import SAES, Training, fit
+from training.sparse_autoencoder import SAES, SparseAutoencoder, Training, fit
 from warehouse.catalog import refresh_catalog
 from warehouse.connection import connect, frame
 from warehouse.errors import LakeError, RtError
@@ -136,7 +136,8 @@ def _only(lake: Path) -> RunFolder:
 def _code_states(con: duckdb.DuckDBPyConnection, x: torch.Tensor, seed: int) -> CodeStates:
     """What keeps the codes of a sample of the positions `x` (T, d)."""
     rows = frame(con, "select token_index, document from tokens order by token_index")
-    return CodeStates(x, *(rows[name].to_numpy().astype(np.int64) for name in rows.columns), seed)
+    sample, document = (rows[name].to_numpy().astype(np.int64) for name in rows.columns)
+    return CodeStates(x, sample, document, seed)
 
 
 def _fit(x: torch.Tensor, settings: SaePass, stage: Stage, codes: CodeStates | None) -> list[Kept]:
@@ -146,14 +147,20 @@ def _fit(x: torch.Tensor, settings: SaePass, stage: Stage, codes: CodeStates | N
     for sae in sorted(set(settings.saes)):
         kept = Kept(sae, x, settings.early, settings.seed)
         with stage.timed(sae), seeded(settings.seed) as chance, Progress(sae, settings.training.steps, "steps") as bar:
-            kept_by = [kept.add, *([codes.add] if codes is not None else [])]
-            fit(
-                x, sae, settings.training, chance, steps,
-                lambda step, model, to=kept_by: [add(step, model) for add in to],  # type: ignore[misc]
-                bar.advance,
-            )  # fmt: skip
+            fit(x, sae, settings.training, chance, steps, _to_all(kept, codes), bar.advance)
         found.append(kept)
     return found
+
+
+def _to_all(kept: Kept, codes: CodeStates | None) -> Callable[[int, SparseAutoencoder], None]:
+    """What takes a model at a kept step."""
+
+    def add(step: int, model: SparseAutoencoder) -> None:
+        kept.add(step, model)
+        if codes is not None:
+            codes.add(step, model)
+
+    return add
 
 
 def _write(found: list[Kept], stage: Stage) -> None:
