@@ -58,6 +58,7 @@ def train_testbed(
         "rt train-sae",
         "rt train-sae --run r-0123 --of residuals --kind relu,topk --atoms 1024 --k 32",
         "rt train-sae --lake /data/lake --steps 10000 --seed 1",
+        "rt train-sae --states codes.parquet",
     )
 )
 def train_sae(
@@ -77,6 +78,10 @@ def train_sae(
     penalty: Annotated[float, typer.Option(help="Of relu: price of codes; a higher one uses fewer atoms.")] = 0.1,
     steps: Annotated[int, typer.Option(help="Steps of Adam, each of 256 positions.")] = 2000,
     seed: SEED = 0,
+    states: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file for the codes of about 1,000 positions at the kept steps: `rt run phase`."),
+    ] = None,
 ) -> None:
     """Train a sparse autoencoder on what a run holds, and keep its atoms at steps of the training.
 
@@ -88,4 +93,5 @@ def train_sae(
     from training.sparse_autoencoder import Training
 
     saes = tuple(sorted({each.strip() for each in kind.split(",")}))
-    train(lake, run, SaePass(saes, of, seed, Training(atoms=atoms, k=k, penalty=penalty, steps=steps)))
+    settings = SaePass(saes, of, seed, Training(atoms=atoms, k=k, penalty=penalty, steps=steps))
+    train(lake, run, settings, states=states)

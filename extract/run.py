@@ -17,6 +17,7 @@ from extract.frequencies import Frequencies, choose_frequencies
 from extract.neuron_logits import neuron_logits
 from extract.passes import Passes, list_column, total_routes
 from extract.publication import already_there, publish_run
+from extract.same_training import check_same_training
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
 from extract.sharing import share_tables
@@ -55,7 +56,9 @@ def extract(settings: Settings, say: Callable[[str], None] = print, passes: Sequ
     """
     for each in passes:
         each.check()
-    return extract_inputs(gather(settings, say), say, passes, prepare)
+    inputs = gather(settings, say)
+    check_same_training(inputs, {str(settings.revision): inputs.files})
+    return extract_inputs(inputs, say, passes, prepare)
 
 
 def extract_inputs(inputs: Inputs, say: Callable[[str], None], passes: Sequence[ExtraPass], prepared: Prepare) -> str:

@@ -28,20 +28,25 @@ CHECK_PAIRS = 48
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run is made from, before anything is computed.
-
-    `of_sweep`: the sweep whose checkpoints are in the lake already, where it is not told by the model's present place.
-    """
+    """What a run is made from, before anything is computed."""
 
     settings: Settings
     files: ModelFiles
     corpus: Corpus
     device: str
-    of_sweep: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the rows of the run."""
+        """What the run is: what determines its rows and, of a checkpoint, the sweep.
+
+        Two trainings from one initialisation have the same untrained model: without the sweep it would be one run,
+        which can be the beginning of one of them only.
+        """
+        return {**self._rows, **({"sweep": self.sweep} if self.sweep else {})}
+
+    @property
+    def _rows(self) -> dict[str, Any]:
+        """What determines the rows."""
         return self.settings.identity(self.files.sha256, self.corpus.sha256, self.device)
 
     @property
@@ -62,11 +67,11 @@ class Inputs:
         model by its name (a folder by its path), the tokenizer, the corpus and the settings. So a checkpoint that
         `rt extract` measured is of the same sweep, and is the same run.
         """
-        if self.step is None or self.of_sweep:
-            return self.of_sweep
+        if self.step is None:
+            return None
         folder = Path(self.files.model).expanduser()
         name = folder.resolve().as_posix() if folder.is_dir() else self.files.model
-        shared = {key: value for key, value in self.identity.items() if key not in ("model", "revision")}
+        shared = {key: value for key, value in self._rows.items() if key not in ("model", "revision")}
         text = json.dumps([name, self.files.tokenizer_sha256, shared], sort_keys=True, ensure_ascii=False)
         return "s-" + hashlib.sha256(text.encode()).hexdigest()[:10]
 

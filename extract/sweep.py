@@ -6,6 +6,7 @@ a group only the one with the last step counts: one measurement must not be take
 """
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,10 +16,10 @@ from extract.extra_passes import ExtraPass
 from extract.model_files import ModelFiles
 from extract.models import resolve
 from extract.run import Prepared, extract_inputs, prepare
+from extract.same_training import check_same_training, published
 from extract.session import Inputs, Session, gather
 from extract.settings import Settings
-from warehouse.errors import LakeError, ModelError, RtError
-from warehouse.lake import open_lake, removal
+from warehouse.errors import ModelError, RtError
 from warehouse.run_folder import RunFolder
 
 Say = Callable[[str], None]
@@ -37,11 +38,10 @@ def sweep(settings: Settings, revisions: str, say: Say = print, passes: Sequence
     chosen = checkpoints(settings.model, revisions)
     failed: dict[str, RtError] = {}
     inputs = _gathered(settings, chosen, failed, say)
-    of_sweep = None
+    of_sweep = inputs[0].sweep if inputs else None
     if inputs:
-        inputs = _of_one_sweep(inputs)
-        of_sweep = inputs[0].sweep
-        inputs = _without_copies(inputs, _published(inputs[0]), say)
+        check_same_training(inputs[0], {str(of.settings.revision): of.files for of in inputs})
+        inputs = _without_copies(inputs, published(inputs[0]), say)
     shared, runs = _Shared(), []
     for number, of in enumerate(inputs, start=1):
         name = str(of.settings.revision)
@@ -80,66 +80,40 @@ class _Shared:
 
 
 def _gathered(settings: Settings, chosen: Sequence[Checkpoint], failed: dict[str, RtError], say: Say) -> list[Inputs]:
-    """Hash every checkpoint; those that cannot be read go to `failed`. Raises `ModelError` if tokenizers differ."""
+    """Hash every checkpoint; those that cannot be read, or have another tokenizer, go to `failed`."""
     files: dict[str, ModelFiles] = {}
+    odd: dict[str, ModelError] = {}
     for each in chosen:
         try:
             files[each.revision] = resolve(settings.model, each.revision, say)
         except ModelError as error:
-            failed[each.revision] = error
-            say(f"{each.revision} failed: {error.message}")
-    _check_tokenizers(files)
+            odd[each.revision] = error
+    odd |= _other_tokenizers(files)
+    for name, fault in odd.items():
+        failed[name] = fault
+        say(f"{name} failed: {fault.message}")
     corpus = read_corpus(settings.corpus, settings.text_column)
-    return [gather(replace(settings, revision=name), say, found, corpus) for name, found in files.items()]
+    return [gather(replace(settings, revision=name), say, files[name], corpus) for name in files if name not in odd]
 
 
-def _check_tokenizers(files: Mapping[str, ModelFiles]) -> None:
-    """Raise `ModelError` unless all checkpoints have the same tokenizer: they are to read the same windows."""
-    names = list(files)
-    others = [name for name in names if files[name].tokenizer_sha256 != files[names[0]].tokenizer_sha256]
-    if others:
-        lacks = files[others[0]].tokenizer_sha256 is None
-        what = "no tokenizer" if lacks else f"another tokenizer than {names[0]}"
-        more = f", and {len(others) - 1} more differ" if len(others) > 1 else ""
-        raise ModelError(
-            f"{others[0]} has {what}{more}",
-            hint="checkpoints of one sweep need the same tokenizer files; copy those of one to all",
-        )
+def _other_tokenizers(files: Mapping[str, ModelFiles]) -> dict[str, ModelError]:
+    """The checkpoints without the tokenizer that most of them have, with what is wrong: all read the same windows.
 
-
-def _published(inputs: Inputs) -> list[RunFolder]:
-    """The runs of the sweep that are in the lake."""
-    lake = inputs.settings.lake
-    runs = open_lake(lake).runs if (lake / "runs").is_dir() else ()
-    return [run for run in runs if run.manifest.get("sweep") == inputs.sweep]
-
-
-def _of_one_sweep(inputs: list[Inputs]) -> list[Inputs]:
-    """The inputs, of the sweep that the runs of them which are in the lake are of. Raises `LakeError` if it is not one.
-
-    The id is made from the model's path. A folder that was moved goes on with the sweep that it began.
+    Of two that are equally frequent the one that comes first in training is taken.
     """
-    lake = inputs[0].settings.lake
-    runs = {run.name: run for run in (open_lake(lake).runs if (lake / "runs").is_dir() else ())}
-    there = {each.run: runs[each.run].manifest.get("sweep") for each in inputs if each.run in runs}
-    ids = set(there.values()) or {inputs[0].sweep}
-    if len(ids) > 1 or None in ids:
-        odd = [run for run, of in there.items() if of is None] or list(there)[1:]
-        raise LakeError(
-            f"{odd[0]} in {lake} is of no sweep, or of another than its fellow checkpoints",
-            hint=f"`{removal(odd[0])}`, then the same command measures it as part of the sweep",
+    counts = Counter(each.tokenizer_sha256 for each in files.values() if each.tokenizer_sha256)
+    if not counts:
+        return {}  # loading them will say what is missing
+    usual = counts.most_common(1)[0][0]
+    first = next(name for name, each in files.items() if each.tokenizer_sha256 == usual)
+    hint = f"checkpoints of one sweep need the same tokenizer files; copy those of {first}"
+    return {
+        name: ModelError(
+            f"another tokenizer than {first}" if each.tokenizer_sha256 else f"no tokenizer in {each.folder}", hint=hint
         )
-    of_sweep = ids.pop()
-    inputs = [replace(each, of_sweep=of_sweep) for each in inputs]
-    known = {run.manifest["config"].get("revision"): run for run in _published(inputs[0])}
-    for each in inputs:
-        run = known.get(each.settings.revision)
-        if run is not None and run.name != each.run:
-            raise LakeError(
-                f"{run.name} in {lake} was made from other files of {each.settings.revision}: the checkpoints changed",
-                hint="runs of two trainings make no trajectory: use another --lake, or `rt rm` the runs of the first",
-            )
-    return inputs
+        for name, each in files.items()
+        if each.tokenizer_sha256 != usual
+    }
 
 
 def _without_copies(inputs: list[Inputs], published: Sequence[RunFolder], say: Say) -> list[Inputs]:

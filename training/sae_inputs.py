@@ -8,6 +8,7 @@ from warehouse.connection import frame
 from warehouse.errors import LakeError
 
 Matrix = NDArray[np.float32]
+PIECE = 4096  # positions at a time
 # Of what -> the column that holds it.
 SOURCES = {"activations": "neuron_tokens.activation", "residuals": "residuals.residual"}
 
@@ -44,6 +45,16 @@ def _residuals(con: duckdb.DuckDBPyConnection, positions: NDArray[np.int64]) -> 
 def standardised(matrix: Matrix) -> Matrix:
     """Columns with mean 0 and variance 1, in place; constant ones are all 0."""
     matrix -= matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = matrix.std(axis=0, dtype=np.float64).astype(np.float32)
+    # the mean once more: rounding to float32 leaves something of one that is large
+    mean, square = matrix.mean(axis=0, dtype=np.float64), mean_square(matrix)
+    scale = np.sqrt(np.maximum(square - mean**2, 0)).astype(np.float32)
     matrix /= np.where(scale > 0, scale, 1.0)
     return matrix
+
+
+def mean_square(matrix: Matrix) -> NDArray[np.float64]:
+    """Mean of the squares in each column of `matrix` (T, d), in double precision by pieces: no copy of the whole."""
+    total = np.zeros(matrix.shape[1])
+    for start in range(0, len(matrix), PIECE):
+        total += np.square(matrix[start : start + PIECE], dtype=np.float64).sum(axis=0)
+    return total / len(matrix)

@@ -4,6 +4,7 @@ Shapes: T positions, A atoms, P positions of a piece.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,12 @@ from torch import Tensor
 from extract.passes import list_column
 from extract.top_contexts import TopContexts
 from queries.stats.mixture_probe import fit_best
+from training.sae_inputs import PIECE, mean_square
 from training.sparse_autoencoder import SparseAutoencoder
 from warehouse.schema import TABLES
 from warehouse.shards import arrow_schema
 
 CONTEXTS = 60  # positions of an atom
-PIECE = 4096  # positions at a time
 RESTARTS = 2  # of the probe
 PROBED = 1000  # positions, evenly spread, for the covariance of the codes and the probe
 
@@ -38,18 +39,25 @@ def probed(codes: NDArray[np.float32], seed: int) -> dict[str, float | None]:
 
 @dataclass
 class Kept:
-    """Rows of one autoencoder, step after step; directions are held until the last is known."""
+    """Rows of one autoencoder that learns `x` (T, d), step after step; directions are held until the last is known."""
 
     sae: str
+    x: Tensor
     early: int
     seed: int
     steps: list[pa.Table] = field(default_factory=list)
     contexts: list[pa.Table] = field(default_factory=list)
     _atoms: list[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
 
+    @cached_property
+    def _variance(self) -> float:
+        """Of the inputs, whose columns have mean 0, per dimension."""
+        return float(mean_square(self.x.numpy()).mean())
+
     @torch.no_grad()
-    def add(self, step: int, model: SparseAutoencoder, x: Tensor) -> None:
-        """Measure the model on all positions `x` (T, d)."""
+    def add(self, step: int, model: SparseAutoencoder) -> None:
+        """Measure the model on all positions."""
+        x, variance = self.x, self._variance
         n_atoms, contexts = len(model.decoder), TopContexts(1, len(model.decoder), CONTEXTS)
         sums, active, error = np.zeros(n_atoms), np.zeros(n_atoms, dtype=np.int64), 0.0
         for start in range(0, len(x), PIECE):
@@ -61,7 +69,6 @@ class Kept:
             active += (values > 0).sum(axis=0)
             sums += values.sum(axis=0, dtype=np.float64)
         error /= x.numel()
-        variance = float(x.double().square().mean())
         row = {
             "n_positions": len(x), "n_atoms": n_atoms, "squared_error": error,
             "explained_variance": 1 - error / variance if variance else float("nan"),

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import duckdb
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -15,13 +17,14 @@ from extract.publication import publish_pass
 from extract.staging import Stage
 from training.sae_inputs import SOURCES, read_matrix, standardised
 from training.sae_measures import Kept
+from training.sae_states import CodeStates, check_states
 from training.schedule import log_steps
 from training.seeding import seeded
-from training.sparse_autoencoder import SAES, Training, fit
+from training.sparse_autoencoder import SAES, SparseAutoencoder, Training, fit
 from warehouse.catalog import refresh_catalog
-from warehouse.connection import connect
+from warehouse.connection import connect, frame
 from warehouse.errors import LakeError, RtError
-from warehouse.lake import find_run, locked, open_lake, staging_folder, with_pass
+from warehouse.lake import find_run, locked, open_lake, removal, staging_folder, with_pass
 from warehouse.run_folder import RunFolder
 from warehouse.schema import tables_of
 from warehouse.shards import ShardWriter
@@ -64,26 +67,39 @@ class SaePass:
             raise RtError(f"--penalty {self.training.penalty}", hint="at least 0")
 
 
-def train_sae(lake: Path, run: str | None, settings: SaePass, say: Callable[[str], None] = print) -> str:
+def train_sae(
+    lake: Path, run: str | None, settings: SaePass, say: Callable[[str], None] = print, states: Path | None = None
+) -> str:
     """Train, and add the pass to the run (by default the only one in the lake); its id comes back.
 
+    `states` is a file for the codes of about 1,000 positions at every kept step (see `training.sae_states`).
     Raises `RtError` for settings that make no sense; `LakeError` if there is no such run, if it has the pass with
-    other settings, or lacks what is to be learnt from. Nothing is then left behind.
+    other settings (with `states`: at all), or lacks what is to be learnt from. Nothing is then left behind.
     """
     settings.check()
+    if states is not None:
+        check_states(states, settings.saes)
     folder = find_run(lake, run) if run is not None else _only(lake)
     name = with_pass(folder.name, SaePass.of_pass)
     with locked(lake, folder.name):
         if is_there(folder, SaePass.of_pass, settings.identity):
             shutil.rmtree(staging_folder(lake, name), ignore_errors=True)  # of an attempt that was killed just after
             refresh_catalog(lake)
+            if states is not None:
+                raise LakeError(
+                    f"{name} is already in {lake}, and --states {states} is written while it trains",
+                    hint=f"`{removal(name)}`, then the same command trains it again",
+                )
             say(f"{name} is already in {lake}: nothing to do")
             return folder.name
         with connect(lake, [folder.name]) as con:
             x = torch.from_numpy(standardised(read_matrix(con, settings.of)))
+            codes = _code_states(con, x, settings.seed) if states is not None else None
         with Stage.open(lake, name, settings.identity) as stage:
-            found = _fit(x, settings, stage)
+            found = _fit(x, settings, stage, codes)
             _write(found, stage)
+            if codes is not None and states is not None:
+                codes.write(states)
             publish_pass(
                 lake,
                 folder.name,
@@ -117,20 +133,34 @@ def _only(lake: Path) -> RunFolder:
     return runs[0]
 
 
-def _fit(x: torch.Tensor, settings: SaePass, stage: Stage) -> list[Kept]:
+def _code_states(con: duckdb.DuckDBPyConnection, x: torch.Tensor, seed: int) -> CodeStates:
+    """What keeps the codes of a sample of the positions `x` (T, d)."""
+    rows = frame(con, "select token_index, document from tokens order by token_index")
+    sample, document = (rows[name].to_numpy().astype(np.int64) for name in rows.columns)
+    return CodeStates(x, sample, document, seed)
+
+
+def _fit(x: torch.Tensor, settings: SaePass, stage: Stage, codes: CodeStates | None) -> list[Kept]:
     """Train each autoencoder on its own, from the same seed, so that neither depends on the other."""
     steps = {*log_steps(settings.training.steps, KEPT), settings.early}
     found = []
     for sae in sorted(set(settings.saes)):
-        kept = Kept(sae, settings.early, settings.seed)
+        kept = Kept(sae, x, settings.early, settings.seed)
         with stage.timed(sae), seeded(settings.seed) as chance, Progress(sae, settings.training.steps, "steps") as bar:
-            fit(
-                x, sae, settings.training, chance, steps,
-                lambda step, model, kept=kept: kept.add(step, model, x),  # type: ignore[misc]
-                bar.advance,
-            )  # fmt: skip
+            fit(x, sae, settings.training, chance, steps, _to_all(kept, codes), bar.advance)
         found.append(kept)
     return found
+
+
+def _to_all(kept: Kept, codes: CodeStates | None) -> Callable[[int, SparseAutoencoder], None]:
+    """What takes a model at a kept step."""
+
+    def add(step: int, model: SparseAutoencoder) -> None:
+        kept.add(step, model)
+        if codes is not None:
+            codes.add(step, model)
+
+    return add
 
 
 def _write(found: list[Kept], stage: Stage) -> None:

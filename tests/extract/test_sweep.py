@@ -12,30 +12,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from extract.run import extract
-from extract.settings import Settings
 from extract.sweep import sweep
-from tests.extract.tiny_folder import write_corpus, write_model
 from tests.extract.tiny_runs import KILLED, ROOT, assert_same, quiet
+from tests.extract.tiny_sweep import STEPS, asked, checkpoints_of, write_training
 from warehouse.connection import connect, frame
-from warehouse.errors import LakeError, ModelError
+from warehouse.errors import ModelError
 from warehouse.lake import find_run, open_lake, unfinished
-
-STEPS = ("step0", "step4", "step16")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    for seed, name in enumerate(STEPS):
-        write_model(folder / "models" / name, seed)
-    write_corpus(folder / "corpus")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def swept(trained):
-    settings = asked(trained, trained / "lake")
-    return settings, sweep(settings, "step*", quiet)
+    return write_training(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
@@ -44,10 +31,10 @@ def models(trained, tmp_path):
     return shutil.copytree(trained / "models", tmp_path / "models")
 
 
-def asked(folder, lake, models=None):
-    return Settings(
-        lake=lake, model=str(models or folder / "models"), corpus=str(folder / "corpus"), context=32, tokens=200
-    )
+@pytest.fixture(scope="module")
+def swept(trained):
+    settings = asked(trained, trained / "lake")
+    return settings, sweep(settings, "step*", quiet)
 
 
 def command(settings, revisions="step*"):
@@ -62,10 +49,6 @@ def start(settings, script="from cli import main; main()", revisions="step*"):
         [sys.executable, "-c", script, *command(settings, revisions)],
         cwd=ROOT, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-
-
-def checkpoints_of(lake):
-    return frame(connect(lake), "select step, run, last_run from sweep_runs order by step").rows()
 
 
 def test_every_checkpoint_is_a_run_of_one_sweep(swept):
@@ -199,28 +182,32 @@ def test_a_copy_of_a_checkpoint_that_is_in_the_lake_is_named(trained, models, tm
     assert [step for step, *_ in checkpoints_of(settings.lake)] == [0, 4, 16]
 
 
-def test_another_tokenizer_stops_the_sweep_and_is_named(trained, models, tmp_path):
-    path = models / "step4" / "tokenizer_config.json"
+def with_another_tokenizer(folder):
+    path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 77}))
-    with pytest.raises(ModelError, match="step4 has another tokenizer than step0"):
-        sweep(asked(trained, tmp_path / "lake", models), "step*", quiet)
-    assert not (tmp_path / "lake").exists()
 
 
-def test_weights_that_changed_are_not_mixed_with_the_old(trained, models, tmp_path):
+@pytest.mark.parametrize("name", ["step0", "step4"])
+def test_another_tokenizer_fails_alone(trained, models, tmp_path, name):
+    with_another_tokenizer(models / name)
     settings = asked(trained, tmp_path / "lake", models)
-    (old,) = sweep(settings, "step4", quiet)
-    write_model(models / "step4", 9)
-    with pytest.raises(LakeError, match=f"{old} in .* was made from other files of step4"):
+    others = [each for each in STEPS if each != name]
+    with pytest.raises(ModelError, match=f"1 of 3 checkpoints failed: {name}: another tokenizer than {others[0]}$"):
         sweep(settings, "step*", quiet)
+    assert [step for step, *_ in checkpoints_of(settings.lake)] == [int(each[4:]) for each in others]
+    for path in (models / others[0]).glob("tokenizer*"):
+        shutil.copy(path, models / name)
+    assert len(sweep(settings, "step*", quiet)) == 3
 
 
-def test_a_folder_that_was_moved_goes_on_with_its_sweep(trained, models, tmp_path):
+def test_a_missing_tokenizer_fails_alone(trained, models, tmp_path):
+    for path in (models / "step16").glob("tokenizer*"):
+        path.unlink()
     settings = asked(trained, tmp_path / "lake", models)
-    sweep(settings, "step0", quiet)
-    moved = models.rename(tmp_path / "elsewhere")
-    assert len(sweep(replace(settings, model=str(moved)), "step*", quiet)) == 3
-    assert [step for step, *_ in checkpoints_of(settings.lake)] == [0, 4, 16]
+    with pytest.raises(ModelError, match="1 of 3 checkpoints failed: step16: no tokenizer in") as raised:
+        sweep(settings, "step*", quiet)
+    assert "copy those of step0" in raised.value.hint
+    assert [step for step, *_ in checkpoints_of(settings.lake)] == [0, 4]
 
 
 def test_another_architecture_fails_alone(trained, models, tmp_path):

@@ -1,17 +1,20 @@
 """The optional pass `sae`: what is read, what is written, and what is refused, on tiny imported runs."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tests.cli.shell import failed, rt
 from tests.lake import make_lake, planted_influence
-from training.sae_inputs import read_matrix, standardised
+from training import sae_measures
+from training.sae_inputs import PIECE, mean_square, read_matrix, standardised
 from training.sae_measures import CONTEXTS, probed
 from training.sae_pass import SaePass, train_sae
-from training.sparse_autoencoder import Training
+from training.sparse_autoencoder import SparseAutoencoder, Training
 from warehouse.connection import connect, frame
 from warehouse.errors import LakeError, RtError
 from warehouse.lake import open_lake
@@ -96,6 +99,33 @@ def test_a_matrix_is_that_of_the_table_standardised(lake):
     found = standardised(matrix)
     assert found.mean(axis=0) == pytest.approx(0, abs=1e-6)
     assert found.std(axis=0) == pytest.approx((np.arange(12) != 3).astype(float), abs=1e-5)
+
+
+def test_to_standardise_takes_no_copy_of_the_matrix():
+    matrix = np.random.default_rng(0).normal(1000, 1e-3, (40_000, 24)).astype(np.float32)
+    expected = matrix.std(axis=0, dtype=np.float64)
+    direct = matrix.astype(np.float64)
+    tracemalloc.start()
+    found = standardised(matrix)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < matrix.nbytes
+    assert found.std(axis=0, dtype=np.float64) == pytest.approx(np.ones(24), rel=1e-5)
+    # in its own units; a step of float32 at 1,000 is 6e-5
+    assert found * expected == pytest.approx(direct - direct.mean(axis=0), abs=1e-4)
+
+
+def test_the_variance_of_the_inputs_is_found_once_and_in_double_precision(monkeypatch):
+    x = torch.from_numpy(np.random.default_rng(1).normal(0, 3, (PIECE + 100, 5)).astype(np.float32))
+    calls = []
+    monkeypatch.setattr(sae_measures, "mean_square", lambda matrix: calls.append(1) or mean_square(matrix))
+    kept = sae_measures.Kept("topk", x, 1, 0)
+    model = SparseAutoencoder(5, 6, 2, torch.Generator().manual_seed(0))
+    for step in (0, 1):
+        kept.add(step, model)
+    assert len(calls) == 1
+    error, explained = (kept.steps[0][name][0].as_py() for name in ("squared_error", "explained_variance"))
+    assert explained == pytest.approx(1 - error / x.double().square().mean().item(), rel=1e-12)
 
 
 def test_codes_that_do_not_vary_have_no_precision():
