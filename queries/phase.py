@@ -50,8 +50,9 @@ COLUMNS = {
     "null_high": "Largest of the null.",
     "n_vectors": "Vectors whose covariance it is; the probes see at most 2,000 of them, whole documents.",
     "width": "Numbers of a vector.",
-    "verdict": "Of `shape_...`: the shape. Empty in other rows.",
-    "reason": "Why there is no estimate or no interval, or what decided the shape.",
+    "verdict": "Of `shape_...`: the shape. Of `crossing_...`: `of_vectors`, or `of_probe` where structureless vectors "
+    "cross there too, so that it is the probe's own. Empty in other rows.",
+    "reason": "Why there is no estimate or no interval, why a crossing is the probe's own, or what decided the shape.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("step", "n_vectors", "width"))
 SHOWN = ("coordinate_em", "coordinate_sgd", "nc1_labels", "nc1_ratio_em")
@@ -114,6 +115,8 @@ def _reason(path: Path, t: int, measure: str) -> str:
         return "the vectors do not vary"
     if not np.isfinite(path.values[t, MEASURES.index(measure)]):
         return "no two classes apart, or vectors that are all prototypes"
+    if path.values[t, MEASURES.index(measure)] == 0:
+        return "0, of which there is no logarithm, and of that the interval would be"
     if path.n_units[t] < MIN_DOCUMENTS:
         return f"only {counted(int(path.n_units[t]), 'document')}; at least {MIN_DOCUMENTS} are needed"
     return "without some group of documents there is no number"
