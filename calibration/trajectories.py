@@ -1,9 +1,9 @@
 """Trajectories with planted paths, as files of `(step, sample, vector)`.
 
 Vectors are means of four classes, times a separation that depends on the step, plus noise. `full_v`: the classes part
-early and stay apart. `fold_back`: they part, and come nearer again. `late_escape`: they part late. `delayed_escape`: the
-same, after vectors of all classes have spread along one direction early, which makes them supercritical before
-structureless ones. `no_arc`: never. `collapse`: they part, and fall into one. Shapes: n samples, d numbers of a vector.
+early and stay apart. `fold_back`: they part, and come nearer again. `late_escape`: they part late. `delayed_escape`:
+the same, after all vectors have spread along one direction early, which makes them supercritical before structureless
+ones. `no_arc`: never. `collapse`: they part, and fall into one. Shapes: n samples, d numbers of a vector.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 At each checkpoint only what came before is known. The alarm is given at the third checkpoint in a row at which the
 coordinate is below its running maximum by more than 4 median absolute deviations of its increments so far, or at the
-first at which it falls to 0 or through it. The loss turns by the same rule, upside down. Shapes: T checkpoints in order.
+first at which it falls to 0 or through it. The loss turns by the same rule, upside down.
+Shapes: T checkpoints in order.
 Source: the rule is this project's; Hampel (1974), J. Am. Statist. Assoc. 69, 383 (median absolute deviation).
 """
 

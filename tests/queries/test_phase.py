@@ -100,7 +100,7 @@ def test_a_checkpoint_without_nc1_or_with_0_does_not_change_what_the_path_is_rea
     rows = frame("no_arc", samples=60, fresh=1.0).with_columns(vector=pl.when(apart).then(points).otherwise("vector"))
     last = PHASE.estimate(rows, np.random.default_rng(0), QUICK)
     assert row(last, "nc1_labels")["estimate"] < 1e-9
-    assert row(last, "drop_em")["estimate"] > 20
+    assert row(last, "drop_sgd")["estimate"] > 20
 
 
 def test_reasons_name_the_ratio_of_the_probes_own_classes():
