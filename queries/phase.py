@@ -5,8 +5,10 @@ each checkpoint. Below beta_c = 1/lambda_max(Cov) all its prototypes stay at the
 eigenvector. The phase coordinate is ln(beta/beta_c). How beta is obtained is not said where the paper could be read, so
 there are two, each with its name. `coordinate_em`: EM at each checkpoint; it is never below 0, whatever the vectors,
 so it has no crossing, and only what lies above the null is structure. `coordinate_sgd`: prototypes and ln beta trained
-by Adam, one update per training step and at most 100 between checkpoints, from 0.1 beta_c on; it crosses 0 on
-structureless vectors too, as fast as it is trained, so its crossing is to be read beside that of the null.
+by Adam, one update per training step and at most 100 between checkpoints, from 0.1 beta_c at the first on; it crosses 0
+on structureless vectors too, as fast as it is trained, so that a crossing at which they are above 0 as well is the
+probe's own (`of_probe`) and nothing is said to come late after it. lambda_max and beta_c are of all vectors, but
+coordinates are made with the lambda_max of the vectors that the probes see.
 
 The null are the same vectors with every dimension permuted by itself: the same marginals without structure.
 `..._without_top` leaves the top component out: language models have a few dimensions of enormous variance, and begin
@@ -16,8 +18,9 @@ tr S_W / tr S_B. Classes are the labels, or a probe's nearest prototypes; of the
 Of a whole path there is one row each, at the last step: `crossing`, the step at which the coordinate rises through 0;
 `shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 by labels (without labels: ln
 `nc1_ratio` of the probe's own classes, less that of the null), with what decided: `drop` (fall of ln NC1), `fall` (fall
-back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen); `alarm`, the
-step of a collapse alarm, and `lead`, how many steps later the loss turns.
+back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen; where its interval
+does not tell whether that is 10, the shape is undecidable); `alarm`, the step of a collapse alarm, and `lead`, how many
+steps later the loss turns.
 
 Caveats: the rule for shapes is this project's; the paper gives names and three questions, not numbers. The interval of
 `drop` and `fall` allows for the search over all pairs of checkpoints. lambda_max is too large by chance where there are
