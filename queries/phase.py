@@ -18,9 +18,9 @@ tr S_W / tr S_B. Classes are the labels, or a probe's nearest prototypes; of the
 Of a whole path there is one row each, at the last step: `crossing`, the step at which the coordinate rises through 0;
 `shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 by labels (without labels: ln
 `nc1_ratio` of the probe's own classes, less that of the null), with what decided: `drop` (fall of ln NC1), `fall` (fall
-back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen; where its interval
-does not tell whether that is 10, the shape is undecidable); `alarm`, the step of a collapse alarm, and `lead`, how many
-steps later the loss turns.
+back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen; where its
+interval does not tell whether that is 10, the shape is undecidable); `alarm`, the step of a collapse alarm, and `lead`,
+how many steps later the loss turns.
 
 Caveats: the rule for shapes is this project's; the paper gives names and three questions, not numbers. The interval of
 `drop` and `fall` allows for the search over all pairs of checkpoints. lambda_max is too large by chance where there are
