@@ -21,6 +21,7 @@ from warehouse.trajectories import connect_states
 
 PART = "trajectories"
 KINDS = {"none": "no_arc", "full V": "full_v", "fold-back": "fold_back", "delayed escape": "delayed_escape"}
+ALONE = {"healthy": "full_v", "collapse": "collapse", "late escape": "late_escape"}
 STEPS = (0, 1, 3, 10, 30, 60, 100, 200, 400, 800, 1600)
 HEALTHY = (0, 1, 3, 10, 20, 30, 40, 60, 80, 100, 200, 300, 400, 600, 800, 1000)
 QUICK = Effort(nulls=1, restarts=1)
@@ -66,7 +67,7 @@ def _path(folder: Path, design: Design, rng: np.random.Generator) -> Path:
     kind, _, rest = design.name.partition(", ")
     steps = HEALTHY if kind in ("healthy", "collapse") else STEPS
     rows = frame(
-        {**KINDS, "healthy": "full_v", "collapse": "collapse"}[kind],
+        {**KINDS, **ALONE}[kind],
         samples=design.corpus.documents * design.corpus.positions, document=design.corpus.positions,
         width=5, seed=seed, steps=steps, model=0,
     )  # fmt: skip
@@ -98,7 +99,7 @@ def _shapes() -> tuple[Rejection, ...]:
             if shape == "no_arc" or (probe == "em" and shape == "delayed_escape"):
                 continue  # by EM there is no crossing that an escape could be later than
             row = {"measure": f"shape_{probe}"}
-            where = ("none", "none, no labels", name)
+            where = ("none", "none, no labels", *(["late escape"] if name == "delayed escape" else []), name)
             made.append(Rejection(f"{name} by {words} (verdict)", row, "verdict", shape, where))
         alarms = ("none", "none, no labels", "healthy", "collapse")
         made.append(Finite(f"collapse alarm by {words}", {"measure": f"alarm_{probe}"}, designs=alarms))
@@ -121,6 +122,7 @@ PATHS = Family(
         Design("none", flat_world, _CORPUS),
         Design("none, no labels", flat_world, _CORPUS),
         Design("healthy", flat_world, _CORPUS),
+        Design("late escape", flat_world, _CORPUS),
         *(Design(name, flat_world, _CORPUS, effect=1.0) for name in ("full V", "fold-back", "delayed escape")),
         Design("collapse", flat_world, _CORPUS, effect=1.0),
     ),
@@ -128,7 +130,8 @@ PATHS = Family(
     (PART,),
     words="trajectories of 192 vectors of 5 numbers in 24 documents at 11 checkpoints: four classes that part, early "
     "or late, and stay apart or come nearer again, noise of which a third is new at every step, or nothing but that "
-    "noise; `healthy` and `collapse`, of 16 checkpoints, for the alarm",
+    "noise; `late escape` parts as late as `delayed escape`, but is no earlier supercritical than structureless "
+    "vectors; `healthy` and `collapse`, of 16 checkpoints, for the alarm",
     n_check=10,
 )
 ESCAPES = Family(

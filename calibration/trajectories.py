@@ -1,8 +1,9 @@
 """Trajectories with planted paths, as files of `(step, sample, vector)`.
 
 Vectors are means of four classes, times a separation that depends on the step, plus noise. `full_v`: the classes part
-early and stay apart. `fold_back`: they part, and come nearer again. `delayed_escape`: they part late. `no_arc`: never.
-`collapse`: they part, and fall into one. Shapes: n samples, d numbers of a vector.
+early and stay apart. `fold_back`: they part, and come nearer again. `late_escape`: they part late. `delayed_escape`:
+the same, after all vectors have spread along one direction early, which makes them supercritical before structureless
+ones. `no_arc`: never. `collapse`: they part, and fall into one. Shapes: n samples, d numbers of a vector.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import polars as pl
 
 STEPS = (0, 1, 3, 10, 30, 60, 100, 200, 400, 800, 1600)
 CLASSES = 4
+EARLY = 15.0  # variance along the direction (1, ..., 1) that vectors of a delayed escape have from step 3 on
 
 
 def _rise(step: float, middle: float, width: float = 0.4) -> float:
@@ -25,6 +27,7 @@ def separation(kind: str, step: int, middle: float = 700.0) -> float:
     apart = {
         "full_v": 4 * _rise(step, 30),
         "fold_back": 4 * _rise(step, 30) - 2.4 * _rise(step, 400),
+        "late_escape": 6 * _rise(step, middle, 0.2),
         "delayed_escape": 6 * _rise(step, middle, 0.2),
         "no_arc": 0.0,
         "collapse": 4 * _rise(step, 10) * (1 - _rise(step, 300, 0.2)),
@@ -54,10 +57,12 @@ def frame(
     means = np.random.default_rng([seed if model is None else model, 1]).standard_normal((CLASSES, width))
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     kept = rng.standard_normal((samples, width))
+    along = np.sqrt(EARLY / width) * rng.standard_normal((samples, 1)) if kind == "delayed_escape" else 0.0
     parts = []
     for step in steps:
         noise = np.sqrt(1 - fresh) * kept + np.sqrt(fresh) * rng.standard_normal((samples, width))
-        vector = (separation(kind, step, middle) * means[label] + noise).astype(np.float32)
+        early = along * _rise(step, 2, 0.1)
+        vector = (separation(kind, step, middle) * means[label] + noise + early).astype(np.float32)
         columns = {
             "run": kind, "representation": "states", "step": step, "sample": np.arange(samples),
             "document": [f"d{i // document}" for i in range(samples)], "label": label.astype(str),

@@ -8,10 +8,12 @@ checkpoints: these are its interval, and the estimate is between them in ln(1 + 
 Rows of `weight decay ...` are geometric means of the escape over its seeds, with Student's interval. Rows of `all runs`
 hold the law: ln escape = a + b ln(weight decay), a power law (`power_exponent` is b), against ln escape = a + b (weight
 decay), an exponential (`exponential_rate`); `aic_difference` and `bic_difference` are those of the exponential less
-those of the power law: above 0 the power law is preferred. Published for addition modulo 97: b = -1.225.
+those of the power law: from 2 on the power law is preferred, from -2 down the exponential, and neither between them.
+Published for addition modulo 97: b = -1.225.
 
 Caveats: runs that do not escape are left out of the law, which is then one of those that do; `n` counts escapes. The
-law takes the middle of each interval as if it were the escape. A crossing depends on how fast the probe is trained.
+law takes the middle of each interval as if it were the escape. A crossing depends on how fast the probe is trained: one
+that structureless vectors have as early gives no `plateau`.
 
 Source: Yang (2026), arXiv 2605.24057; Power et al. (2022), arXiv 2201.02177 (grokking).
 """
@@ -38,6 +40,7 @@ COLUMNS = {
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("n_censored", "seed"))
 THRESHOLD = 0.99
+PREFERRED = 2.0  # difference of AIC from which one law is preferred (Burnham and Anderson, 2002)
 ALL = "all runs"
 _NAN = float("nan")
 Row = dict[str, Any]
@@ -73,6 +76,8 @@ def _run_rows(steps: pl.DataFrame) -> list[Row]:
         "seed": first["seed"], "intercept": _NAN,
     }  # fmt: skip
     plateau = (escape.step - crossing.step, escape.low - crossing.high, escape.high - crossing.low)
+    if first["crossing_verdict"] == "of_probe":
+        plateau = (_NAN, _NAN, _NAN)
     why = escape.reason or (first["crossing_reason"] or "")
     found = {
         "memorisation": (memorised.step, memorised.low, memorised.high, memorised.reason),
@@ -163,7 +168,9 @@ def _law_words(found: dict[str, Row]) -> str:
     censored = f", {counted(power['n_censored'], 'training')} without an escape left out" if power["n_censored"] else ""
     if not np.isfinite(power["estimate"]):
         return f"No law over weight decays: {power['reason']}{censored}."
-    better = "the power law is preferred to an exponential" if aic > 0 else "an exponential is preferred"
+    better = "neither a power law nor an exponential is preferred"
+    if abs(aic) >= PREFERRED:
+        better = "the power law is preferred to an exponential" if aic > 0 else "an exponential is preferred"
     return (
         f"ln escape = {power['intercept']:.3f} {power['estimate']:+.3f} ln(weight decay), exponent "
         f"{power['low']:.3f} to {power['high']:.3f} from {counted(power['n'], 'escape')}{censored}; {better} "

@@ -21,7 +21,8 @@ select
     phase.estimate as crossing,
     phase.low as crossing_low,
     phase.high as crossing_high,
-    phase.reason as crossing_reason
+    phase.reason as crossing_reason,
+    phase.verdict as crossing_verdict
 from facts
 left join phase
     on

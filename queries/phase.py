@@ -5,8 +5,10 @@ each checkpoint. Below beta_c = 1/lambda_max(Cov) all its prototypes stay at the
 eigenvector. The phase coordinate is ln(beta/beta_c). How beta is obtained is not said where the paper could be read, so
 there are two, each with its name. `coordinate_em`: EM at each checkpoint; it is never below 0, whatever the vectors,
 so it has no crossing, and only what lies above the null is structure. `coordinate_sgd`: prototypes and ln beta trained
-by Adam, one update per training step and at most 100 between checkpoints, from 0.1 beta_c on; it crosses 0 on
-structureless vectors too, as fast as it is trained, so its crossing is to be read beside that of the null.
+by Adam, one update per training step and at most 100 between checkpoints, from 0.1 beta_c at the first on; it crosses 0
+on structureless vectors too, as fast as it is trained, so that a crossing at which they are above 0 as well is the
+probe's own (`of_probe`) and nothing is said to come late after it. lambda_max and beta_c are of all vectors, but
+coordinates are made with the lambda_max of the vectors that the probes see.
 
 The null are the same vectors with every dimension permuted by itself: the same marginals without structure.
 `..._without_top` leaves the top component out: language models have a few dimensions of enormous variance, and begin
@@ -16,8 +18,9 @@ tr S_W / tr S_B. Classes are the labels, or a probe's nearest prototypes; of the
 Of a whole path there is one row each, at the last step: `crossing`, the step at which the coordinate rises through 0;
 `shape`, which of the four shapes the path has in the plane of the coordinate and ln NC1 by labels (without labels: ln
 `nc1_ratio` of the probe's own classes, less that of the null), with what decided: `drop` (fall of ln NC1), `fall` (fall
-back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen); `alarm`, the
-step of a collapse alarm, and `lead`, how many steps later the loss turns.
+back of the coordinate) and `delay` (ln of how many times later than the crossing NC1 has half fallen; where its
+interval does not tell whether that is 10, the shape is undecidable); `alarm`, the step of a collapse alarm, and `lead`,
+how many steps later the loss turns.
 
 Caveats: the rule for shapes is this project's; the paper gives names and three questions, not numbers. The interval of
 `drop` and `fall` allows for the search over all pairs of checkpoints. lambda_max is too large by chance where there are
@@ -50,8 +53,9 @@ COLUMNS = {
     "null_high": "Largest of the null.",
     "n_vectors": "Vectors whose covariance it is; the probes see at most 2,000 of them, whole documents.",
     "width": "Numbers of a vector.",
-    "verdict": "Of `shape_...`: the shape. Empty in other rows.",
-    "reason": "Why there is no estimate or no interval, or what decided the shape.",
+    "verdict": "Of `shape_...`: the shape. Of `crossing_...`: `of_vectors`, or `of_probe` where structureless vectors "
+    "cross there too, so that it is the probe's own. Empty in other rows.",
+    "reason": "Why there is no estimate or no interval, why a crossing is the probe's own, or what decided the shape.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("step", "n_vectors", "width"))
 SHOWN = ("coordinate_em", "coordinate_sgd", "nc1_labels", "nc1_ratio_em")
@@ -114,6 +118,8 @@ def _reason(path: Path, t: int, measure: str) -> str:
         return "the vectors do not vary"
     if not np.isfinite(path.values[t, MEASURES.index(measure)]):
         return "no two classes apart, or vectors that are all prototypes"
+    if path.values[t, MEASURES.index(measure)] == 0:
+        return "0, of which there is no logarithm, and of that the interval would be"
     if path.n_units[t] < MIN_DOCUMENTS:
         return f"only {counted(int(path.n_units[t]), 'document')}; at least {MIN_DOCUMENTS} are needed"
     return "without some group of documents there is no number"

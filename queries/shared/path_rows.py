@@ -6,8 +6,8 @@ import numpy as np
 
 from queries.shared.phase_paths import PROBES, Path
 from queries.stats.collapse_alarm import alarm, loss_turn
-from queries.stats.path_shape import Delay, PathShape, path_shape
-from queries.stats.step_series import Difference, crossing
+from queries.stats.path_shape import OWN, Delay, PathShape, path_shape
+from queries.stats.step_series import Difference, crosses_there_too, crossing
 
 Row = dict[str, Any]
 OF_PATH = tuple(
@@ -20,7 +20,8 @@ def path_rows(path: Path) -> list[Row]:
     """The rows of `OF_PATH`, at the last step."""
     made = []
     for probe in PROBES:
-        found = path_shape(path.series(f"coordinate_{probe}"), path.collapse_series(probe))
+        coordinate = f"coordinate_{probe}"
+        found = path_shape(path.series(coordinate), *path.collapse_series(probe), path.null_series(coordinate))
         rows = {"crossing": _crossing(path, probe), **_shape(found), **_alarm(path, probe)}
         made += [{"measure": f"{name}_{probe}", **row} for name, row in rows.items()]
     shared = {
@@ -38,13 +39,17 @@ def _row(value: float, low: float, high: float, reason: str, **more: Any) -> Row
 
 
 def _crossing(path: Path, probe: str) -> Row:
-    """The step of the crossing, and those of the null."""
-    found = crossing(path.series(f"coordinate_{probe}"))
-    steps = np.array([crossing(each).step for each in path.null_series(f"coordinate_{probe}")])
-    null: dict[str, float] = {}
+    """The step of the crossing, those of the null, and in `verdict` whose crossing it is."""
+    found, nulls = crossing(path.series(f"coordinate_{probe}")), path.null_series(f"coordinate_{probe}")
+    steps = np.array([crossing(each).step for each in nulls])
+    more: dict[str, Any] = {}
     if np.isfinite(steps).all() and len(steps):
-        null = {"null_mean": float(steps.mean()), "null_low": float(steps.min()), "null_high": float(steps.max())}
-    return _row(found.step, found.low, found.high, found.reason, **null)
+        more = {"null_mean": float(steps.mean()), "null_low": float(steps.min()), "null_high": float(steps.max())}
+    reason = found.reason
+    if np.isfinite(found.step):
+        is_own = crosses_there_too(found, nulls)
+        more["verdict"], reason = ("of_probe", OWN) if is_own else ("of_vectors", reason)
+    return _row(found.step, found.low, found.high, reason, **more)
 
 
 def _shape(found: PathShape) -> dict[str, Row]:

@@ -23,7 +23,8 @@ def path_words(rows: pl.DataFrame) -> str:
     crossing = _one(rows, "crossing_sgd")
     if np.isfinite(crossing["estimate"]):
         null = f"; structureless vectors at {crossing['null_mean']:.3g}" if np.isfinite(crossing["null_mean"]) else ""
-        parts.append(f"by gradient it crosses 0 at step {crossing['estimate']:.3g}{_reach(crossing)}{null}")
+        own = ", so the crossing is the probe's own" if crossing["verdict"] == "of_probe" else ""
+        parts.append(f"by gradient it crosses 0 at step {crossing['estimate']:.3g}{_reach(crossing)}{null}{own}")
     else:
         parts.append(f"by gradient no crossing ({crossing['reason']})")
     shapes = [

@@ -2,7 +2,8 @@
 
 At each checkpoint only what came before is known. The alarm is given at the third checkpoint in a row at which the
 coordinate is below its running maximum by more than 4 median absolute deviations of its increments so far, or at the
-first at which it falls through 0. The loss turns by the same rule, upside down. Shapes: T checkpoints in order.
+first at which it falls to 0 or through it. The loss turns by the same rule, upside down.
+Shapes: T checkpoints in order.
 Source: the rule is this project's; Hampel (1974), J. Am. Statist. Assoc. 69, 383 (median absolute deviation).
 """
 
@@ -42,12 +43,12 @@ def fallen(values: Array) -> int:
 
 
 def alarm(values: Array) -> int:
-    """Place of the first alarm in a coordinate (T,), which is finite: a fall, or a crossing of 0 downward; else -1.
+    """Place of the first alarm in a coordinate (T,), which is finite: a fall, or 0 reached from above; else -1.
 
     >>> alarm(np.array([0.5, 0.6, -0.1])), alarm(np.array([-0.5, -0.6, -0.7]))
     (2, -1)
     """
-    through = np.flatnonzero((values[:-1] > 0) & (values[1:] < 0)) + 1
+    through = np.flatnonzero((values[:-1] > 0) & (values[1:] <= 0)) + 1
     places = [place for place in (fallen(values), *through[:1].tolist()) if place >= 0]
     return min(places, default=-1)
 

@@ -72,6 +72,11 @@ class GroupedMoments:
             found, known = Moments.of(values[group == each]), self._groups[each]
             self._groups[each] = found if known is None else known + found
 
+    @property
+    def filled(self) -> Index:
+        """The groups that have vectors, in order."""
+        return np.array([i for i, each in enumerate(self._groups) if each is not None], dtype=np.int64)
+
     def whole(self) -> Moments:
         """Of all vectors. Raises `ValueError` if there is none."""
         return merged(each for each in self._groups if each is not None)

@@ -9,17 +9,21 @@ delayed escape   x rises through 0, and y has not made half its fall when `DELAY
 fold-back        x falls from its highest value after y's fall has begun, by `FALL` or more
 full V           x does not
 
-A fall that is large enough but that its interval does not hold apart from 0 leaves the shape undecidable between the
-last two. Every fall is searched for over all pairs of checkpoints, and its interval allows for that search.
+A delay is called one only if its whole interval is `DELAY` or more, and called none only if its whole interval is less;
+what lies between is undecidable, as is a delay after a crossing that structureless vectors have as early. A fall that
+is large enough but that its interval does not hold apart from 0 leaves the shape undecidable between the last two.
+Every fall is searched for over all pairs of checkpoints, and its interval allows for that search.
 Shapes: T checkpoints, G groups of documents left out in turn.
 Source: Yang (2026), arXiv 2605.24057 (names and questions); the rule is this project's.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from queries.stats.step_series import Crossing, Difference, StepSeries, crossing, largest_fall
+from queries.stats.bootstrap import MIN_DOCUMENTS
+from queries.stats.step_series import Crossing, Difference, StepSeries, crosses_there_too, crossing, largest_fall
 
 SHAPES = ("full_v", "fold_back", "delayed_escape", "no_arc")
 UNDECIDABLE = "undecidable"
@@ -27,6 +31,7 @@ DROP = 0.5  # of ln NC1: it falls to 61 % or less
 FALL = 0.2  # of the coordinate
 DELAY = 10.0
 MIN_CHECKPOINTS = 5
+OWN = "structureless vectors cross there too: the crossing is the probe's own"
 _NOTHING = Difference(np.nan, np.nan, np.nan, -1, -1)
 
 
@@ -51,28 +56,50 @@ class PathShape:
     delay: Delay = field(default_factory=lambda: Delay(np.nan, np.nan, np.nan, "not asked: there is no arc"))
 
 
-def path_shape(x: StepSeries, y: StepSeries) -> PathShape:
-    """The shape of the path of x (T,) and y (T,), of the same checkpoints."""
+def path_shape(x: StepSeries, y: StepSeries, name: str = "ln NC1", null: Sequence[StepSeries] = ()) -> PathShape:
+    """The shape of the path of x (T,) and y (T,), of the same checkpoints; `name` is what y is, `null` x without it.
+
+    Where a series of the `null` crosses 0 as early as x, that crossing tells nothing and no escape is called delayed.
+    """
     known = np.isfinite(x.values) & np.isfinite(y.values)
     if known.sum() < MIN_CHECKPOINTS:
-        return PathShape(UNDECIDABLE, f"{known.sum()} checkpoints with both numbers; {MIN_CHECKPOINTS} are needed")
+        words = (
+            f"{known.sum()} of {len(known)} checkpoints have the coordinate and {name}; {MIN_CHECKPOINTS} are needed"
+        )
+        return PathShape(UNDECIDABLE, words)
+    found = crossing(x)
+    is_own = crosses_there_too(found, null)
     x, y = (StepSeries(each.step[known], each.values[known], each.without[:, known]) for each in (x, y))
     drop = largest_fall(y, DROP)
     if np.isnan(drop.low):
-        return PathShape(UNDECIDABLE, "no interval of the fall of ln NC1: too few documents, or none moves it", drop)
+        why = "too few documents" if len(y.without) < MIN_DOCUMENTS else "without some documents there is no number"
+        return PathShape(UNDECIDABLE, f"no interval of the fall of {name}: {why}", drop)
     if not (drop.value >= DROP and drop.low > 0):
-        short = f"the largest fall of ln NC1 is {drop.value:.2f}, of {DROP} that are asked"
-        held = f"the interval of the largest fall of ln NC1 reaches {drop.low:.2f}"
+        short = f"the largest fall of {name} is {drop.value:.2f}, of {DROP} that are asked"
+        held = f"the interval of the largest fall of {name} reaches {drop.low:.2f}"
         return PathShape("no_arc", short if drop.value < DROP else held, drop)
-    fall, delay = largest_fall(x, FALL, drop.earlier), _delay(crossing(x), y, drop)
-    shape, reason = _with_arc(fall, delay)
-    return PathShape(shape, reason, drop, fall, delay)
+    fall, delay = largest_fall(x, FALL, drop.earlier), _delay(found, y, drop)
+    shape, reason = _by_delay(delay, is_own, name) or _by_fall(fall)
+    return PathShape(shape, reason, drop, fall, replace(delay, reason=OWN if is_own else delay.reason))
 
 
-def _with_arc(fall: Difference, delay: Delay) -> tuple[str, str]:
-    """Which shape it is where y falls, and why."""
-    if delay.value >= np.log(DELAY) and delay.low > 0:
-        return "delayed_escape", f"half the fall comes {np.exp(delay.value):.3g} times later than the crossing"
+def _by_delay(delay: Delay, is_own: bool, name: str) -> tuple[str, str] | None:
+    """Whether the escape is delayed, or cannot be told, and why; None where it is not, or nothing crosses."""
+    if np.isnan(delay.value) or delay.high < np.log(DELAY):
+        return None
+    later = f"half the fall of {name} comes {np.exp(delay.value):.3g} times later than the crossing"
+    if is_own:
+        return UNDECIDABLE, f"delayed escape or not: {later}, but {OWN}"
+    if delay.low >= np.log(DELAY):
+        return "delayed_escape", later
+    if np.isnan(delay.low):
+        return UNDECIDABLE, f"delayed escape or not: {later}, which has no interval ({delay.reason})"
+    ends = f"({np.exp(delay.low):.3g} to {np.exp(delay.high):.3g})"
+    return UNDECIDABLE, f"delayed escape or not: {later} {ends}, where {DELAY:g} are asked"
+
+
+def _by_fall(fall: Difference) -> tuple[str, str]:
+    """Whether the coordinate falls back, and why."""
     if not fall.value >= FALL:
         words = "the coordinate does not fall back" if not fall.value > 0 else f"it falls back by {fall.value:.2f} only"
         return "full_v", words

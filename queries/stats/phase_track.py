@@ -1,10 +1,12 @@
 """The phase coordinate and its company along a training, checkpoint by checkpoint, with leave-one-group-out replicates.
 
-Spectra are of all vectors, through their moments; both probes and NC1 are of a bounded sample. Every number is made
-again without each group of documents: EM goes on from the whole sample's solution (where the top component is left out,
-from vectors without that of the whole sample), and each group has a gradient probe of its own that never sees it. The
-null are the sample's vectors with every dimension permuted by itself: the same marginals, no structure; the same
-permutations at every checkpoint.
+Spectra and beta_c are of all vectors, through their moments; both probes and NC1 are of a bounded sample, and so is the
+lambda_max that coordinates are made with: it is too large by chance, the more so the fewer vectors, in data and null
+alike. Every number is made again without each group of documents: EM goes on from the whole sample's solution (where
+the top component is left out, from vectors without that of the whole sample), and each group has a gradient probe of
+its own that never sees it. The null are the sample's vectors with every dimension permuted by itself: the same
+marginals, no structure. Permutations and starts are the same at every checkpoint, so that equal vectors have equal
+numbers by EM.
 Shapes: n sampled vectors (n, d), G groups, B draws of the null, M = len(MEASURES).
 Source: Yang (2026), arXiv 2605.24057.
 """
@@ -81,38 +83,37 @@ class Track:
         updates = min(max(step - self._step, 0), self.effort.updates)
         self._step = step
         values = (vectors - vectors.mean(axis=0, dtype=np.float64)).astype(np.float32)
-        spectra = [_Spectrum.of(each.covariance) for each in moments]
-        whole = _Numbers(values, label, spectra[0])
-        best = fit_best(values, self._generator(step), n_restarts=self.effort.restarts)
-        rest = whole.without_top()
-        top = fit_best(rest, self._generator(step), n_restarts=self.effort.restarts)
-        kept = np.stack([group != left_out for left_out in range(-1, len(spectra) - 1)], axis=1)  # (n, 1 + G)
-        trained = self._trained(0, values, kept, spectra, updates)
-        found = [whole.of(best, top, trained[0])]
-        em, without = (_refined(each, kept[:, 1:], start) for each, start in ((values, best), (rest, top)))
-        for i, spectrum in enumerate(spectra[1:]):
-            is_kept = kept[:, i + 1]
-            part = _Numbers(values[is_kept], None if label is None else label[is_kept], spectrum)
-            found.append(part.of(em[i], without[i], trained[i + 1]))
-        null = [self._null(draw, step, values, label, updates) for draw in range(self.effort.nulls)]
-        return Measured(found[0], np.array(found[1:]).reshape(-1, len(MEASURES)), np.array(null))
+        kept = np.stack([group != left_out for left_out in range(-1, len(moments) - 1)], axis=1)  # (n, 1 + G)
+        parts = [_Numbers.of(values, each, label, all_) for each, all_ in zip(kept.T, moments, strict=True)]
+        rest = parts[0].without_top()
+        starts = [fit_best(each, self._generator(1), n_restarts=self.effort.restarts) for each in (values, rest)]
+        trained = self._trained(0, values, kept, [each.sampled for each in parts], updates)
+        em, top = (
+            [start, *_refined(each, kept[:, 1:], start)] for each, start in zip((values, rest), starts, strict=True)
+        )
+        found = np.array([part.measures(em[i], top[i], trained[i]) for i, part in enumerate(parts)])
+        null = [self._null(draw, values, label, updates) for draw in range(self.effort.nulls)]
+        return Measured(found[0], found[1:], np.array(null))
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, *key])
 
-    def _null(self, draw: int, step: int, values: Floats, label: Index | None, updates: int) -> Array:
+    def _null(self, draw: int, values: Floats, label: Index | None, updates: int) -> Array:
         """The measures of permuted vectors."""
         permuted = self._generator(draw, len(values)).permuted(values, axis=0)
-        part = _Numbers(permuted, label, _Spectrum.of(Moments.of(permuted).covariance))
-        rng = self._generator(draw, step, 1)
-        em, top = (fit_best(each, rng, n_restarts=1) for each in (permuted, part.without_top()))
         kept = np.ones((len(values), 1), dtype=bool)
-        return part.of(em, top, self._trained(draw + 1, permuted, kept, [part.spectrum], updates)[0])
+        part = _Numbers.of(permuted, kept[:, 0], label, Moments.of(permuted))
+        rng = self._generator(draw, 1, 1)
+        em, top = (fit_best(each, rng, n_restarts=1) for each in (permuted, part.without_top()))
+        return part.measures(em, top, self._trained(draw + 1, permuted, kept, [part.sampled], updates)[0])
 
     def _trained(
         self, number: int, values: Floats, kept: Flags, spectra: Sequence["_Spectrum"], updates: int
     ) -> list[Probe | None]:
-        """Gradient probes on the parts `kept` (n, P) of `values` (n, d), trained on; None where nothing varies."""
+        """Gradient probes on the parts `kept` (n, P) of `values` (n, d), trained on; None where nothing varies.
+
+        At the first checkpoint that has some they are not trained: it is where beta begins, whatever its step.
+        """
         weight = kept.astype(np.float32)
         if not all(each.top > 0 for each in spectra) or not kept.any(axis=0).all():
             return [None] * len(spectra)
@@ -120,6 +121,7 @@ class Track:
             self._probes[number] = GradientProbes()
             beta_c = 1 / np.array([each.top for each in spectra])
             self._probes[number].start(values, weight, beta_c, self._generator(7))
+            updates = 0
         probes = self._probes[number]
         log_beta = probes.train(values, weight, updates)
         pairs = zip(probes.prototypes, np.exp(log_beta), strict=True)
@@ -135,7 +137,11 @@ class _Spectrum:
 
     @property
     def top(self) -> float:
-        return float(self.measures[0])
+        return float(self.measures[SPECTRAL.index("lambda_max")])
+
+    @property
+    def second(self) -> float:
+        return float(self.measures[SPECTRAL.index("lambda_max_without_top")])
 
     @classmethod
     def of(cls, covariance: Array) -> "_Spectrum":
@@ -145,27 +151,36 @@ class _Spectrum:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A part of the sample (n, d), with labels where there are some, and the spectrum of all vectors of that part."""
+    """A part of the sample (n, d), with labels where there are some, and two spectra: of all vectors, of these."""
 
     values: Floats
     label: Index | None
     spectrum: _Spectrum
+    sampled: _Spectrum
+
+    @classmethod
+    def of(cls, values: Floats, kept: Flags, label: Index | None, moments: Moments) -> "_Numbers":
+        """Of the vectors `kept` (n,) of the sample, where `moments` are those of all vectors of that part."""
+        part, spectrum = values[kept], _Spectrum.of(moments.covariance)
+        is_all = len(part) in (0, moments.n)
+        sampled = spectrum if is_all else _Spectrum.of(Moments.of(part).covariance)
+        return cls(part, None if label is None else label[kept], spectrum, sampled)
 
     def without_top(self) -> Floats:
-        """The vectors without their component along the top direction."""
-        direction = self.spectrum.direction.astype(np.float32)
+        """The vectors without their component along their top direction."""
+        direction = self.sampled.direction.astype(np.float32)
         return self.values - np.outer(self.values @ direction, direction)
 
-    def of(self, em: Probe | None, without_top: Probe | None, sgd: Probe | None) -> Array:
+    def measures(self, em: Probe | None, without_top: Probe | None, sgd: Probe | None) -> Array:
         """`MEASURES` (M,)."""
         found = dict(zip(SPECTRAL, self.spectrum.measures, strict=True))
-        top, second = self.spectrum.top, found["lambda_max_without_top"]
-        if not top > 0:
+        top, second = self.sampled.top, self.sampled.second
+        if not self.spectrum.top > 0:
             return np.full(len(MEASURES), np.nan)
-        found["beta_c"] = 1 / top
+        found["beta_c"] = 1 / self.spectrum.top
         if self.label is not None:
             found["nc1_labels"], found["nc1_ratio_labels"] = nc1(self.values, self.label)
-        if em is not None and np.isfinite(em.beta):
+        if em is not None and np.isfinite(em.beta) and top > 0:
             found |= {"beta_em": em.beta, "coordinate_em": np.log(em.beta * top)}
             found["nc1_em"], found["nc1_ratio_em"] = nc1(self.values, assignment(self.values, em))
         if without_top is not None and np.isfinite(without_top.beta) and second > 0:

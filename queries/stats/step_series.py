@@ -4,6 +4,7 @@ The same documents are seen at every checkpoint, so differences are made within 
 all checkpoints alike does not count. Shapes: T checkpoints in order, G groups of documents left out in turn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +67,9 @@ class Difference:
 def largest_fall(series: StepSeries, size: float = 0.0, start: int = 0) -> Difference:
     """The surest fall of at least `size` from a checkpoint to a later one, both from place `start` on.
 
-    Of all pairs that fall by `size` the one whose interval has the highest low end; if there is none, the largest fall.
-    Intervals are Bonferroni's, for all pairs together. NaN with places -1 with fewer than two known values.
+    Of all pairs that fall by `size` the one whose interval has the highest low end; if none falls so far, the largest
+    fall. A pair without an interval is taken only where no such pair has one. Intervals are Bonferroni's, for all pairs
+    together. NaN with places -1 with fewer than two known values.
 
     >>> step, values = np.arange(4), np.array([1.0, 3.0, 2.0, 0.5])
     >>> found = largest_fall(StepSeries(step, values, np.tile(values, (5, 1))))
@@ -80,8 +82,10 @@ def largest_fall(series: StepSeries, size: float = 0.0, start: int = 0) -> Diffe
     first, second = (known[each] for each in np.triu_indices(len(known), 1))
     fall = series.values[first] - series.values[second]
     reach = series.reach(first, second, len(fall))
-    sure = np.where(fall >= size, fall - np.where(np.isfinite(reach), reach, 0.0), -np.inf)
-    best = int(sure.argmax()) if (fall >= size).any() else int(fall.argmax())
+    is_large = fall >= size
+    among = np.isfinite(reach) & (is_large | ~is_large.any())
+    rank = np.where(among, fall - np.where(is_large, reach, 0.0), -np.inf) if among.any() else fall
+    best = int(rank.argmax())
     value, half = float(fall[best]), float(reach[best])
     return Difference(value, value - half, value + half, int(first[best]), int(second[best]))
 
@@ -129,3 +133,18 @@ def crossing(series: StepSeries) -> Crossing:
         where = "below 0 before it" if not len(below) else "above 0 after it"
         return Crossing(at, nan, nan, f"no checkpoint whose interval is wholly {where}")
     return Crossing(at, float(step[below[-1]]), float(step[i + beyond[0]]))
+
+
+def crosses_there_too(found: Crossing, others: Sequence[StepSeries]) -> bool:
+    """Whether one of `others` first rises through 0 in the interval of the crossing `found`, or earlier.
+
+    If none does, the series is wholly above 0 at a checkpoint at which all others are still below.
+
+    >>> def line(*values):
+    ...     return StepSeries(np.array([0, 8, 16]), np.array(values), np.tile(values, (5, 1)))
+    >>> found = crossing(line(-1.0, 1.0, 2.0))
+    >>> crosses_there_too(found, [line(-3.0, 1.0, 2.0)]), crosses_there_too(found, [line(-2.0, -1.0, 1.0)])
+    (True, False)
+    """
+    latest = found.high if np.isfinite(found.high) else found.step
+    return any(crossing(other).step <= latest for other in others)

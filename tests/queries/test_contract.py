@@ -61,7 +61,7 @@ def trajectories(folder):
     (folder / "trajectories").mkdir()
     for decay, middle in ((0.1, 700), (0.3, 300), (0.5, 150), (1.0, 60), (0.0, 1e9)):
         path = folder / f"trajectories/decay-{decay}.parquet"
-        write_states(path, "delayed_escape", middle=middle, weight_decay=decay)
+        write_states(path, "late_escape", middle=middle, weight_decay=decay)
     return make_lake(folder, planted_influence(6, elbow=3), documents=5, positions=4)
 
 

@@ -27,7 +27,7 @@ def rows(escapes, crossing=46.0, steps=None, seed=0):
                 test_accuracy=pl.when(pl.col("step") >= escape).then(1.0).otherwise(0.02),
                 weight_decay=pl.lit(decay), seed=pl.lit(number, dtype=pl.Int64),
                 crossing=pl.lit(crossing, dtype=pl.Float64), crossing_low=pl.lit(30.0), crossing_high=pl.lit(60.0),
-                crossing_reason=pl.lit(""),
+                crossing_reason=pl.lit(""), crossing_verdict=pl.lit("of_vectors"),
             )
         )  # fmt: skip
     return pl.concat(parts)
@@ -82,11 +82,33 @@ def test_a_training_without_a_crossing_has_no_plateau_but_a_reason():
     assert np.isfinite(found(table, "wd1.0-0", "escape")["estimate"])
 
 
+def test_a_crossing_that_is_the_probes_own_has_no_plateau():
+    data = rows({(1.0, 0): 8900}).with_columns(
+        crossing_verdict=pl.lit("of_probe"), crossing_reason=pl.lit("structureless vectors cross there too")
+    )
+    table = GROKKING.estimate(data, np.random.default_rng(0))
+    plateau = found(table, "wd1.0-0", "plateau")
+    assert np.isnan([plateau["estimate"], plateau["low"], plateau["high"]]).all()
+    assert plateau["reason"] == "structureless vectors cross there too"
+    assert found(table, "wd1.0-0", "crossing")["estimate"] == 46
+
+
+def test_a_law_is_preferred_from_a_difference_of_two_on():
+    table = GROKKING.estimate(rows({(wd, 0): step for wd, step in PUBLISHED.items()}), np.random.default_rng(0))
+    for aic, words in ((2.1, "the power law is preferred"), (-2.1, "an exponential is preferred"), (1.9, "neither")):
+        changed = table.with_columns(estimate=pl.when(measure="aic_difference").then(pl.lit(aic)).otherwise("estimate"))
+        assert words in GROKKING.answer(changed)
+    assert "preferred to an exponential" not in GROKKING.answer(changed)
+
+
 def test_from_files_through_sql(tmp_path):
-    write_states(tmp_path / "a.parquet", "delayed_escape", middle=300, weight_decay=0.5)
-    session = Session(connect_states([tmp_path / "a.parquet"]))
+    write_states(tmp_path / "a.parquet", "delayed_escape", middle=300, weight_decay=0.5, samples=200, width=6)
+    write_states(tmp_path / "b.parquet", "late_escape", middle=300, weight_decay=0.5)
+    session = Session(connect_states([tmp_path / "a.parquet", tmp_path / "b.parquet"]))
     session.give("phase", session.table(load("phase").with_effort(Effort(nulls=1, restarts=1))))
     table = session.table(GROKKING)
+    assert np.isfinite(found(table, "a", "plateau")["estimate"])
+    assert "the crossing is the probe's own" in found(table, "b", "plateau")["reason"]
     escape, crossing = found(table, "a", "escape"), found(table, "a", "crossing")
     assert (escape["low"], escape["high"]) == (200, 400)
     assert 0 < crossing["low"] <= crossing["estimate"] <= crossing["high"] < 200

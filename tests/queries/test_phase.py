@@ -6,7 +6,10 @@ import pytest
 
 from calibration.trajectories import frame
 from queries import Session, load
-from queries.stats.phase_track import Effort
+from queries.shared import trajectories
+from queries.shared.phase_paths import paths
+from queries.shared.trajectories import checkpoints
+from queries.stats.phase_track import MEASURES, Effort
 from warehouse.trajectories import connect_states
 
 PHASE = load("phase")
@@ -32,8 +35,6 @@ def row(found, measure, step=1600):
         ("full_v", "full_v", "full_v"),
         ("fold_back", "fold_back", "fold_back"),
         ("no_arc", "no_arc", "no_arc"),
-        # by EM there is no crossing that an escape could be later than
-        ("delayed_escape", "full_v", "delayed_escape"),
     ],
 )
 def test_planted_paths_have_their_shape(kind, by_em, by_gradient):
@@ -41,6 +42,84 @@ def test_planted_paths_have_their_shape(kind, by_em, by_gradient):
     assert row(found, "shape_em")["verdict"] == by_em
     assert row(found, "shape_sgd")["verdict"] == by_gradient
     assert row(found, "shape_em")["reason"]
+
+
+def test_an_escape_is_delayed_only_where_the_vectors_cross_before_structureless_ones():
+    found = table("delayed_escape")
+    assert row(found, "shape_sgd")["verdict"] == "delayed_escape"
+    assert row(found, "crossing_sgd")["verdict"] == "of_vectors"
+    # by EM there is no crossing that an escape could be later than
+    assert row(found, "shape_em")["verdict"] != "delayed_escape"
+    late = table("late_escape")
+    assert row(late, "shape_sgd")["verdict"] == "undecidable"
+    assert row(late, "crossing_sgd")["verdict"] == "of_probe"
+    for measure in ("shape_sgd", "crossing_sgd"):
+        assert "structureless vectors cross there too" in row(late, measure)["reason"]
+    assert "so the crossing is the probe's own" in PHASE.answer(late)
+
+
+def test_a_training_that_is_read_from_a_later_step_on_begins_at_a_tenth_too():
+    later = frame("full_v", samples=60).with_columns(pl.col("step") + 1000)
+    found = PHASE.estimate(later, np.random.default_rng(0), QUICK)
+    first = found.filter(measure="coordinate_sgd").sort("step").row(0, named=True)
+    assert (first["step"], first["estimate"]) == (1000, pytest.approx(np.log(0.1)))
+    assert first["null_mean"] == pytest.approx(np.log(0.1))
+
+
+def test_vectors_that_do_not_change_have_a_coordinate_that_does_not():
+    still = pl.concat(frame("full_v", samples=60, steps=[200]).with_columns(step=pl.lit(s, pl.Int64)) for s in range(4))
+    found = PHASE.estimate(still, np.random.default_rng(0), QUICK)
+    for measure in ("coordinate_em", "coordinate_em_without_top", "nc1_em"):
+        each = found.filter(measure=measure)
+        assert each["estimate"].n_unique() == each["null_mean"].n_unique() == 1, measure
+
+
+def test_the_coordinate_of_a_sample_is_made_with_the_samples_largest_variance(monkeypatch):
+    """Noise of many numbers: the largest variance of few vectors is too large, in the data as in the null."""
+    monkeypatch.setattr(trajectories, "SAMPLE", 100)
+    rows = frame("no_arc", samples=1000, width=40, steps=[0, 1])
+    found = PHASE.estimate(rows, np.random.default_rng(0), Effort())
+    assert row(found, "coordinate_sgd", 0)["estimate"] == pytest.approx(np.log(0.1))
+    coordinate = row(found, "coordinate_em", 1)
+    assert coordinate["null_low"] - 0.1 < coordinate["estimate"] < coordinate["null_high"] + 0.1
+    all_of_them = np.log(row(found, "beta_em", 1)["estimate"] * row(found, "lambda_max", 1)["estimate"])
+    assert all_of_them < coordinate["estimate"] - 0.3
+    assert row(found, "beta_c", 1)["estimate"] == pytest.approx(1 / row(found, "lambda_max", 1)["estimate"])
+
+
+def test_a_checkpoint_without_nc1_or_with_0_does_not_change_what_the_path_is_read_by():
+    rows = frame("full_v")
+    label, apart = pl.col("label"), pl.col("step") == 1600
+    gone = rows.with_columns(label=pl.when(pl.col("step") != 10).then(label))
+    found = row(PHASE.estimate(gone, np.random.default_rng(0), QUICK), "shape_em")
+    assert found["verdict"] == "full_v"
+    none = rows.with_columns(label=pl.when(pl.col("step") == 10).then(label))
+    only = row(PHASE.estimate(none, np.random.default_rng(0), QUICK), "shape_em")["reason"]
+    assert only == "1 of 11 checkpoints have the coordinate and ln NC1 by labels; 5 are needed"
+    points = pl.concat_list(label.cast(pl.Float32), *[pl.lit(float(i), pl.Float32) for i in range(5)])
+    rows = frame("no_arc", samples=60, fresh=1.0).with_columns(vector=pl.when(apart).then(points).otherwise("vector"))
+    last = PHASE.estimate(rows, np.random.default_rng(0), QUICK)
+    assert row(last, "nc1_labels")["estimate"] < 1e-9
+    assert row(last, "drop_sgd")["estimate"] > 20
+
+
+def test_reasons_name_the_ratio_of_the_probes_own_classes():
+    rows = frame("no_arc", samples=80).with_columns(label=pl.lit(None, dtype=pl.String))
+    found = PHASE.estimate(rows, np.random.default_rng(0), QUICK)
+    for probe in ("em", "sgd"):
+        assert f"of ln nc1_ratio_{probe} less the null's" in row(found, f"shape_{probe}")["reason"]
+
+
+def test_every_sample_is_left_out_once_where_there_are_few():
+    rows = frame("full_v", samples=9).with_columns(
+        document=pl.lit(None, dtype=pl.String), label=pl.lit(None, pl.String)
+    )
+    (path,) = paths([rows], np.random.default_rng(0), QUICK)
+    trace = MEASURES.index("trace")
+    assert path.without.shape[1] >= 5
+    assert (path.without[0, :, trace] != path.values[0, trace]).all()
+    groups = next(checkpoints([rows])).group
+    assert path.without.shape[1] == len(set(groups.tolist()))
 
 
 def test_without_labels_a_probe_that_sees_classes_in_noise_makes_no_arc_of_it():

@@ -38,6 +38,11 @@ def test_a_fall_through_0_is_an_alarm_at_once():
     assert alarm(np.array([-0.1, -0.2, -0.3])) == -1
 
 
+def test_0_itself_is_no_way_around_the_alarm():
+    assert alarm(np.array([0.2, 0.1, 0.0, -0.1])) == 2
+    assert alarm(np.array([0.0, 0.1, 0.2])) == -1
+
+
 def test_two_in_a_row_are_not_enough():
     values = np.concatenate([np.arange(10.0), [-9.0, -9.0], np.arange(10.0, 20.0)])
     assert fallen(values) == -1

@@ -69,6 +69,18 @@ def test_a_planted_fall_is_found_with_its_place():
     assert np.isnan(largest_fall(StepSeries(STEP, np.full(10, np.nan), np.zeros((10, 10)))).value)
 
 
+def test_a_pair_without_an_interval_is_not_the_surest():
+    truth = np.array([0.0, 3, 2, 1, 0, 0, 0, 0, 0, -1])
+    planted = series(truth, 0.05, np.random.default_rng(0))
+    planted.without[2, 9] = np.nan
+    found = largest_fall(planted, 0.5)
+    assert (found.earlier, found.later < 9) == (1, True)
+    assert 2 < found.low < 3 < found.high
+    assert np.isfinite(largest_fall(planted, 10.0).low)
+    planted.without[2, :] = np.nan
+    assert np.isnan(largest_fall(planted, 0.5).low)
+
+
 def test_what_documents_do_at_all_checkpoints_alike_does_not_widen_a_difference():
     rng = np.random.default_rng(0)
     common = 5 * rng.standard_normal((10, 1))
