@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from queries.stats.words import counted
+
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
@@ -70,7 +72,7 @@ def law_fit(predictor: Array, tau: Array) -> LawFit:
     nan = float("nan")
     n = len(predictor)
     if len(np.unique(predictor)) < MIN_RUNS:
-        reason = f"{len(np.unique(predictor))} weight decays with an escape; at least {MIN_RUNS} are needed"
+        reason = f"{counted(len(np.unique(predictor)), 'weight decay')} with an escape; at least {MIN_RUNS} are needed"
         return LawFit(nan, nan, nan, nan, nan, nan, reason)
     found = stats.linregress(predictor, np.log(tau))
     residual = np.log(tau) - found.intercept - found.slope * predictor

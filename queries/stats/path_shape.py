@@ -11,7 +11,8 @@ full V           x does not
 
 A delay is called one only if its whole interval is `DELAY` or more, and called none only if its whole interval is less;
 what lies between is undecidable, as is a delay after a crossing that structureless vectors have as early. A fall that
-is large enough but that its interval does not hold apart from 0 leaves the shape undecidable between the last two.
+is large enough but that its interval does not hold apart from 0, and from the fall of structureless vectors between
+the same checkpoints, leaves the shape undecidable between the last two.
 Every fall is searched for over all pairs of checkpoints, and its interval allows for that search.
 Shapes: T checkpoints, G groups of documents left out in turn.
 Source: Yang (2026), arXiv 2605.24057 (names and questions); the rule is this project's.
@@ -59,7 +60,8 @@ class PathShape:
 def path_shape(x: StepSeries, y: StepSeries, name: str = "ln NC1", null: Sequence[StepSeries] = ()) -> PathShape:
     """The shape of the path of x (T,) and y (T,), of the same checkpoints; `name` is what y is, `null` x without it.
 
-    Where a series of the `null` crosses 0 as early as x, that crossing tells nothing and no escape is called delayed.
+    Where a series of the `null` crosses 0 as early as x, that crossing tells nothing and no escape is called delayed;
+    where one falls back as far as x may have, no fold-back is called.
     """
     known = np.isfinite(x.values) & np.isfinite(y.values)
     if known.sum() < MIN_CHECKPOINTS:
@@ -79,7 +81,8 @@ def path_shape(x: StepSeries, y: StepSeries, name: str = "ln NC1", null: Sequenc
         held = f"the interval of the largest fall of {name} reaches {drop.low:.2f}"
         return PathShape("no_arc", short if drop.value < DROP else held, drop)
     fall, delay = largest_fall(x, FALL, drop.earlier), _delay(found, y, drop)
-    shape, reason = _by_delay(delay, is_own, name) or _by_fall(fall)
+    falls = [each.values[known][fall.earlier] - each.values[known][fall.later] for each in null]
+    shape, reason = _by_delay(delay, is_own, name) or _by_fall(fall, max(falls, default=0.0))
     return PathShape(shape, reason, drop, fall, replace(delay, reason=OWN if is_own else delay.reason))
 
 
@@ -98,14 +101,17 @@ def _by_delay(delay: Delay, is_own: bool, name: str) -> tuple[str, str] | None:
     return UNDECIDABLE, f"delayed escape or not: {later} {ends}, where {DELAY:g} are asked"
 
 
-def _by_fall(fall: Difference) -> tuple[str, str]:
-    """Whether the coordinate falls back, and why."""
+def _by_fall(fall: Difference, of_null: float) -> tuple[str, str]:
+    """Whether the coordinate falls back, and why; `of_null` is how far structureless vectors do in the same steps."""
     if not fall.value >= FALL:
         words = "the coordinate does not fall back" if not fall.value > 0 else f"it falls back by {fall.value:.2f} only"
         return "full_v", words
     if not fall.low > 0:
         words = f"the coordinate falls back by {fall.value:.2f}, but the interval of that reaches 0"
         return UNDECIDABLE, f"full V or fold-back: {words}"
+    if not fall.low > of_null:
+        words = f"the coordinate falls back by {fall.value:.2f} ({fall.low:.2f} to {fall.high:.2f})"
+        return UNDECIDABLE, f"full V or fold-back: {words}, structureless vectors by {of_null:.2f} in the same steps"
     return "fold_back", f"the coordinate falls back by {fall.value:.2f}"
 
 

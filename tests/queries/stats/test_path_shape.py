@@ -65,6 +65,15 @@ def test_a_fall_back_that_is_not_held_is_undecidable():
     assert "full V or fold-back" in found.reason
 
 
+def test_a_fall_back_that_structureless_vectors_have_too_is_undecidable():
+    x, y = (series(each, np.random.default_rng(0)) for each in PLANTED["fold_back"])
+    late = {"flat": rise(-2.3, 0.5, 40), "falling": rise(-2.3, 1.5, 20) - rise(0.0, 1.8, 300)}
+    shapes = {name: path_shape(x, y, null=[StepSeries(STEP, each, each[None])]) for name, each in late.items()}
+    assert shapes["flat"].shape == "fold_back"
+    assert shapes["falling"].shape == "undecidable"
+    assert "structureless vectors by 1." in shapes["falling"].reason
+
+
 def test_without_a_crossing_no_escape_is_delayed():
     x, y = (series(each, np.random.default_rng(0)) for each in PLANTED["delayed_escape"])
     found = path_shape(replace(x, values=x.values + 5, without=x.without + 5), y)
