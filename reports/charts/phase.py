@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from reports.charts.canvas import COLOURS, GREY, facets, floats, runs_of, say, style
 
@@ -22,14 +23,14 @@ _MOST = 3  # representations of a run
 
 def _over_steps(axes: Axes, rows: pl.DataFrame, title: str) -> None:
     drawn = False
-    for probe, (words, colour) in _PROBES.items():
+    for probe, (_, colour) in _PROBES.items():
         shown = rows.filter(pl.col("measure") == f"coordinate_{probe}", pl.col("estimate").is_finite()).sort("step")
         if shown.is_empty():
             continue
         drawn = True
         place = 1 + floats(shown, "step")
         axes.fill_between(place, floats(shown, "low"), floats(shown, "high"), color=colour, alpha=0.2, linewidth=0)
-        axes.plot(place, floats(shown, "estimate"), "-", color=colour, linewidth=1.4, label=words)
+        axes.plot(place, floats(shown, "estimate"), "-", color=colour, linewidth=1.4)
         axes.plot(place, floats(shown, "null_mean"), "--", color=colour, linewidth=0.9, alpha=0.8)
     axes.set_title(title)
     if not drawn:
@@ -39,18 +40,17 @@ def _over_steps(axes: Axes, rows: pl.DataFrame, title: str) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("1 + step")
     axes.set_ylabel("ln(beta/beta_c)")
-    axes.legend(frameon=False, loc="best")
 
 
 def _plane(axes: Axes, rows: pl.DataFrame, probe: str) -> None:
     """The path in (coordinate, ln NC1)."""
-    words, _ = _PROBES[probe]
+    words, colour = _PROBES[probe]
     by_label = not rows.filter(pl.col("measure") == "nc1_labels").is_empty()
     measure = "nc1_labels" if by_label else f"nc1_ratio_{probe}"
     wide = rows.filter(pl.col("measure").is_in([measure, f"coordinate_{probe}"])).pivot(
         on="measure", index="step", values="estimate"
     )
-    axes.set_title(words)
+    axes.set_title(words, color=colour)
     if {measure, f"coordinate_{probe}"} - set(wide.columns):
         say(axes, "no NC1")
         return
@@ -61,6 +61,13 @@ def _plane(axes: Axes, rows: pl.DataFrame, probe: str) -> None:
     axes.axvline(0.0, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_xlabel("ln(beta/beta_c)")
     axes.set_ylabel("ln NC1 (labels)" if by_label else "ln (tr S_W / tr S_B), own classes")
+
+
+def _legend() -> list[Line2D]:
+    lines = [Line2D([], [], color=colour, linewidth=1.6, label=words) for words, colour in _PROBES.values()]
+    null = Line2D([], [], color=GREY, linestyle="--", linewidth=1.0, label="structureless vectors")
+    critical = Line2D([], [], color=GREY, linestyle=":", linewidth=1.0, label="critical")
+    return [*lines, null, critical]
 
 
 def _shown(table: pl.DataFrame, run: str) -> Sequence[str]:
@@ -91,4 +98,6 @@ def phase(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Fig
             colours = ScalarMappable(Normalize(0, 1), "viridis")
             bar = cell.colorbar(colours, ax=grid[:, 2].tolist(), ticks=[0, 1], pad=0.02)
             bar.ax.set_yticklabels(["first", "last"])
+            bar.set_label("checkpoint", labelpad=-12)
+        figure.legend(handles=_legend(), loc="outside upper center", ncols=4, frameon=False, handlelength=1.8)
     return figure
