@@ -28,6 +28,11 @@ def table_of(rows):
     return estimate(rows, np.random.default_rng(0), EFFORT)
 
 
+def by_step(lake):
+    """The runs of a sweep from the first checkpoint on; runs that were published in one second are in no such order."""
+    return [run.name for run in sorted(open_lake(lake).runs, key=lambda run: run.step)]
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     return make_sweep(tmp_path_factory.mktemp("planted"), emerging(), documents=40, positions=40, d_model=40, seed=1)
@@ -126,21 +131,21 @@ def test_sums_and_losses_are_those_of_the_lake(planted, rows):
 
 
 def test_a_trajectory_ends_with_the_last_run_that_is_seen(planted):
-    runs = [run.name for run in open_lake(planted).runs]
+    runs = by_step(planted)
     found = table_of(rows_of(planted, runs[:3]))
     assert found["run"].unique().to_list() == [runs[2]]
     assert found["step"].unique().sort().to_list() == [0, 1, 8]
 
 
 def test_without_step_0_the_words_say_so(planted):
-    runs = [run.name for run in open_lake(planted).runs]
+    runs = by_step(planted)
     found = table_of(rows_of(planted, runs[1:]))
     assert found["reference"].unique().to_list() == [1]
     assert "step 1 (there is no step 0)" in answer(found)
 
 
 def test_one_checkpoint_has_levels_and_no_changes(planted):
-    found = table_of(rows_of(planted, [open_lake(planted).runs[0].name]))
+    found = table_of(rows_of(planted, by_step(planted)[:1]))
     assert found["difference"].is_nan().all()
     row = one(found, 0)
     assert np.isfinite(row["estimate"])
@@ -174,7 +179,7 @@ def test_checkpoints_that_read_other_text_are_refused(planted, rows):
 
 
 def test_the_session_gives_the_table_the_verdict_of_regimes(planted):
-    runs = [run.name for run in open_lake(planted).runs]
+    runs = by_step(planted)
     session = Session(connect(planted, runs[-1:]), steps=lambda: connect(planted))
     regimes = pl.DataFrame(
         {"run": runs[-1:], "token_class": ["rare"], "sign_group": ["all"], "quantity": ["plateau_excess"],
