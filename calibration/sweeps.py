@@ -49,7 +49,7 @@ def _hard(shape: tuple[int, ...], sd: float, rng: np.random.Generator) -> Array:
 def add_sweep(
     folder: Path, lake: Path, world: World, corpus: Corpus, rng: np.random.Generator, parts: Sequence[str]
 ) -> str:
-    """Import one run per checkpoint of `world.path`; the run of the last."""
+    """Import one run per checkpoint of `world.path`, a sweep called as the parent of `folder`; the run of the last."""
     document, target = positions(corpus, rng)
     shape = (document.max() + 1, len(world.level))
     # what documents have in common along the training: as much again as each checkpoint draws for itself
@@ -61,6 +61,13 @@ def add_sweep(
         source = folder / f"step{step}"
         write_tables(source, replace(world, level=level), corpus, rng, parts, text)
         run = import_folder(
-            source, lake, "simulated", "simulated", "simulated counts", lambda line: None, sweep=folder.name, step=step
+            source,
+            lake,
+            "simulated",
+            "simulated",
+            "simulated counts",
+            lambda line: None,
+            sweep=folder.parent.name,
+            step=step,
         )
     return run
