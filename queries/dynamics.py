@@ -38,19 +38,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.step_words import CLAIM, CLASSES, CONTRAST, step_words
 from queries.shared.steps import Sweep, read_sweep
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import absence_reason, document_weights
 from queries.stats.emergence import Emergence, decide_emergence
 from queries.stats.step_measures import DIMENSIONS, curves, group_dimensions, mean_loss, overlaps, tail_index
 from queries.stats.trajectory import Changes, Trajectory, changes, intervals
-from queries.stats.words import counted
 
 Array = NDArray[np.float64]
 
 KEYS = ("run", "token_class", "measure", "step")
-CLASSES, CONTRAST = ("common", "rare"), "rare_minus_common"
-CLAIM = "delta_bias"
 # Those that ranking noisy values stretches, or that have no bias to speak of; the others are places, shares and sets.
 LEVELS = ("loss", "kappa", "delta_bias", "d95", "participation")
 MEASURES = (*LEVELS, "plateau_size", "plateau_share", "power_share", "decay_share", "overlap")
@@ -227,51 +225,7 @@ def _contrast_rows(sweeps: dict[str, Sweep], measured: dict[str, Measured]) -> l
 
 def answer(table: pl.DataFrame) -> str:
     """A list for each sweep: the verdict, when the plateau rose in each class, and what else changed by the end."""
-    return "\n".join(_sweep_answer(str(run), part) for (run,), part in by_group(table, ("run",)))
-
-
-def _sweep_answer(run: str, part: pl.DataFrame) -> str:
-    steps = part["step"].unique().sort().to_list()
-    first, last = steps[0], steps[-1]
-    paths = {key: list(rows.iter_rows(named=True)) for key, rows in by_group(part, ("token_class", "measure"))}
-    since = "the untrained model" if first == 0 else f"step {first:,} (there is no step 0)"
-    head = f"- `{run}`, {counted(len(steps), 'checkpoint')} from step {first:,} to {last:,}: "
-    if ("rare", CLAIM) not in paths:
-        return head + "no rare tokens."
-    rare = paths["rare", CLAIM][-1]
-    lines = [f"{head}that three regimes emerge in training is **{rare['verdict']}**: {rare['reason']}."]
-    if len(steps) < 2:
-        return lines[0]
-    said = [f"{name} tokens: {_when(paths[name, CLAIM])}" for name in reversed(CLASSES) if (name, CLAIM) in paths]
-    if (CONTRAST, CLAIM) in paths:
-        said.append(f"rare minus common: {_when(paths[CONTRAST, CLAIM])}")
-    lines.append(f"  - Height of the plateau over the continued power law (ln), since {since}; {'; '.join(said)}.")
-    for measure in ("loss", "plateau_size", "kappa"):
-        moved = [
-            f"{name} tokens: {_when(paths[name, measure])}" for name in reversed(CLASSES) if (name, measure) in paths
-        ]
-        lines.append(f"  - {measure.replace('_', ' ').capitalize()}; {'; '.join(moved)}.")
-    return "\n".join(lines)
-
-
-def _when(path: list[dict[str, Any]]) -> str:
-    """From which step on a measure differs from the reference, and by how much at the end and at its farthest."""
-    row = path[-1]
-    if np.isnan(row["difference"]):
-        return "no answer"
-    at_end = f"{_change(row)} at step {row['step']:,}"
-    if row["emerged"] is not None:
-        way = "up" if row["difference"] > 0 else "down"
-        return f"{way}, shown from step {row['emerged']:,} on (not yet at {row['emerged_after']:,}); {at_end}"
-    away = [each for each in path if each["wide_low"] > 0 or each["wide_high"] < 0]
-    if not away:
-        return f"no change is shown, {at_end}"
-    farthest = max(away, key=lambda each: abs(each["difference"]))
-    return f"{_change(farthest)} at step {farthest['step']:,}, but no lasting change is shown, {at_end}"
-
-
-def _change(row: dict[str, Any]) -> str:
-    return f"{row['difference']:+.3g} ({row['wide_low']:.3g} to {row['wide_high']:.3g})"
+    return "\n".join(step_words(str(run), part) for (run,), part in by_group(table, ("run",)))
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
-"""A tiny model and corpus with the run that was extracted from them, and a tiny model that tests may alter."""
+"""A tiny model and corpus, the run that was extracted from them, lakes of it, and a tiny model that tests may alter."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from extract.run import extract
 from extract.settings import Settings
 from tests.extract.tiny_folder import write_corpus, write_model
-from tests.extract.tiny_runs import quiet
+from tests.extract.tiny_runs import LAYERS, quiet
 
 WORDS = {"a": 0, "b": 1, "<unk>": 2}
 
@@ -51,3 +52,19 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(settings):
     return extract(settings, quiet)
+
+
+@pytest.fixture
+def lake(settings, run, tmp_path):
+    """A lake of its own with the run, without a pass."""
+    shutil.copytree(settings.lake, tmp_path / "lake")
+    return tmp_path / "lake"
+
+
+@pytest.fixture(scope="session")
+def passed(settings, run, tmp_path_factory):
+    """A lake whose run has the pass over both layers, 60 states, and the activations of layer 0."""
+    folder = tmp_path_factory.mktemp("layers") / "lake"
+    shutil.copytree(settings.lake, folder)
+    extract(replace(settings, lake=folder), quiet, [LAYERS])
+    return folder

@@ -65,13 +65,6 @@ class Planted:
         stage.note(self_check={"loss": 0.0})
 
 
-@pytest.fixture
-def lake(settings, run, tmp_path):
-    """A lake of its own with the run, without a pass."""
-    shutil.copytree(settings.lake, tmp_path / "lake")
-    return tmp_path / "lake"
-
-
 def add(settings, lake, *passes, say=quiet):
     return extract(replace(settings, lake=lake), say, passes)
 

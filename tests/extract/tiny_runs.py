@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from extract.layer_pass import LayersPass
 from warehouse.connection import connect, frame
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("tokens", "neurons", "neuron_tokens", "residuals", "weights", "documents", "windows", "vocabulary")
+# The pass over layers that tests look at.
+LAYERS = LayersPass(state_tokens=60, store_layer="0")
 
 
 def quiet(line):

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from queries import PARAMETERS, Session, dynamics, load
+from queries import PARAMETERS, Session, load
 from queries.dynamics import CONTRAST, Effort, answer, estimate
 from tests.lake import planted_influence
 from tests.sweep import emerging, make_sweep, only_rare
@@ -94,17 +94,6 @@ def test_the_answer_names_the_steps(table):
     said = answer(table)
     assert "rare tokens: up, shown from step 8 on (not yet at 1)" in said
     assert "since the untrained model" in said
-
-
-def test_the_answer_tells_of_a_change_that_does_not_last():
-    rows = [
-        {"step": step, "difference": change, "wide_low": change - 0.2, "wide_high": change + 0.2,
-         "emerged": None, "emerged_after": None}
-        for step, change in ((1, 0.1), (8, 1.3), (64, 0.9), (256, -0.1))
-    ]  # fmt: skip
-    said = dynamics._when(rows)
-    assert said.startswith("+1.3 (1.1 to 1.5) at step 8, but no lasting change is shown")
-    assert dynamics._when(rows[:1]) == "no change is shown, +0.1 (-0.1 to 0.3) at step 1"
 
 
 def test_sums_and_losses_are_those_of_the_lake(planted, rows):
