@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from queries.claims import FINDING as FINDING
 from queries.claims import Claim as Claim
 from queries.claims import finding as finding
+from queries.matrices import with_values
 from warehouse.connection import batches, frame
 from warehouse.errors import QueryError
 
@@ -67,6 +68,8 @@ class Analysis:
     high, n`, then `columns` (name -> meaning); rows sorted by `keys`, never rounded; a statistic without an answer is
     NaN and `reason` says why.
     `is_across_runs`: `estimate` gets the rows of all runs at once, since it also compares them.
+    `matrix` is a column of a view, such as `activations.activation`: the rows of the SQL, one per position, get the
+    values of all neurons there as a column of that name (an array), which no SQL could hold in bounded memory.
     `stream(frames, rng)`, where there is one, is `estimate` of rows that come in several frames, in the order of the
     SQL, so that they are never held all at once; `estimate` of all of them in one frame gives the same.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
@@ -100,6 +103,7 @@ class Analysis:
     p_floors: tuple[float, ...] = ()
     over_steps: bool = False
     is_across_runs: bool = False
+    matrix: str = ""
     stream: Callable[[Iterable[pl.DataFrame], np.random.Generator], pl.DataFrame] | None = None
 
     slug: str = ""
@@ -180,6 +184,7 @@ class Session:
         self.con, self.seed, self.parameters = con, seed, {**PARAMETERS, **(parameters or {})}
         self._tables: dict[str, pl.DataFrame] = {}
         self._frames: dict[str, pl.DataFrame] = {}
+        self._with_values: tuple[tuple[str, ...], pl.DataFrame] = ((), pl.DataFrame())
         self._connect_steps: Connect = cache(steps) if steps else lambda: con
 
     def connection(self, analysis: Analysis) -> duckdb.DuckDBPyConnection:
@@ -213,12 +218,20 @@ class Session:
     def _estimate(self, analysis: Analysis, rows: pl.DataFrame) -> pl.DataFrame:
         """Each run on its own and from the same seed, so that its numbers do not depend on what else is in the lake."""
         several = rows["run"].n_unique() > 1 and not analysis.is_across_runs
+        parts = (part for _, part in by_group(rows, ("run",))) if several else iter([rows])
         # thousands of small products: more threads wait for each other longer than they work
         with threadpool_limits(limits=1, user_api="blas"):
-            return pl.concat(
-                analysis.estimate(part, self._rng(analysis))
-                for part in ([part for _, part in by_group(rows, ("run",))] if several else [rows])
-            )
+            return pl.concat(analysis.estimate(self.valued(analysis, part), self._rng(analysis)) for part in parts)
+
+    def valued(self, analysis: Analysis, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows of one run with their values, if the analysis has a `matrix`; the last ones are kept for others."""
+        if not analysis.matrix or rows.is_empty():
+            return rows
+        key = (statement(analysis.sql), analysis.matrix, rows["run"][0])
+        if self._with_values[0] != key:
+            self._with_values = ((), rows)  # before the next are read, these can go
+            self._with_values = (key, with_values(self.connection(analysis), rows, analysis.matrix))
+        return self._with_values[1]
 
     def _stream(
         self, analysis: Analysis, stream: Callable[[Iterable[pl.DataFrame], np.random.Generator], pl.DataFrame]

@@ -247,6 +247,7 @@ ANALYSIS = Analysis(
             },
         },
     ),
+    matrix="activations.activation",
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,

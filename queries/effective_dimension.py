@@ -176,6 +176,7 @@ ANALYSIS = Analysis(
             },
         },
     ),
+    matrix="activations.activation",
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,

@@ -78,6 +78,7 @@ ANALYSIS = Analysis(
     resampled="documents, or twentieths of the weights, left out in turn",
     columns=CLUSTERING.columns,
     chart=Chart("set_nulls", tables=("hopkins",), options={"measures": {"hopkins": "Hopkins statistic"}}),
+    matrix="activations.activation",
     estimate=CLUSTERING.estimate,
     answer=answer,
     excerpt=excerpt,

@@ -120,6 +120,7 @@ ANALYSIS = Analysis(
         tables=("kmeans_structure",),
         options={"measures": {"kmeans_silhouette": "silhouette, k-means", "ward_silhouette": "silhouette, Ward"}},
     ),
+    matrix="activations.activation",
     estimate=CLUSTERING.estimate,
     answer=answer,
     excerpt=excerpt,

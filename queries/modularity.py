@@ -239,6 +239,7 @@ ANALYSIS = Analysis(
     resampled="documents",
     columns=COLUMNS,
     chart=Chart("modularity", tables=("modularity",)),
+    matrix="activations.activation",
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,

@@ -64,7 +64,9 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _run_rows(group: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
-    delta = group["delta_loss"].list.to_array(len(group["delta_loss"][0])).to_numpy()  # (T, N)
+    if group["delta_loss"].null_count():
+        group = group.filter(pl.col("delta_loss").is_not_null())
+    delta = group["delta_loss"].to_numpy()  # (T, N)
     signed = delta.mean(axis=0, dtype=np.float64)
     _, document = np.unique(group["document"].to_numpy(), return_inverse=True)
     positions = Positions(np.abs(delta), document, (group["token_class"] == "rare").to_numpy())
@@ -184,6 +186,7 @@ ANALYSIS = Analysis(
     resampled="documents",
     columns=COLUMNS,
     chart=Chart("shape_contrast", tables=("plateau_contrast",)),
+    matrix="ablations.delta_loss",
     estimate=estimate,
     answer=answer,
     excerpt=excerpt,

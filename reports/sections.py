@@ -173,20 +173,24 @@ def _sentence(text: str) -> str:
 
 def _sql(analysis: Analysis, parameters: Mapping[str, Any], condition: str, shown: dict[str, str]) -> str:
     """The SQL, ready to be pasted; of what a section before has word for word, `shown` knows the title."""
-    same = shown.setdefault(statement(analysis.sql), title_of(analysis))
+    same = shown.setdefault(statement(analysis.sql) + analysis.matrix, title_of(analysis))
     if same != title_of(analysis):
         return f"**SQL.** Made from the same rows as [{escape(same)}](#{anchor(same)}), where the SQL is."
     lead = (
         "Pasted into the DuckDB shell that `rt sql` opens on the lake, this gives the rows from which the table above "
         f"is estimated{', for every run of the lake' if not condition else ''}."
     )
+    if analysis.matrix:
+        lead += " The values of all neurons at these positions are read beside, as by the last statement."
     if analysis.uses:
         lead += " It reads a table of this report: start the shell in the report's folder, with `--lake` or `RT_LAKE`."
     first = [f"create or replace temp view {slug} as from '{slug}.parquet';" for slug in analysis.uses]
     if condition:
         # views and macros of the lake then see these positions only
         first.insert(0, f"create or replace temp view tokens as select * from warehouse.main.tokens where {condition};")
-    statements = "\n".join([*first, fill_in(analysis.sql, parameters)])
+    view, _, column = analysis.matrix.partition(".")
+    last = [f"select run, token_index, neuron, {column} from {view};"] if view else []
+    statements = "\n".join([*first, fill_in(analysis.sql, parameters), *last])
     return details("The SQL that made it", f"{lead}\n\n{block(statements, 'sql')}")
 
 

@@ -1,4 +1,4 @@
-"""The rows of the macro `grouped_activations` as arrays."""
+"""The rows of the macro `grouped_positions`, with the activations at each, as arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -50,12 +50,10 @@ def grouped(frame: pl.DataFrame) -> Iterator[tuple[str, Grouped]]:
 
 def _arrays(rows: pl.DataFrame) -> Grouped:
     regime, is_core, influence, weight = (rows[name][0] for name in OF_NEURONS)
-    n = len(influence)
-    is_whole = rows["activation"].list.len() == n
-    kept = rows.select("document", "token_class", "activation")
-    kept = kept if is_whole.all() else kept.filter(is_whole)
+    # an array copied in part is a second matrix
+    kept = rows.filter(pl.col("activation").is_not_null()) if rows["activation"].null_count() else rows
     return Grouped(
-        activation=kept["activation"].list.to_array(n).to_numpy(),
+        activation=kept["activation"].to_numpy(),
         document=kept["document"].to_numpy().astype(np.int64),
         is_rare=(kept["token_class"] == "rare").to_numpy(),
         regime=regime.cast(pl.String).to_numpy(),

@@ -40,7 +40,7 @@ def activation_frame(
     return pl.DataFrame(
         {
             "run": ["r-1"] * T, "token_index": np.arange(T), "document": document,
-            "token_class": np.where(rare, "rare", "common"), "activation": values.astype(np.float32).tolist(),
+            "token_class": np.where(rare, "rare", "common"), "activation": values.astype(np.float32),
             "regime": [regime.tolist()] * T,
             "is_core": [(order < n_plateau).tolist()] * T, "influence": [influence.tolist()] * T,
             "out_weight": [None] * T, "is_gated": [is_gated] * T,

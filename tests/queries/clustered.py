@@ -26,13 +26,12 @@ def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights
             "token_index": np.arange(T),
             "document": document.astype(np.int32),
             "token_class": np.where(rng.random(T) < 0.3, "rare", "common"),
-            "activation": own.astype(np.float32).tolist(),
+            "activation": own.astype(np.float32),
             "regime": [regime] * T,
             "is_core": [[each == "plateau" for each in regime]] * T,
             "influence": [np.geomspace(1, 1e-3, N).tolist()] * T,
             "is_gated": [gated] * T,
-        },
-        schema_overrides={"activation": pl.List(pl.Float32)},
+        }
     )
     first = [direction.astype(np.float32).tolist() if weights else None] + [None] * (T - 1)
     return table.with_columns(pl.Series("out_weight", first, dtype=pl.List(pl.List(pl.Float32))))
@@ -41,10 +40,10 @@ def frame(rng, *, strength=0.0, n_clusters=3, documents=8, positions=30, weights
 def with_signs(table, rng):
     """`table` with the signs of random neurons turned, in both spaces."""
     sign = rng.choice([-1.0, 1.0], N).astype(np.float32)
-    activation = (np.array(table["activation"].to_list(), dtype=np.float32) * sign).tolist()
+    activation = table["activation"].to_numpy() * sign
     (direction, *none) = table["out_weight"].to_list()
     turned = (np.array(direction, dtype=np.float32) * sign[:, None]).tolist()
     return table.with_columns(
-        pl.Series("activation", activation, dtype=pl.List(pl.Float32)),
+        pl.Series("activation", activation),
         pl.Series("out_weight", [turned, *none], dtype=pl.List(pl.List(pl.Float32))),
     )

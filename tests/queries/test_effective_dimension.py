@@ -104,9 +104,9 @@ def test_too_few_documents_a_missing_class_and_no_core():
 
 def test_constant_neurons_are_left_out():
     frame = activation_frame(np.random.default_rng(8), n_neurons=60, n_plateau=10)
-    values = np.array(frame["activation"].to_list())
+    values = frame["activation"].to_numpy().copy()
     values[:, 2] = 0.0
-    table = ANALYSIS.estimate(frame.with_columns(activation=pl.Series(values.tolist())), np.random.default_rng(0))
+    table = ANALYSIS.estimate(frame.with_columns(activation=pl.Series(values)), np.random.default_rng(0))
     assert table["n_neurons"].unique().to_list() == [9]
     assert table["estimate"].is_not_nan().all()
 

@@ -62,9 +62,9 @@ def test_noise_has_no_clusters_and_the_same_seed_gives_the_same_table():
 
 def test_few_documents_no_weights_and_constant_neurons():
     data = frame(np.random.default_rng(4), documents=4, positions=60, weights=False)
-    values = np.array(data["activation"].to_list(), dtype=np.float32)
+    values = data["activation"].to_numpy().copy()
     values[:, :3] = 0.25
-    data = data.with_columns(pl.Series("activation", values.tolist(), dtype=pl.List(pl.Float32)))
+    data = data.with_columns(pl.Series("activation", values))
     table = ANALYSIS.estimate(data, np.random.default_rng(5))
     activations, weights = (table.filter(pl.col("space") == name) for name in ("activation", "weight"))
     assert (activations.filter(pl.col("group") == "plateau")["n"] == PLATEAU - 3).all()

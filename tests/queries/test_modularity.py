@@ -42,7 +42,7 @@ def frame(rng, r=0.0, n_documents=20, positions=30, n_neurons=160, rare_share=0.
     rows = pl.DataFrame(
         {
             "run": ["r-1"] * T, "token_index": np.arange(T), "document": document,
-            "token_class": np.where(rng.random(T) < rare_share, "rare", "common"), "activation": values.tolist(),
+            "token_class": np.where(rng.random(T) < rare_share, "rare", "common"), "activation": values,
         }
     )  # fmt: skip
     return rows.join(constant, how="cross")
@@ -92,7 +92,7 @@ def test_a_group_like_any_other_has_no_modules():
 def test_noise_without_any_eigenvalue_beyond_the_edge_is_decided_too():
     """Nothing is above the noise, whichever documents are left out: no interval, but an answer."""
     data = frame(np.random.default_rng(12), positions=40)
-    noise = np.random.default_rng(13).standard_normal((data.height, 160)).tolist()
+    noise = np.random.default_rng(13).standard_normal((data.height, 160))
     table = MODULARITY.estimate(data.with_columns(activation=pl.Series(noise)), np.random.default_rng(14))
     mg = row(table, token_class="rare", group="plateau", measure="mg_q")
     assert mg["reason"].startswith("no interval: it stays the same") or not np.isnan(mg["low"])
@@ -108,13 +108,12 @@ def test_the_same_seed_gives_the_same_table():
 
 def test_constant_neurons_ties_and_missing_values_do_not_break_it():
     data = frame(np.random.default_rng(7))
-    activation = np.array(data["activation"].to_list())
+    activation = data["activation"].to_numpy().copy()
     activation[:, [0, 1, 40]] = 0.0  # dead neurons, two of them in the plateau
     activation[:, 2] = np.round(activation[:, 2])
-    rows = activation.tolist()
-    rows[5][3] = float("nan")
-    rows[6] = rows[6][:-1]
-    table = MODULARITY.estimate(data.with_columns(activation=pl.Series(rows)), np.random.default_rng(8))
+    activation[5, 3] = float("nan")
+    lacking = pl.when(pl.col("token_index") != 6).then(pl.Series("activation", activation))
+    table = MODULARITY.estimate(data.with_columns(activation=lacking), np.random.default_rng(8))
     assert table["estimate"].is_not_nan().all()
     assert table["n_neurons"].unique().to_list() == [M]
 

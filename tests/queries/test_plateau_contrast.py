@@ -30,7 +30,7 @@ def positions(rare, common, rng, *, documents=30, each=40, rare_share=0.2):
     return pl.DataFrame(
         {
             "run": "r-1", "token_index": np.arange(len(document)), "document": document,
-            "token_class": np.where(is_rare, "rare", "common"), "delta_loss": delta.astype(np.float32).tolist(),
+            "token_class": np.where(is_rare, "rare", "common"), "delta_loss": delta.astype(np.float32),
         }
     )  # fmt: skip
 

@@ -59,9 +59,9 @@ def test_signs_of_a_gated_run_change_nothing():
 
 def test_a_position_with_nan_is_left_out():
     rows = frame(np.random.default_rng(0))
-    values = np.array(rows["activation"].to_list(), dtype=np.float32)
+    values = rows["activation"].to_numpy().copy()
     values[7, 3] = np.nan
-    damaged = rows.with_columns(pl.Series("activation", values.tolist(), dtype=pl.List(pl.Float32)))
+    damaged = rows.with_columns(pl.Series("activation", values))
     table = few(damaged).filter(pl.col("space") == "activation")
     assert table.filter(pl.col("measure") == "mean")["estimate"].is_finite().all()
     columns = table.group_by("token_class").agg(pl.col("n_columns").first())["n_columns"].sum()

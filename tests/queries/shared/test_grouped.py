@@ -20,7 +20,8 @@ def frame(run="r-1", activation=ACTIVATION, weight=((1.0, 0.0), (0.0, 1.0), (1.0
     rows = pl.DataFrame(
         {
             "run": [run] * 3, "token_index": [3, 4, 8], "document": pl.Series([0, 0, 1], dtype=pl.Int32),
-            "token_class": ["rare", "common", "rare"], "activation": pl.Series(activation, dtype=pl.List(pl.Float32)),
+            "token_class": ["rare", "common", "rare"],
+            "activation": pl.Series(activation, dtype=pl.Array(pl.Float32, 3)),
         }
     )  # fmt: skip
     return rows.with_columns(pl.Series(name, [value, None, None], dtype=kind) for name, (value, kind) in first.items())
@@ -49,7 +50,7 @@ def test_a_run_without_weights_or_without_regimes():
 
 
 def test_a_position_that_lacks_a_neuron_is_left_out_and_finite_leaves_out_more():
-    ((_, known),) = grouped(frame(activation=[[1.0, 2.0, 3.0], [4.0, 5.0], [7.0, float("nan"), 9.0]]))
+    ((_, known),) = grouped(frame(activation=[[1.0, 2.0, 3.0], None, [7.0, float("nan"), 9.0]]))
     assert known.document.tolist() == [0, 1]
     finite = known.finite()
     np.testing.assert_array_equal(finite.activation, [[1.0, 2.0, 3.0]])

@@ -1,11 +1,11 @@
--- The activations of all neurons at every position and, at the first position of a run, what is known of its neurons:
--- regime, core, influence and, where the run has weights, the rows of W_out; and whether its MLP is gated, so that the
--- sign of an activation is arbitrary.
+-- The positions at which neurons are compared, with their class and, at the first position of a run, what is known of
+-- its neurons: regime, core, influence and, where the run has weights, the rows of W_out; and whether its MLP is gated,
+-- so that the sign of an activation is arbitrary.
 -- The lists of neurons are null at all other positions: repeated at each of 25,000 they would fill a gigabyte.
 -- Caveats: needs the table `plateau_stability` beside the views; the regimes are those of the rare tokens, for either
 -- class.
 -- Grain: one row per (run, token_index).
-create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'target') as table
+create or replace macro grouped_positions(rare_quantile := 0.5, rare_by := 'target') as table
     with
     -- where the lists of a run go
     firsts as (
@@ -50,14 +50,13 @@ create or replace macro grouped_activations(rare_quantile := 0.5, rare_by := 'ta
         positions.token_index,
         positions.document,
         positions.token_class,
-        positions.activation,
         known.neuron,
         known.regime,
         known.is_core,
         known.influence,
         known.out_weight,
         known.is_gated
-    from activation_rows(rare_quantile := rare_quantile, rare_by := rare_by) as positions
+    from token_classes(rare_quantile := rare_quantile, rare_by := rare_by) as positions
     left join (
         select
             firsts.run,

@@ -1,0 +1,57 @@
+"""The values of all neurons at the positions of a run, read in pieces: held once, as float32, by nobody but us.
+
+A list per position would be built by the database, which has to hold all of them until the last neuron was read.
+"""
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from warehouse.connection import batches, frame
+
+N_ROWS = 1 << 20  # pairs that are read at once: 16 MB
+
+
+def with_values(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, of: str) -> pl.DataFrame:
+    """The `rows` of one run, one per `token_index`, with the column that `of` (`view.column`) names.
+
+    It is an array of the values of all neurons of the run, in the order of their index: float32, T x N values of 4
+    bytes. It is null at a position that lacks a neuron; there are no rows where the run has no values.
+    """
+    view, column = of.split(".")
+    named = {"run": rows["run"][0]}
+    neurons = frame(con, f"select distinct neuron from {view} where run = $run order by neuron", named)
+    if neurons.is_empty():
+        return rows.clear()
+    values, is_whole = _matrix(con, rows["token_index"].to_numpy(), neurons["neuron"].to_numpy(), of, named)
+    arrays = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(~is_whole))
+    return rows.with_columns(pl.Series(column, arrays))
+
+
+def _matrix(
+    con: duckdb.DuckDBPyConnection, token_index: np.ndarray, neuron: np.ndarray, of: str, named: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (T, N), NaN where there is none, and which positions (T,) have all of theirs."""
+    row_of, column_of = _places(token_index), _places(neuron)
+    values = np.full((len(token_index), len(neuron)), np.nan, dtype=np.float32)
+    n_found = np.zeros(len(token_index), dtype=np.int64)
+    view, column = of.split(".")
+    sql = f"select token_index, neuron, {column} from {view} where run = $run"
+    for part in batches(con, sql, named, N_ROWS):
+        index, of_neuron, value = (part.to_series(i).to_numpy() for i in range(3))
+        # positions that the rows do not have: without a class, or left out by a condition
+        row = row_of[np.minimum(index, len(row_of) - 1)]
+        known = row >= 0
+        if not known.all():
+            row, of_neuron, value = row[known], of_neuron[known], value[known]
+        values[row, column_of[of_neuron]] = value
+        n_found += np.bincount(row, minlength=len(n_found))
+    return values, n_found == len(neuron)
+
+
+def _places(index: np.ndarray) -> np.ndarray:
+    """Where each number stands in `index`, -1 for those that do not; one more than the largest is among these."""
+    places = np.full(int(index.max(initial=-1)) + 2, -1, dtype=np.int64)
+    places[index] = np.arange(len(index))
+    return places
