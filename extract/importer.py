@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def import_folder(
     """
     checkpoint = _checkpoint(sweep, step)
     sources = _sources(folder)
-    con = duckdb.connect()
+    # sorting a large table goes to the disk before it takes the memory of everything else
+    con = duckdb.connect(config={"memory_limit": "50%", "temp_directory": tempfile.gettempdir()})
     con.execute("set enable_progress_bar = false")
     ignored = _load(con, sources)
     _complete(con, sources)
