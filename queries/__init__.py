@@ -24,7 +24,8 @@ from queries.claims import FINDING as FINDING
 from queries.claims import Claim as Claim
 from queries.claims import finding as finding
 from queries.matrices import with_values
-from warehouse.connection import batches, frame
+from queries.pieces import in_pieces
+from warehouse.connection import frame
 from warehouse.errors import QueryError
 
 FOLDER = Path(__file__).parent
@@ -71,7 +72,9 @@ class Analysis:
     `matrix` is a column of a view, such as `activations.activation`: the rows of the SQL, one per position, get the
     values of all neurons there as a column of that name (an array), which no SQL could hold in bounded memory.
     `stream(frames, rng)`, where there is one, is `estimate` of rows that come in several frames, in the order of the
-    SQL, so that they are never held all at once; `estimate` of all of them in one frame gives the same.
+    SQL, so that they are never held all at once; `estimate` of all of them in one frame gives the same. `pieces` are
+    the columns of that order: rows are asked for by the values of all but the last, and by ranges of the last, so that
+    the database does not put all of them in order at once either.
     `answer(table)` is the answer in words (Markdown, one paragraph or a list), made from the table alone.
     `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
     `needs` are the columns (`table.column`, or of the view `trajectory_states`) that must hold values. `uses` are
@@ -105,6 +108,7 @@ class Analysis:
     is_across_runs: bool = False
     matrix: str = ""
     stream: Callable[[Iterable[pl.DataFrame], np.random.Generator], pl.DataFrame] | None = None
+    pieces: tuple[str, ...] = ()
 
     slug: str = ""
     question: str = ""
@@ -240,7 +244,7 @@ class Session:
         bare = statement(analysis.sql)
         rows = (
             pair
-            for each in batches(self.connection(analysis), bare, self._named(bare))
+            for each in in_pieces(self.connection(analysis), bare, self._named(bare), analysis.pieces)
             for pair in by_group(each, ("run",))
         )
         with threadpool_limits(limits=1, user_api="blas"):

@@ -164,4 +164,5 @@ ANALYSIS = Analysis(
     subject_from="rt sweep --model FOLDER --revisions 'step*'",
     over_steps=True,
     stream=stream,
+    pieces=("run", "representation", "step", "sample"),
 )
