@@ -6,7 +6,7 @@ from calibration.worlds import N_CORE, Corpus, Design, World
 from queries.dynamics import Effort
 
 LAST = STEPS[-1]
-TESTED = ("loss", "delta_bias", "kappa", "plateau_size")
+TESTED = ("loss", "delta_bias", "kappa", "plateau_size", "participation", "d95")
 FEWER = Effort(replicates=400, halves=2)
 # In a world whose law widens, the curve does change: only the verdict must not be fooled.
 UNCHANGED = ("still", "emerging", "emerging, 8 documents")
@@ -36,7 +36,10 @@ def dynamics_study() -> Study:
     contrast = {"token_class": "rare_minus_common", "measure": "delta_bias", "step": LAST}
     intervals.append(Interval("change of delta_bias, rare minus common", contrast, None, change, "difference", kept))
     tests = [
-        *(Rejection(f"change of {name}", rows[name], designs=kept) for name in ("loss", "delta_bias", "kappa")),
+        *(
+            Rejection(f"change of {name}", rows[name], designs=kept)
+            for name in ("loss", "delta_bias", "kappa", "participation")
+        ),
         Rejection("change of delta_bias when it is planted", {**rows["delta_bias"], "step": EMERGED}, designs=kept),
         Rejection("change of delta_bias, rare minus common", contrast, designs=kept),
         Rejection("three regimes emerge (verdict)", rows["delta_bias"], "verdict", "supported"),

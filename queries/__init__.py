@@ -280,7 +280,10 @@ def run(
 
 
 def by_group(table: pl.DataFrame, keys: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    """Groups of `table` with equal `keys`, sorted by them."""
+    """Groups of `table` with equal `keys`, sorted by them; of a single group nothing is copied."""
+    if table.height and all(table[name].n_unique() == 1 for name in keys):
+        yield table.select(keys).row(0), table
+        return
     yield from sorted(
         ((key, group) for key, group in table.group_by(*keys, maintain_order=True)), key=lambda pair: pair[0]
     )

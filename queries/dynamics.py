@@ -9,7 +9,8 @@ influential at the last checkpoint, at most a quarter of all, followed back thro
 `alpha_gate`, `alpha_out`, the tail index of the spectrum of their weights, and `..._rest` of equally many others.
 
 `difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
-resamples of documents, with its interval. As many checkpoints are looked at, a change counts only if the simultaneous
+resamples of documents (dimensions, which shrink where documents are drawn twice: without some documents in turn), with
+its interval. As many checkpoints are looked at, a change counts only if the simultaneous
 95 % intervals (`wide_low`, `wide_high`) exclude zero; `p` is corrected in the same way. `emerged` is the first step
 from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the checkpoint before,
 at which the change may have been there too, but too small to be shown. `rare_minus_common` asks the same of the
@@ -22,9 +23,9 @@ excluded at the end, or a rise that doubles the influence is; else `undecidable`
 Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
 change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
 seen earlier. The leading neurons are those of the last checkpoint: before, others may lead. The intervals of the alphas
-are over columns of the weights and say how few of them decide; changes of them, and of dimensions, are not tested. A
-breakpoint at an end of the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is
-not step 0, the reference is a trained model.
+are over columns of the weights and say how few of them decide; changes of them are not tested. A breakpoint at an end
+of the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the
+reference is a trained model.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 (regimes along the Pythia checkpoints); the
 simultaneous intervals follow Westfall and Young (1993), Resampling-Based Multiple Testing.
@@ -42,16 +43,17 @@ from queries.shared.step_words import CLAIM, CLASSES, CONTRAST, step_words
 from queries.shared.steps import Sweep, read_sweep
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import absence_reason, document_weights
+from queries.stats.coordination import MAX_SETS
 from queries.stats.emergence import Emergence, decide_emergence
 from queries.stats.step_measures import DIMENSIONS, curves, group_dimensions, mean_loss, overlaps, tail_index
-from queries.stats.trajectory import Changes, Trajectory, changes, intervals
+from queries.stats.trajectory import Changes, Trajectory, changes, intervals, jackknifed
 
 Array = NDArray[np.float64]
 
 KEYS = ("run", "token_class", "measure", "step")
 # Those that ranking noisy values stretches, or that have no bias to speak of; the others are places, shares and sets.
-LEVELS = ("loss", "kappa", "delta_bias", "d95", "participation")
-MEASURES = (*LEVELS, "plateau_size", "plateau_share", "power_share", "decay_share", "overlap")
+LEVELS = ("loss", "kappa", "delta_bias")
+MEASURES = (*LEVELS, *DIMENSIONS, "plateau_size", "plateau_share", "power_share", "decay_share", "overlap")
 COLUMNS = {
     "n_positions": "Positions of the class.",
     "reference": "Step of the first checkpoint, which `difference` is taken from.",
@@ -83,7 +85,10 @@ FULL = Effort()
 
 @dataclass(frozen=True)
 class Measured:
-    """One class of a sweep: (S, 1 + B) values by measure, the data first; `notes` by measure and step."""
+    """One class of a sweep: (S, 1 + B) values by measure, the data first; `notes` by measure and step.
+
+    Of dimensions, which shrink where documents are drawn twice, (S, 1 + G): without one of G groups of documents each.
+    """
 
     values: dict[str, Array]
     notes: dict[tuple[str, int], str]
@@ -107,7 +112,9 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _measured(sweep: Sweep, weights: Array) -> Measured:
     """Every measure at every step, from the last one back: the plateau sets are held against it."""
-    values = {name: np.full((len(sweep.steps), 1 + len(weights)), np.nan) for name in MEASURES}
+    left_out = _left_out(sweep.checkpoints[0].counts)
+    draws = {name: len(left_out) if name in DIMENSIONS else len(weights) for name in MEASURES}
+    values = {name: np.full((len(sweep.steps), 1 + n), np.nan) for name, n in draws.items()}
     notes: dict[tuple[str, int], str] = {}
     if absence_reason(sweep.checkpoints[0].counts, weights):
         return Measured(values, notes)
@@ -122,11 +129,21 @@ def _measured(sweep: Sweep, weights: Array) -> Measured:
             values["overlap"][i] = overlaps(found.members, last)
         parts = {**found.measures, "loss": mean_loss(of.loss, of.counts, weights)}
         if of.sums.size:
-            parts |= group_dimensions(of.products, of.sums, of.counts, weights)
+            parts |= group_dimensions(of.products, of.sums, of.counts, left_out)
         for name, value in parts.items():
             values[name][i] = value
         notes |= {(name, of.step): note for name, note in found.notes.items() if note}
     return Measured(values, notes)
+
+
+def _left_out(counts: Array) -> Array:
+    """Weights (G, D) of the documents that have positions, `counts` (D,): all but those of one group at a time."""
+    present = np.flatnonzero(counts > 0)
+    group = np.full(len(counts), -1)
+    group[present] = np.arange(len(present)) % max(1, min(MAX_SETS, len(present)))
+    return np.array([group != each for each in range(group.max(initial=-1) + 1)], dtype=np.float64).reshape(
+        -1, len(counts)
+    )
 
 
 def _class_rows(
@@ -152,9 +169,9 @@ def _trajectory_rows(
     values = measured.values[measure]
     of = Trajectory(values[:, 0], values[:, 1:], is_biased=measure in LEVELS)
     at = intervals(of, sweep.n_documents)
-    # resamples of few positions say too little of how a dimension changes: such intervals were too narrow
-    tested = Trajectory(0 * values[:, 0] + np.nan, values[:, 1:]) if measure in DIMENSIONS else of
-    change = changes(tested, sweep.n_documents, is_last=measure != "overlap")
+    change = changes(of, sweep.n_documents, is_last=measure != "overlap")
+    if measure in DIMENSIONS:
+        at, change = jackknifed(values[:, 0], values[:, 1:])
     steps, begun = sweep.steps, change.emerged
     rows = []
     for i, step in enumerate(steps):
@@ -168,7 +185,7 @@ def _trajectory_rows(
                 "emerged": steps[begun] if begun > 0 else None,
                 "emerged_after": steps[begun - 1] if begun > 0 else None,
                 "reason": note
-                or _why_nothing(at.low[i], 1.0 if measure in DIMENSIONS else change.p[i], len(steps), i, absent),
+                or _why_nothing(at.low[i], change.p[i], len(steps), i, absent),
             }
         )  # fmt: skip
     return rows, change

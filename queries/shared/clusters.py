@@ -10,6 +10,7 @@ from queries import Claim, finding
 from queries.shared.grouped import Grouped, grouped
 from queries.shared.tables import Row, schema_of
 from queries.stats.point_sets import Array
+from queries.stats.samples import moments
 from queries.stats.set_groups import Neurons, activation_space, weight_space
 from queries.stats.set_tests import FULL, Effort, Statistic, run_tests
 from queries.stats.set_verdict import judge
@@ -85,12 +86,13 @@ class Clustering:
     def _run_rows(self, known: Grouped, rng: np.random.Generator, effort: Effort) -> list[Row]:
         """The rows of one run, without `run`, `q` and verdict."""
         activation, document, is_rare = known.activation, known.document, known.is_rare
+        mean, variance = moments(activation)
         neurons = Neurons(
             known.regime,
             known.is_core,
             known.influence,
-            mean=activation.mean(axis=0, dtype=np.float64),
-            sd=activation.std(axis=0, dtype=np.float64),
+            mean=mean,
+            sd=np.sqrt(variance),
             is_gated=known.is_gated,
         )
         spaces = [

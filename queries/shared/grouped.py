@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import by_group
+from queries.stats.samples import is_finite
 
 # The columns of the lake without which there are none
 NEEDS = ("neuron_tokens.activation", "neuron_tokens.delta_loss")
@@ -35,8 +36,7 @@ class Grouped:
 
     def finite(self) -> "Grouped":
         """The same without positions at which an activation is infinite or NaN."""
-        # extremes pass NaN on, and need no mask of the size of the matrix
-        kept = np.isfinite(self.activation.min(axis=1)) & np.isfinite(self.activation.max(axis=1))
+        kept = is_finite(self.activation)
         if kept.all():
             return self
         return replace(self, activation=self.activation[kept], document=self.document[kept], is_rare=self.is_rare[kept])

@@ -17,7 +17,7 @@ from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import random_groups, strata
-from queries.stats.samples import equal_samples, varying
+from queries.stats.samples import equal_samples, is_finite, moments, varying
 from queries.stats.trend import MIN_WINDOWS, place_of, windows
 from queries.stats.words import counted
 
@@ -111,7 +111,7 @@ def design(
     `regime`, `is_core` and `influence` (N,) describe the neurons. All groups have the size m of the plateau's stable
     core: of power law and decay, m neurons evenly spread over the regime's ranks.
     """
-    finite = np.isfinite(values).all(axis=1)
+    finite = is_finite(values)
     if not finite.all():
         values, document, is_rare = values[finite], document[finite], is_rare[finite]
     samples = equal_samples(document, is_rare, rng)
@@ -170,7 +170,7 @@ def _draws(
     values: Floats, influence: Array, members: Mapping[str, Index], rng: np.random.Generator, n_groups: int
 ) -> dict[str, dict[str, Index]]:
     """Random groups (n_groups, m) for each group and null; those of any neurons serve all groups."""
-    mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
+    mean, variance = moments(values)
     n = N_ACTIVATION_STRATA
     by_activation = strata(mean, n) * n + strata(variance, n)
     n_strata = len(influence) // (POOL * len(members["plateau"]))

@@ -12,6 +12,8 @@ Flags = NDArray[np.bool_]
 
 # Draws of positions from the class that has more of them; what is measured is averaged over the draws
 N_SAMPLES = 4
+# Columns whose values are held as float64 at once
+_COLUMNS = 32
 
 
 def equal_samples(
@@ -44,6 +46,31 @@ def _draw(rows: Index, code: Index, size: Index, rng: np.random.Generator) -> In
     start = np.searchsorted(code[order], np.arange(len(size)))
     place = np.arange(len(rows)) - start[code[order]]
     return np.sort(rows[order[place < size[code[order]]]])
+
+
+def moments(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance (N,) of the columns of `values` (T, N), in float64 without a copy of all of them in it.
+
+    >>> moments(np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32))
+    (array([2., 5.]), array([1., 0.]))
+    """
+    n = values.shape[1]
+    mean, variance = np.empty(n), np.empty(n)
+    for start in range(0, n, _COLUMNS):
+        block = slice(start, start + _COLUMNS)
+        mean[block] = values[:, block].mean(axis=0, dtype=np.float64)
+        variance[block] = values[:, block].var(axis=0, dtype=np.float64)
+    return mean, variance
+
+
+def is_finite(values: Floats) -> Flags:
+    """Which rows (T,) of `values` (T, N) are finite throughout; extremes pass NaN on, and need no mask of their size.
+
+    >>> is_finite(np.array([[1.0, np.nan], [1.0, 2.0]]))
+    array([False,  True])
+    """
+    found: Flags = np.isfinite(values.min(axis=1)) & np.isfinite(values.max(axis=1))
+    return found
 
 
 def varying(values: Floats) -> Flags:

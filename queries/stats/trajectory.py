@@ -1,8 +1,9 @@
 """A quantity over the checkpoints of a training: paired changes since the first one, and when it emerged.
 
-The same resamples of documents are drawn at every checkpoint, so that what makes a document easy or hard cancels in a
-change. Many checkpoints are looked at, so a change counts only if the simultaneous 95 % intervals exclude zero: their
-reach is the 95 % quantile, over the resamples, of the largest deviation at any checkpoint, in standard errors.
+The same resamples of documents are drawn (or the same documents left out) at every checkpoint, so that what makes a
+document easy or hard cancels in a change. Many checkpoints are looked at, so a change counts only if the simultaneous
+95 % intervals exclude zero: their reach is the 95 % quantile, over the resamples, of the largest deviation at any
+checkpoint, in standard errors.
 A quantity has emerged from the first checkpoint on at which, and at every later one, it differs from the reference in
 the same direction. Shapes: S checkpoints in their order, the first of which is the reference, B resamples.
 Source: Westfall and Young (1993), Resampling-Based Multiple Testing (largest deviation over a family); Efron and
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MAX_ABSENT_SHARE, percentile_interval
+from queries.stats.coordination import jackknife_reach
 
 Array = NDArray[np.float64]
 
@@ -108,6 +110,35 @@ def changes(of: Trajectory, n_documents: int, is_last: bool = True) -> Changes:
     end = None if is_last else -1
     emerged, sign = _emergence(low[:end], high[:end])
     return Changes(Intervals(estimate, estimate - reach, estimate + reach), low, high, p, emerged, sign)
+
+
+def jackknifed(value: Array, left_out: Array) -> tuple[Intervals, Changes]:
+    """`intervals` and `changes` of `value` (S,) from `left_out` (S, G), without one of G groups of documents at a time.
+
+    For what resamples with documents drawn twice would shrink. The simultaneous intervals are Bonferroni's, by
+    Student's t with G - 1 degrees of freedom; NaN below 5 groups. Source: Kott (2001), Journal of Official Statistics
+    17, 521 (delete-a-group jackknife).
+
+    >>> value = np.array([0.5, 0.5, 0.3])
+    >>> left_out = value[:, None] + np.array([0.01, -0.01, 0.0, 0.02, -0.02])
+    >>> jackknifed(value, left_out + np.array([[0.0], [0.0], [0.01]]) * np.arange(-2, 3))[1].p.round(3)
+    array([  nan, 1.   , 0.004])
+    """
+    n_groups, n_changes = left_out.shape[1], max(1, len(value) - 1)
+    freedom = max(n_groups - 1, 1)
+    reach = jackknife_reach(left_out.T)
+    since, of_since = value - value[0], left_out - left_out[0]
+    since[0] = np.nan
+    apart = np.where(np.isnan(since), np.nan, jackknife_reach(of_since.T))
+    t = stats.t.ppf(1 - 0.025 / np.array([1, n_changes]), freedom)
+    wide, error = apart * t[1] / t[0], apart / t[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(error > 0, np.abs(since) / error, np.where(since == 0, 0.0, np.inf))
+    p = np.where(np.isnan(apart), np.nan, np.minimum(1.0, 2 * n_changes * stats.t.sf(size, freedom)))
+    low, high = since - wide, since + wide
+    emerged, sign = _emergence(low, high)
+    at = Intervals(value, value - reach, value + reach)
+    return at, Changes(Intervals(since, since - apart, since + apart), low, high, p, emerged, sign)
 
 
 def _corrected(of: Trajectory, n_documents: int) -> tuple[Array, Array]:
