@@ -20,6 +20,11 @@ def main() -> None:
             resumes = sys.argv[1:2] in (["extract"], ["sweep"])
             print(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", file=sys.stderr)
         raise
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # Ctrl-C, as DuckDB tells it
+            raise
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except RtError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:

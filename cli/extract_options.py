@@ -55,7 +55,7 @@ HEAD_ABLATION = Annotated[
     ),
 ]
 LAYERS = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="Also read these layers, `all` or numbers such as 0,6,12: moments, token types and top contexts of "
         "their neurons, sparsity of their states."
@@ -67,5 +67,6 @@ STATE_TOKENS = Annotated[
 STORE_LAYER = Annotated[
     str, typer.Option(help="With --layers: layers whose activations are kept whole, such as 3 or 3,5.")
 ]
+HEADS_AT, HEADS_BY, STATES_AT = 512, "mean", 2000  # what these are where nobody says
 DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Only estimate time and disk; write nothing.")]
 CHECKPOINTS = Annotated[str, typer.Option("--model", help="A local folder with subfolders `stepN`, or a hub id.")]

@@ -1,5 +1,6 @@
 """Commands that make runs, or hold one against its model: extract, sweep, import, verify."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +20,15 @@ from cli.extract_options import (
     HEAD_ABLATION,
     HEAD_TOKENS,
     HEADS,
+    HEADS_AT,
+    HEADS_BY,
     LAYERS,
     MEMORY,
     MODEL,
     REVISION,
     SKIP,
     STATE_TOKENS,
+    STATES_AT,
     STORE_LAYER,
     TEXT_COLUMN,
     TOKENS,
@@ -67,10 +71,10 @@ def extract(
     memory: MEMORY = 2.0,
     frozen_tokens: FROZEN_TOKENS = 0,
     heads: HEADS = False,
-    head_tokens: HEAD_TOKENS = 512,
-    head_ablation: HEAD_ABLATION = "mean",
-    layers: LAYERS = "",
-    state_tokens: STATE_TOKENS = 2000,
+    head_tokens: HEAD_TOKENS = HEADS_AT,
+    head_ablation: HEAD_ABLATION = HEADS_BY,
+    layers: LAYERS = None,
+    state_tokens: STATE_TOKENS = STATES_AT,
     store_layer: STORE_LAYER = "",
     dry_run: DRY_RUN = False,
 ) -> None:
@@ -121,10 +125,10 @@ def sweep(
     memory: MEMORY = 2.0,
     frozen_tokens: FROZEN_TOKENS = 0,
     heads: HEADS = False,
-    head_tokens: HEAD_TOKENS = 512,
-    head_ablation: HEAD_ABLATION = "mean",
-    layers: LAYERS = "",
-    state_tokens: STATE_TOKENS = 2000,
+    head_tokens: HEAD_TOKENS = HEADS_AT,
+    head_ablation: HEAD_ABLATION = HEADS_BY,
+    layers: LAYERS = None,
+    state_tokens: STATE_TOKENS = STATES_AT,
     store_layer: STORE_LAYER = "",
     dry_run: DRY_RUN = False,
 ) -> None:
@@ -153,7 +157,7 @@ def _asked(
     heads: bool,
     head_tokens: int,
     head_ablation: str,
-    layers: str,
+    layers: str | None,
     state_tokens: int,
     store_layer: str,
     dry_run: bool,
@@ -163,13 +167,31 @@ def _asked(
     from extract.head_pass import HeadPass
     from extract.layer_pass import LayersPass
     from extract.settings import Settings
+    from queries.stats.verdict import MIN_POSITIONS
 
     del dry_run
-    if store_layer and not layers:
-        raise RtError(f"--store-layer {store_layer} without --layers", hint="add --layers all, or the layers to read")
+    _check_alone(heads, head_tokens, head_ablation, layers, state_tokens, store_layer)
     passes: list[ExtraPass] = [HeadPass.of(head_tokens, head_ablation, options["seed"])] if heads else []
-    passes += [LayersPass(layers, state_tokens, store_layer)] if layers else []
+    passes += [LayersPass(layers, state_tokens, store_layer)] if layers is not None else []
+    if heads and 0 < head_tokens < 2 * MIN_POSITIONS:
+        print(
+            f"warning: --head-tokens {head_tokens} are at most {head_tokens // 2} rare and as many common targets; "
+            f"head_routing decides from {MIN_POSITIONS} of each on",
+            file=sys.stderr,
+        )
     return Settings(**options), passes
+
+
+def _check_alone(
+    heads: bool, head_tokens: int, head_ablation: str, layers: str | None, state_tokens: int, store_layer: str
+) -> None:
+    """Raise `RtError` for an option of a pass that is not asked for."""
+    if not heads and (head_tokens, head_ablation) != (HEADS_AT, HEADS_BY):
+        name = f"--head-tokens {head_tokens}" if head_tokens != HEADS_AT else f"--head-ablation {head_ablation}"
+        raise RtError(f"{name} without --heads", hint="add --heads")
+    if layers is None and (state_tokens, store_layer) != (STATES_AT, ""):
+        name = f"--store-layer {store_layer}" if store_layer else f"--state-tokens {state_tokens}"
+        raise RtError(f"{name} without --layers", hint="add --layers all, or the layers to read")
 
 
 def _tell(settings: "Settings", passes: "list[ExtraPass]") -> None:

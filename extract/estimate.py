@@ -68,7 +68,10 @@ def estimate(settings: Settings, say: Callable[[str], None] = print, passes: Seq
     for each in passes:
         each.check()
     inputs = gather(settings, say)
+    say("loading the model, and measuring a batch of windows")
     session = Session(inputs)
+    for each in passes:
+        each.fits(session)
     plan = session.plan()
     last = session.last
     ids = stack(plan.windows[: settings.batch_size]).to(session.model.device)

@@ -65,6 +65,9 @@ class ExtraPass(Protocol):
     def check(self) -> None:
         """Raise `RtError` for settings that make no sense, whatever the run."""
 
+    def fits(self, session: Session) -> None:
+        """Raise `RtError` for what this model has not, before hours are spent on its run."""
+
     def estimate(self, session: Session, plan: Plan) -> tuple[float, int]:
         """Seconds and bytes on disk that it will take, from a small measurement."""
 
@@ -115,7 +118,7 @@ def is_there(folder: RunFolder, of_pass: str, identity: Mapping[str, Any]) -> bo
     made, asked = folder.passes[of_pass]["identity"], json.loads(json.dumps(identity))
     if made != asked:
         differ = [key for key in sorted(made.keys() | asked.keys()) if made.get(key) != asked.get(key)]
-        there, here = (", ".join(f"{key} {of.get(key)}" for key in differ) for of in (made, asked))
+        there, here = (", ".join(f"{key} {_plain(of.get(key))}" for key in differ) for of in (made, asked))
         remove = removal(with_pass(folder.name, of_pass))
         raise LakeError(
             f"{folder.name} has the pass {of_pass} with other settings: {there}; asked for: {here}",
@@ -123,3 +126,10 @@ def is_there(folder: RunFolder, of_pass: str, identity: Mapping[str, Any]) -> bo
         )
     folder.check_sizes()
     return True
+
+
+def _plain(value: Any) -> str:
+    """A setting as it is given on the command line."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)

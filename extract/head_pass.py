@@ -67,6 +67,10 @@ class HeadPass:
         if self.tokens < 0 or self.tokens == 1:
             raise RtError(f"--head-tokens {self.tokens}", hint="at least 2, a rare and a common position; 0: all pairs")
 
+    def fits(self, session: Session) -> None:
+        """Raise `ModelError` for a model whose heads are not known."""
+        attention_outs(session.model, session.last)
+
     def estimate(self, session: Session, plan: Plan) -> tuple[float, int]:
         """Seconds and bytes: four positions of one window are measured; the whole number of them is assumed."""
         model, last = session.model, session.last

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from extract.layer_hooks import Layers
+from extract.layer_hooks import Layers, named
 from extract.layer_text import Index, Text
 from extract.progress import Progress
 
@@ -35,7 +35,7 @@ def read_inputs(
         found[layer][row] = flat[here]
 
     chosen = list(needed)
-    title = f"contexts of layers {chosen[0]} to {chosen[-1]}"
+    title = f"contexts of {named(chosen)}"
     with Progress(title, len(windows), "windows") as bar:
         for start in range(0, len(windows), batch_size):
             batch = windows[start : start + batch_size]

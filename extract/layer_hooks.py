@@ -18,6 +18,22 @@ What = Literal["activation", "input", "state"]
 Receive = Callable[[int, Tensor], None]
 
 
+def named(layers: Sequence[int]) -> str:
+    """Layers in words, for progress.
+
+    >>> named([5]), named([0, 1, 2]), named([0, 15, 29]), named(list(range(0, 30, 2)))
+    ('layer 5', 'layers 0 to 2', 'layers 0, 15, 29', '15 layers from 0 to 28')
+    """
+    first, last = layers[0], layers[-1]
+    if len(layers) == 1:
+        return f"layer {first}"
+    if len(layers) == last - first + 1:
+        return f"layers {first} to {last}"
+    return (
+        f"layers {', '.join(map(str, layers))}" if len(layers) <= 6 else f"{len(layers)} layers from {first} to {last}"
+    )
+
+
 class Layers:
     """The decoder layers of a model whose last one is described by `last`."""
 

@@ -74,6 +74,11 @@ class LayersPass:
                 hint="a layer whose activations are stored must be read",
             )
 
+    def fits(self, session: Session) -> None:
+        """Raise `ModelError` for a layer that the model has not, or a model that is not read by layers."""
+        self.chosen(session.last.n_layers)
+        Layers(session.model, session.last)
+
     def chosen(self, n_layers: int) -> list[int]:
         """The layers to read. Raises `ModelError` for one that the model has not."""
         asked = {"--store-layer": _numbers("--store-layer", self.store_layer)}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from extract.layer_hooks import Layers
+from extract.layer_hooks import Layers, named
 from extract.layer_staging import Rows, write_rows
 from extract.layer_summaries import Summary, load, save
 from extract.layer_text import Index, Text
@@ -57,7 +57,7 @@ class Reading:
         if first:
             load(self.stage.folder / self._state(first - 1), self.summaries)
         done = sum(len(windows) for windows in shards[:first]) * self.text.per_window
-        title = f"layers {self.chosen[0]} to {self.chosen[-1]}"
+        title = named(self.chosen)
         with self.stage.timed("forward"), Progress(title, self.text.n_positions, "positions", done) as bar:
             for index in range(first, len(shards)):
                 _Shard(self, shards[index]).read(index)

@@ -23,11 +23,14 @@ def run_id(identity: Mapping[str, Any]) -> str:
     return "r-" + hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def already_there(lake: Path, run: str, say: Callable[[str], None]) -> str:
-    """Say that a run needs no work. Raises `LakeError` if it is there, but cannot be read or lacks files."""
+def already_there(lake: Path, run: str, say: Callable[[str], None], then: str = "nothing to do") -> str:
+    """Say that a run needs no work, and what is done `then`.
+
+    Raises `LakeError` if it is there, but cannot be read or lacks files.
+    """
     find_run(lake, run).check_sizes()
     refresh_catalog(lake)
-    say(f"{run} is already in {lake}: nothing to do")
+    say(f"{run} is already in {lake}: {then}")
     return run
 
 

@@ -64,27 +64,36 @@ def extract(settings: Settings, say: Callable[[str], None] = print, passes: Sequ
 def extract_inputs(inputs: Inputs, say: Callable[[str], None], passes: Sequence[ExtraPass], prepared: Prepare) -> str:
     """`extract` from inputs that were found and hashed; `prepared` is asked only where there is something to do."""
     opened = cache(lambda: Session(inputs))  # the model is loaded once, and not where nothing is left to do
-    run = _extract_run(inputs, opened, prepared, say)
+    run = _extract_run(inputs, opened, prepared, say, passes)
     for each in passes:
         add_pass(inputs, opened, run, each, say)
     return run
 
 
-def _extract_run(inputs: Inputs, opened: Callable[[], Session], prepared: Prepare, say: Callable[[str], None]) -> str:
-    """The run itself; `opened()` is the session."""
+def _extract_run(
+    inputs: Inputs,
+    opened: Callable[[], Session],
+    prepared: Prepare,
+    say: Callable[[str], None],
+    passes: Sequence[ExtraPass],
+) -> str:
+    """The run itself; `opened()` is the session, which must have what `passes` will ask for."""
     settings, run = inputs.settings, inputs.run
+    then = f"now its {' and '.join(each.of_pass for each in passes)}" if passes else "nothing to do"
     if runs_folder(settings.lake, run).exists():
         if staging_folder(settings.lake, run).exists():  # an attempt was killed just after publishing
             with locked(settings.lake, run):
                 shutil.rmtree(staging_folder(settings.lake, run), ignore_errors=True)
-        return already_there(settings.lake, run, say)
+        return already_there(settings.lake, run, say, then)
     session = opened()
+    for each in passes:
+        each.fits(session)
     made = prepared(session, say)
     plan = made.plan
     n_positions = len(plan.windows) * positions_per_window(settings.context, settings.skip)
     with locked(settings.lake, run):
         if runs_folder(settings.lake, run).exists():
-            return already_there(settings.lake, run, say)
+            return already_there(settings.lake, run, say, then)
         with Stage.open(settings.lake, run, inputs.identity) as stage:
             if not stage.state["shards"]:
                 check_disk(

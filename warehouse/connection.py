@@ -1,10 +1,12 @@
 """DuckDB on a lake: one typed, commented view per table, then the derived views and macros of `warehouse/sql`."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -16,6 +18,7 @@ from warehouse.run_folder import RunFolder
 from warehouse.schema import TABLES
 from warehouse.statements import refused
 
+T = TypeVar("T")
 BATCH = 8192  # rows of a frame where they come in several
 # Where the views have one run only, its name decides nothing (`warehouse/sql/01_same_position.sql`).
 SINGLE_RUN = """create or replace macro same_position(run, token_index, other_run, other_token_index) as
@@ -79,12 +82,16 @@ def _first_line(error: duckdb.Error) -> str:
 
 def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """The rows of `sql` as a Polars frame; what DuckDB refuses is a `QueryError` in one line."""
-    with _refusals(con, sql):
+
+    def ask() -> pl.DataFrame:
         relation = con.sql(sql, params=dict(params or {}))
         if relation is None:
             raise QueryError("the statement gives no rows", hint="one `select`, `from`, `describe` or `show`")
         rows: pl.DataFrame = relation.pl()
-    return rows
+        return rows
+
+    with _refusals(con, sql):
+        return _interruptible(con, ask)
 
 
 def batches(
@@ -92,8 +99,24 @@ def batches(
 ) -> Iterator[pl.DataFrame]:
     """The rows of the `select` in frames of at most `n_rows`, in its order; refusals as those of `frame`."""
     with _refusals(con, sql):
-        for batch in con.sql(sql, params=dict(params or {})).to_arrow_reader(n_rows):
+        reader = _interruptible(con, lambda: con.sql(sql, params=dict(params or {})).to_arrow_reader(n_rows))
+        while (batch := _interruptible(con, lambda: next(reader, None))) is not None:
             yield pl.DataFrame(batch)
+
+
+def _interruptible(con: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """What `work` gives, computed in another thread: Ctrl-C is not heard in the one in which DuckDB computes."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(work)
+        try:
+            while not wait([found], timeout=0.1).done:
+                pass
+            return found.result()
+        except KeyboardInterrupt:
+            con.interrupt()
+            raise
 
 
 @contextmanager

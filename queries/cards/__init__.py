@@ -36,7 +36,7 @@ _ABSENT = {
     "facts": "this run holds no table of neurons",
     "layer": "no pass over layers has read this layer: `rt extract --layers all` adds it to an extracted run",
 }
-_NAME = re.compile(r"(?:L(\d+)\s*)?N?(\d+)", re.IGNORECASE)
+_NAME = re.compile(r"(?:L(\d+)\s*N)?\s*N?(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def find_neuron(of: Measured, text: str) -> int:
     if layer is not None and int(layer) != of.layer:
         raise QueryError(
             f"{of.run} has the neurons of layer {of.layer}, not of layer {int(layer)}",
-            hint="of other layers only what the tables of `rt extract --layers` hold is known: see them in `rt sql`",
+            hint="of other layers there is what `rt extract --layers` keeps: "
+            f'rt sql "from layer_neurons where layer = {int(layer)} and neuron = {neuron}", and layer_contexts',
         )
     if not of.first <= neuron <= of.last:
         raise QueryError(f"no neuron {neuron} in {of.run}", hint=f"neurons: {of.first} to {of.last}")

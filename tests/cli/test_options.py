@@ -76,6 +76,9 @@ def test_what_the_user_can_mend_is_one_line(lake, tmp_path):
     failed(rt("import", str(tmp_path), *at), "no tokens.parquet")
     failed(rt("verify", "r-", *at), "was imported")
     failed(rt("extract", *at, "--context", "3"), "--context 3")
+    failed(rt("extract", *at, "--head-tokens", "32"), "--head-tokens 32 without --heads")
+    failed(rt("extract", *at, "--state-tokens", "9"), "--state-tokens 9 without --layers")
+    failed(rt("extract", *at, "--layers", ""), "--layers names no layer")
     failed(rt("report", *at, "--output", str(lake / "warehouse.duckdb" / "r.md")))
 
 

@@ -37,6 +37,10 @@ class Planted:
         if self.tokens < 1:
             raise RtError(f"--head-tokens {self.tokens}", hint="at least 1")
 
+    def fits(self, session):
+        if self.tokens > 99:
+            raise RtError(f"--head-tokens {self.tokens}: the model has no such heads", hint="fewer")
+
     def estimate(self, session, plan):
         return 60.0 * self.tokens, len(plan.windows)
 
@@ -74,7 +78,7 @@ def test_a_pass_is_added_to_a_run_and_nothing_of_the_run_is_touched(settings, ru
     assert frame(connect(lake), "from head_tokens").is_empty()
     said = []
     assert add(settings, lake, Planted(), say=said.append) == run
-    assert said == [f"{run} is already in {lake}: nothing to do", f"{run}+heads is in {lake}"]
+    assert said == [f"{run} is already in {lake}: now its heads", f"{run}+heads is in {lake}"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert_same(settings.lake, lake)
     found = frame(connect(lake), "select run, delta_loss from head_tokens")
@@ -232,3 +236,10 @@ def test_the_views_of_two_runs_one_with_the_pass(settings, run, lake):
     both = frame(connect(lake), "select run, count(*) as n from head_tokens group by run order by run")
     assert both.rows() == [(name, 1) for name in sorted((run, other))]
     assert not staging_folder(lake, f"{run}+heads").exists()
+
+
+def test_what_a_model_has_not_is_refused_before_its_run_is_made(settings, tmp_path):
+    with pytest.raises(RtError, match="no such heads"):
+        add(settings, tmp_path / "new", Planted(tokens=100))
+    assert not list((tmp_path / "new").glob("runs/*"))
+    assert not list((tmp_path / "new").glob("staging/*/run"))
