@@ -9,12 +9,12 @@ influential at the last checkpoint, at most a quarter of all, followed back thro
 `alpha_gate`, `alpha_out`, the tail index of the spectrum of their weights, and `..._rest` of equally many others.
 
 `difference` is the change since the first checkpoint, which should be the untrained model (step 0), in the same
-resamples of documents (dimensions, which shrink where documents are drawn twice: without some documents in turn), with
-its interval. As many checkpoints are looked at, a change counts only if the simultaneous
-95 % intervals (`wide_low`, `wide_high`) exclude zero; `p` is corrected in the same way. `emerged` is the first step
-from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the checkpoint before,
-at which the change may have been there too, but too small to be shown. `rare_minus_common` asks the same of the
-difference between the classes.
+resamples of documents, with its interval; of dimensions, which shrink where documents are drawn twice, without some
+documents in turn; of alphas in the same halves of the columns. As many checkpoints are looked at, a change counts only
+if the simultaneous 95 % intervals (`wide_low`, `wide_high`) exclude zero; `p` is corrected in the same way. `emerged`
+is the first step from which on they exclude zero at every later checkpoint too, in one direction; `emerged_after` the
+checkpoint before, at which the change may have been there too, but too small to be shown. `rare_minus_common` asks the
+same of the difference between the classes.
 
 That three regimes emerge is `supported` if the plateau of rare tokens at the last checkpoint is one beyond smooth laws
 (the verdict of `regimes`) and its `delta_bias` has risen since the first one; `contradicted` if such a plateau is
@@ -23,8 +23,8 @@ excluded at the end, or a rise that doubles the influence is; else `undecidable`
 Caveats: any curve can be cut into three regimes, an untrained model's too, which is why changes are what counts. A
 change of the loss or of kappa is no plateau. Emergence is seen when the intervals resolve it: with more documents it is
 seen earlier. The leading neurons are those of the last checkpoint: before, others may lead. The intervals of the alphas
-are over columns of the weights and say how few of them decide; changes of them are not tested. A breakpoint at an end
-of the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the
+are over columns of the weights, the same at every checkpoint, and cautious: few eigenvalues decide. A breakpoint at an
+end of the range in which it is sought lies there or beyond (`reason`). Where the first checkpoint is not step 0, the
 reference is a trained model.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 3, with 2509.21163 (regimes along the Pythia checkpoints); the
@@ -39,13 +39,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import Analysis, Chart, Claim, by_group, finding
+from queries.shared.step_rows import alpha_rows, step_rows
 from queries.shared.step_words import CLAIM, CLASSES, CONTRAST, step_words
 from queries.shared.steps import Sweep, read_sweep
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import absence_reason, document_weights
 from queries.stats.coordination import MAX_SETS
 from queries.stats.emergence import Emergence, decide_emergence
-from queries.stats.step_measures import DIMENSIONS, curves, group_dimensions, mean_loss, overlaps, tail_index
+from queries.stats.step_measures import (
+    DIMENSIONS,
+    curves,
+    group_dimensions,
+    mean_loss,
+    overlaps,
+)
 from queries.stats.trajectory import Changes, Trajectory, changes, intervals, jackknifed
 
 Array = NDArray[np.float64]
@@ -159,7 +166,7 @@ def _class_rows(
         if measure == CLAIM and name == "rare":
             _decide(part[-1], change, sweep, absent)
         rows += part
-    return [{**shared, **row} for row in (*rows, *_alpha_rows(sweep, rng, effort))]
+    return [{**shared, **row} for row in (*rows, *alpha_rows(sweep, rng, effort.halves))]
 
 
 def _trajectory_rows(
@@ -172,23 +179,11 @@ def _trajectory_rows(
     change = changes(of, sweep.n_documents, is_last=measure != "overlap")
     if measure in DIMENSIONS:
         at, change = jackknifed(values[:, 0], values[:, 1:])
-    steps, begun = sweep.steps, change.emerged
-    rows = []
-    for i, step in enumerate(steps):
-        note = measured.notes.get((measure, step), "")
-        rows.append(
-            {
-                "measure": measure, "step": step, "reference": steps[0], "estimate": at.estimate[i],
-                "low": at.low[i], "high": at.high[i], "difference": change.at.estimate[i],
-                "difference_low": change.at.low[i], "difference_high": change.at.high[i],
-                "wide_low": change.wide_low[i], "wide_high": change.wide_high[i], "p": change.p[i],
-                "emerged": steps[begun] if begun > 0 else None,
-                "emerged_after": steps[begun - 1] if begun > 0 else None,
-                "reason": note
-                or _why_nothing(at.low[i], change.p[i], len(steps), i, absent),
-            }
-        )  # fmt: skip
-    return rows, change
+    steps, notes = sweep.steps, [measured.notes.get((measure, step), "") for step in sweep.steps]
+    reasons = [
+        note or _why_nothing(at.low[i], change.p[i], len(steps), i, absent) for i, note in enumerate(notes)
+    ]  # fmt: skip
+    return step_rows(measure, steps, at, change, reasons), change
 
 
 def _why_nothing(low: float, p: float, n_steps: int, i: int, absent: str) -> str:
@@ -210,22 +205,6 @@ def _decide(row: dict[str, Any], change: Changes, sweep: Sweep, absent: str) -> 
             absent=absent,
         )
     )  # fmt: skip
-
-
-def _alpha_rows(sweep: Sweep, rng: np.random.Generator, effort: Effort) -> list[dict[str, Any]]:
-    """Tail indices of the leading neurons' weights and of the others', by side and step."""
-    rows = []
-    for side in dict.fromkeys(side for of in sweep.checkpoints for side in of.weights):
-        for of in sweep.checkpoints:
-            groups = of.weights.get(side, np.zeros((0, 0, 0)))
-            for name, part in ((f"alpha_{side}", groups[:1]), (f"alpha_{side}_rest", groups[1:])):
-                found, low, high = tail_index(part, effort.halves, rng)
-                reason = "" if np.isfinite(low) else "too few neurons with weights, or a spectrum without a tail"
-                rows.append(
-                    {"measure": name, "step": of.step, "reference": sweep.steps[0], "estimate": found, "low": low,
-                     "high": high, "reason": reason}
-                )  # fmt: skip
-    return rows
 
 
 def _contrast_rows(sweeps: dict[str, Sweep], measured: dict[str, Measured]) -> list[dict[str, Any]]:

@@ -206,13 +206,28 @@ def column_intervals(
     mean of k logarithms, nearly exponential, is known as well as a chi-squared with 2 k degrees of freedom, so they are
     stretched as Student's t with so many is against a normal law. Measures in `NO_INTERVAL` have NaN.
     """
-    d, m = rows.shape[1], groups.shape[1]
-    drawn = np.empty((n_draws, len(estimate)))
+    drawn = column_halves(rows, groups, n_draws, rng, names)
+    return intervals_of_halves(drawn, estimate, groups.shape[1], level, names)
+
+
+def column_halves(
+    rows: Array, groups: Index, n_draws: int, rng: np.random.Generator, names: Sequence[str] = MEASURES
+) -> Array:
+    """Means (n_draws, K) over `groups` (B, m) of `names`, each of a random half of the d columns of `rows` (N, d)."""
+    d = rows.shape[1]
+    drawn = np.empty((n_draws, len(names)))
     used = np.unique(groups)
     place = np.searchsorted(used, groups)
     for draw in range(n_draws):
         half = standardise(rows[np.ix_(used, rng.permutation(d)[: d // 2])])
         drawn[draw] = measure(spectra(half, place), d // 2, names).mean(axis=0)
+    return drawn
+
+
+def intervals_of_halves(
+    drawn: Array, estimate: Array, m: int, level: float = 0.95, names: Sequence[str] = MEASURES
+) -> Columns:
+    """What `column_halves` (n_draws, K) of groups of m say of `estimate` (K,), see `column_intervals`."""
     ends = [_interval(name, float(estimate[i]), drawn[:, i], m, level) for i, name in enumerate(names)]
     low, high, bias = np.array(ends).T
     return Columns(low, high, bias)

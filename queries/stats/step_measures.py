@@ -4,7 +4,8 @@ Each from per-document sums, for the data as they are and for resamples of docum
 Shapes: D documents, N neurons, B resamples, m neurons of the leading group, R = 1 + B: the data first, then resamples.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from queries.stats.bootstrap import replicates
 from queries.stats.dimension import spectrum_dimensions
 from queries.stats.ranking import ordinal_ranks
 from queries.stats.segmentation import fit_values
-from queries.stats.spectra import column_intervals, measure, spectra, standardise
+from queries.stats.spectra import column_halves, intervals_of_halves, measure, spectra, standardise, tail_size
 from queries.stats.spectra_groups import MIN_SIZE
 from queries.stats.stability import jaccard_rows
 from queries.stats.three_regimes import QUANTITIES, Regimes, no_place
+from queries.stats.trajectory import Changes, changes_of_errors
 
 Array = NDArray[np.float64]
 Members = NDArray[np.bool_]
@@ -101,19 +103,48 @@ def group_dimensions(products: Array, sums: Array, counts: Array, weights: Array
     return {"d95": found[:, 3], "participation": found[:, 1]}
 
 
-def tail_index(groups: Array, n_halves: int, rng: np.random.Generator) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class Tail:
+    """Hill's index of one checkpoint's groups, its interval over columns, and the index of halves of them (H,).
+
+    NaN, and no halves, where there is none.
+    """
+
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    halves: Array = field(default_factory=lambda: np.empty(0))
+
+
+def tail_index(groups: Array, n_halves: int, rng: np.random.Generator) -> Tail:
     """Hill's index of the spectra of `groups` (G, m, d) of rows, mean over the groups, and its interval over columns.
 
-    Lower is a heavier tail. NaN where there are no groups, or rows are too few, constant, or not finite.
+    Lower is a heavier tail. Not known where there are no groups, or rows are too few, constant, or not finite.
     """
     n_groups, m, _ = groups.shape if groups.size else (0, 0, 0)
-    unknown = (float("nan"), float("nan"), float("nan"))
     if m < MIN_SIZE:
-        return unknown
+        return Tail()
     rows = standardise(groups.reshape(n_groups * m, -1))
     if not bool(np.isfinite(rows).all()):
-        return unknown
+        return Tail()
     place = np.arange(n_groups * m).reshape(n_groups, m)
     found = measure(spectra(rows, place), rows.shape[1], HILL).mean(axis=0)
-    ends = column_intervals(rows, place, found, n_halves, rng, names=HILL)
-    return float(found[0]), float(ends.low[0]), float(ends.high[0])
+    halves = column_halves(rows, place, n_halves, rng, HILL)
+    ends = intervals_of_halves(halves, found, m, names=HILL)
+    return Tail(float(found[0]), float(ends.low[0]), float(ends.high[0]), halves[:, 0])
+
+
+def tail_changes(tails: Sequence[Tail], m: int) -> Changes:
+    """Changes of an index since the first of S checkpoints, from the same halves of the columns at each.
+
+    Their logarithms are compared, as the error of an index is in proportion to it: the sd of the change over halves is
+    its standard error (as that of the index itself, see `queries.stats.spectra`), widened by Student's t with twice as
+    many degrees of freedom as eigenvalues make an index of m rows. Simultaneous intervals and p are Bonferroni's.
+    """
+    since, error = np.full(len(tails), np.nan), np.full(len(tails), np.nan)
+    first = tails[0]
+    for i, each in enumerate(tails[1:], start=1):
+        if np.isfinite(first.low) and np.isfinite(each.low):
+            apart = np.log(each.halves) - np.log(first.halves)
+            since[i], error[i] = np.log(each.value / first.value), float(np.nanstd(apart, ddof=1))
+    return changes_of_errors(since, error, 2 * tail_size(m, 0.1)).from_logarithms(first.value)

@@ -11,7 +11,7 @@ Tibshirani (1993), An Introduction to the Bootstrap, chapter 10 (bias).
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,14 @@ class Changes:
     p: Array
     emerged: int
     sign: int
+
+    def from_logarithms(self, first: float) -> "Changes":
+        """Changes of logarithms as changes of the quantity itself, whose value at the first checkpoint is `first`."""
+        low, high, at_low, at_high, change = (
+            first * np.expm1(each)
+            for each in (self.wide_low, self.wide_high, self.at.low, self.at.high, self.at.estimate)
+        )
+        return replace(self, at=Intervals(change, at_low, at_high), wide_low=low, wide_high=high)
 
 
 def intervals(of: Trajectory, n_documents: int) -> Intervals:
@@ -124,21 +132,29 @@ def jackknifed(value: Array, left_out: Array) -> tuple[Intervals, Changes]:
     >>> jackknifed(value, left_out + np.array([[0.0], [0.0], [0.01]]) * np.arange(-2, 3))[1].p.round(3)
     array([  nan, 1.   , 0.004])
     """
-    n_groups, n_changes = left_out.shape[1], max(1, len(value) - 1)
+    n_groups = left_out.shape[1]
     freedom = max(n_groups - 1, 1)
     reach = jackknife_reach(left_out.T)
-    since, of_since = value - value[0], left_out - left_out[0]
+    since = value - value[0]
     since[0] = np.nan
-    apart = np.where(np.isnan(since), np.nan, jackknife_reach(of_since.T))
-    t = stats.t.ppf(1 - 0.025 / np.array([1, n_changes]), freedom)
-    wide, error = apart * t[1] / t[0], apart / t[0]
+    error = jackknife_reach((left_out - left_out[0]).T) / stats.t.ppf(0.975, freedom)
+    return Intervals(value, value - reach, value + reach), changes_of_errors(since, error, freedom)
+
+
+def changes_of_errors(since: Array, error: Array, freedom: int) -> Changes:
+    """Changes `since` (S,) the first checkpoint, NaN there, from their standard errors (S,) with degrees of freedom.
+
+    By Student's t; the simultaneous intervals and p are Bonferroni's.
+    """
+    n_changes = max(1, len(since) - 1)
+    error = np.where(np.isnan(since), np.nan, error)
+    reach, wide = (stats.t.ppf(1 - 0.025 / n, freedom) * error for n in (1, n_changes))
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(error > 0, np.abs(since) / error, np.where(since == 0, 0.0, np.inf))
-    p = np.where(np.isnan(apart), np.nan, np.minimum(1.0, 2 * n_changes * stats.t.sf(size, freedom)))
+    p = np.where(np.isnan(error), np.nan, np.minimum(1.0, 2 * n_changes * stats.t.sf(size, freedom)))
     low, high = since - wide, since + wide
     emerged, sign = _emergence(low, high)
-    at = Intervals(value, value - reach, value + reach)
-    return at, Changes(Intervals(since, since - apart, since + apart), low, high, p, emerged, sign)
+    return Changes(Intervals(since, since - reach, since + reach), low, high, p, emerged, sign)
 
 
 def _corrected(of: Trajectory, n_documents: int) -> tuple[Array, Array]:

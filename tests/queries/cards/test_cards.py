@@ -71,7 +71,8 @@ def test_names_of_a_neuron(of, text):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("L0N200", "no neuron 200"), ("L4N3", "the neurons of layer 0, not of layer 4"), ("3.1", "names no neuron"), ("L0", "names no neuron"),
+    [("L0N200", "no neuron 200"), ("L4N3", "the neurons of layer 0, not of layer 4"), ("3.1", "names no neuron"),
+     ("L0", "names no neuron"),
      ("", "names no neuron"), ("-1", "names no neuron")],
 )  # fmt: skip
 def test_what_names_no_neuron(of, text, said):

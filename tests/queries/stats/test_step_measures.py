@@ -6,7 +6,15 @@ import pytest
 from queries.stats.bootstrap import document_weights, replicates
 from queries.stats.dimension import member_dimensions
 from queries.stats.segmentation import fit_values
-from queries.stats.step_measures import curves, delta_bias, group_dimensions, mean_loss, overlaps, tail_index
+from queries.stats.step_measures import (
+    curves,
+    delta_bias,
+    group_dimensions,
+    mean_loss,
+    overlaps,
+    tail_changes,
+    tail_index,
+)
 from queries.stats.three_regimes import QUANTITIES
 from tests.lake import planted_influence
 
@@ -81,12 +89,38 @@ def test_a_resample_without_positions_has_no_dimension():
 def test_a_shared_direction_makes_a_heavier_tail():
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((1, 32, 256))
-    plain, low, high = tail_index(noise, 49, rng)
-    assert low < plain < high
+    plain = tail_index(noise, 49, np.random.default_rng(1))
+    assert plain.low < plain.value < plain.high
     factors = rng.standard_normal((1, 32, 4)) @ (rng.standard_normal((4, 256)) * np.array([[3.0], [2.0], [1.0], [0.5]]))
-    assert tail_index(noise + factors, 49, rng)[2] < low
+    heavy = tail_index(noise + factors, 49, np.random.default_rng(1))
+    assert heavy.high < plain.low
+    found = tail_changes([plain, plain, heavy, heavy], 32)
+    assert (found.emerged, found.sign) == (2, -1)
+    assert found.at.estimate[1:] == pytest.approx([0, *2 * [heavy.value - plain.value]])
+    assert (found.wide_low[2:] < found.at.low[2:]).all()
+    assert found.wide_high[3] < 0
+    assert found.p[1] == 1
+    assert np.isnan(found.p[0])
+
+
+def test_intervals_of_a_changing_tail_hold_the_truth():
+    """Columns drawn anew each time: what the logarithm changes by is in its interval in 95 % of them, or more."""
+    rng = np.random.default_rng(3)
+    loads = rng.standard_normal((32, 3)) * np.array([3.0, 2.0, 1.0]) / np.sqrt(3)
+    found = []
+    for seed in range(40):
+        before = rng.standard_normal((1, 32, 96))
+        after = before + loads @ rng.standard_normal((3, 96))
+        tails = [tail_index(each, 25, np.random.default_rng(seed)) for each in (before, after)]
+        change = tail_changes(tails, 32).at
+        found.append([tails[0].value, change.low[1], change.estimate[1], change.high[1]])
+    first, *ends = np.array(found).T
+    low, change, high = (np.log1p(each / first) for each in ends)
+    assert ((low < change.mean()) & (change.mean() < high)).mean() >= 0.9
 
 
 @pytest.mark.parametrize("groups", [np.zeros((0, 0, 0)), np.ones((1, 8, 16)), np.ones((1, 2, 16))])
 def test_no_tail_of_nothing(groups):
-    assert np.isnan(tail_index(groups, 9, np.random.default_rng(0))).all()
+    tail = tail_index(groups, 9, np.random.default_rng(0))
+    assert np.isnan([tail.value, tail.low, tail.high]).all()
+    assert np.isnan(tail_changes([tail, tail], 8).p).all()
