@@ -10,6 +10,13 @@ from queries.stats.words import counted
 
 CLASSES, CONTRAST = ("common", "rare"), "rare_minus_common"
 CLAIM = "delta_bias"
+TOLD = {
+    "loss": "Loss",
+    "plateau_size": "Plateau size",
+    "kappa": "Kappa",
+    "participation": "Participation ratio of the leading neurons",
+    "alpha_in": "Tail index of their input weights",
+}
 
 
 def step_words(run: str, part: pl.DataFrame) -> str:
@@ -29,11 +36,12 @@ def step_words(run: str, part: pl.DataFrame) -> str:
     if (CONTRAST, CLAIM) in paths:
         said.append(f"rare minus common: {when(paths[CONTRAST, CLAIM])}")
     lines.append(f"  - Height of the plateau over the continued power law (ln), since {since}; {'; '.join(said)}.")
-    for measure in ("loss", "plateau_size", "kappa"):
+    for measure, title in TOLD.items():
         moved = [
             f"{name} tokens: {when(paths[name, measure])}" for name in reversed(CLASSES) if (name, measure) in paths
         ]
-        lines.append(f"  - {measure.replace('_', ' ').capitalize()}; {'; '.join(moved)}.")
+        if moved:
+            lines.append(f"  - {title}; {'; '.join(moved)}.")
     return "\n".join(lines)
 
 
