@@ -160,13 +160,21 @@ def answer(table: pl.DataFrame) -> str:
             if known.is_empty():
                 lines.append(f"- `{run}`: `{task}` was not asked: {row['reason']}.")
                 continue
-            above = known.filter(pl.col("gain_low") > 0).height
             lines.append(
                 f"- `{run}`: `{task}` ({row['n_classes']} classes, {counted(row['n'], 'document')}): accuracy "
-                f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, surely more in {above} of "
-                f"{counted(known.height, 'layer')}; {trend_words(row)}."
+                f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, {_surely_more(known)}; "
+                f"{trend_words(row)}."
             )
     return "\n".join(lines)
+
+
+def _surely_more(rows: pl.DataFrame) -> str:
+    """In how many layers the accuracy is above the baseline by its interval; a layer without one says nothing."""
+    sure = rows.filter(pl.col("gain_low").is_finite())  # NaN > 0 is true in Polars
+    if sure.is_empty():
+        return "whether a state adds to that no layer can say: the gain has no interval"
+    few = "" if sure.height == rows.height else " whose gain has an interval"
+    return f"surely more in {sure.filter(pl.col('gain_low') > 0).height} of {counted(sure.height, 'layer')}{few}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
