@@ -40,8 +40,8 @@ from queries.shared.depth import (
     first_and_last,
     five_layers,
     states_by_layer,
-    trend_row,
     trend_words,
+    with_trend,
 )
 from queries.shared.probes import Probed, probe
 from queries.shared.tables import correct_within, schema_of
@@ -64,7 +64,7 @@ COLUMNS = {
     "gain_low": "Low end of its 95 % interval.",
     "gain_high": "High end of its 95 % interval.",
     **TREND_COLUMNS,
-    "reason": "Why there is no interval; empty where there is one.",
+    "reason": "Why there is no interval, or no trend; empty where there are both.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "n_classes"))
 
@@ -81,7 +81,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
             without = np.array([row["without"] for row in of_task]).T  # (D, L)
             trend = depth_trend(np.array([row["estimate"] for row in of_task]), without, rng, jackknife=True)
             for row in of_task:
-                row.update(trend_row(trend))
+                row.update(with_trend(row, trend))
         correct_within(mine, "family")
         rows += [{**row, "run": run} for row in mine]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
@@ -163,7 +163,7 @@ def answer(table: pl.DataFrame) -> str:
             lines.append(
                 f"- `{run}`: `{task}` ({row['n_classes']} classes, {counted(row['n'], 'document')}): accuracy "
                 f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, {_surely_more(known)}; "
-                f"{trend_words(row)}."
+                f"{trend_words(rows)}."
             )
     return "\n".join(lines)
 

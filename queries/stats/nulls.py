@@ -23,7 +23,7 @@ def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS, n
     that fewer than `FEW` of them reach get `n_more` flips in all, if that is more: families of many tests need small
     p. It is valid in either stage (sequential Monte-Carlo p: Besag and Clifford, 1991, Biometrika 78, 301).
     Of all flips of D documents, not counting those whose sum is 0, the observed signs and their opposites reach the
-    total, so no exact p is below `least_sign_flip_p(D)`; where the flips that were drawn met them too seldom, p is that.
+    total, so no exact p is below `least_sign_flip_p(D)`; where drawn flips met them too seldom, p is that.
 
     >>> sign_flip_p(np.ones((20, 1)), np.random.default_rng(0), 999)
     array([0.001])

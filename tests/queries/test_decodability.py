@@ -81,6 +81,12 @@ def test_layers_without_an_interval_are_not_counted_as_surely_more(table):
     assert "surely more" not in few
 
 
+def test_few_layers_have_no_trend_and_say_so():
+    found = DECODABILITY.estimate(frame(layers=3), np.random.default_rng(0))
+    assert found["reason"].str.contains("3 layers are too few for a trend (at least 5)", literal=True).all()
+    assert "3 layers are too few for a trend (at least 5)" in DECODABILITY.answer(found)
+
+
 def test_what_is_not_there_is_as_good_as_shuffled(table):
     rows = of(table, "position")
     assert (rows["estimate"] - rows["shuffled"]).abs().max() < 0.12
