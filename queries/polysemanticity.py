@@ -66,8 +66,8 @@ COLUMNS = {
     **TREND_COLUMNS,
     "neuron_trend_low": "Low end of the trend's interval over neurons.",
     "neuron_trend_high": "High end of it.",
-    "probes_better": "Labels that linear probes read better with depth (q < 0.05, interval above 0); empty if there are "
-    "none, null where no probe has a trend.",
+    "probes_better": "Labels that linear probes read better with depth (q < 0.05, interval above 0); empty if there "
+    "are none, null where no probe has a trend.",
     "probes_worse": "Labels that they read worse, in the same way.",
     "reason": "Why there is no interval, or no trend; empty where there are both.",
 }
