@@ -155,13 +155,8 @@ def _decided(row: dict[str, Any], q: float) -> dict[str, str]:
     if row["reason"]:
         return {"verdict": "undecidable"}
     verdict, why = decide_sparsity(row["n"], row["mean_slope"], row["mean_low"], row["mean_high"], q)
-    return {"verdict": verdict, "reason": f"{why}; the mean is over {_layers_read(row)}"}
-
-
-def _layers_read(row: dict[str, Any]) -> str:
-    """How many layers were read, of how many."""
-    of = row["n_model_layers"]
-    return counted(row["n_layers"], "layer") if of is None else f"{row['n_layers']} of {counted(of, 'layer')}"
+    of = "" if row["n_model_layers"] is None else f" of {row['n_model_layers']}"
+    return {"verdict": verdict, "reason": f"{why}; the mean is over {row['n_layers']}{of} layers"}
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -178,11 +173,10 @@ def answer(table: pl.DataFrame) -> str:
                 continue
             sure = rows.filter(pl.col("layer_q") < LEVEL)  # NaN is above every number: no slope, not sure
             sparser = sure.filter(pl.col("estimate") > 0).height
-            few = f" ({row['reason'].partition(';')[0]})" if row["verdict"] == "undecidable" else ""
             parts.append(
-                f"`{variant}` **{row['verdict']}**{few}: mean slope {row['mean_slope']:.2g} ({row['mean_low']:.2g} to "
-                f"{row['mean_high']:.2g}, q = {row['q']:.2g}) over {_layers_read(row)}; sparser in {sparser} and "
-                f"denser in {sure.height - sparser} of these (q < {LEVEL} over the layers)"
+                f"`{variant}` **{row['verdict']}** ({row['reason']}): mean slope {row['mean_slope']:.2g} "
+                f"({row['mean_low']:.2g} to {row['mean_high']:.2g}, q = {row['q']:.2g}); sparser in {sparser} and "
+                f"denser in {sure.height - sparser} of these layers (q < {LEVEL} over them)"
             )
         words = predictor.replace("_", " ")
         lines.append(f"- `{run}`, Hoyer's sparsity on {words}: {'; '.join(parts)}.")
