@@ -187,7 +187,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="share of positions",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",

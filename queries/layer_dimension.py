@@ -121,7 +121,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="dimensions (`anisotropy`: ratio of variances)",
-    resampled="documents",
+    resampled="documents, or twentieths of them, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",

@@ -208,7 +208,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="standard deviations per standard deviation",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",

@@ -227,6 +227,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="ratio (`kurtosis`), share (`hoyer`, `merged_types`), types, nats (`context_entropy`), clusters",
     resampled="tenths of the documents, left out in turn",
+    counts="neurons of the layer",
     columns=COLUMNS,
     chart=Chart(
         "depth",
