@@ -202,9 +202,10 @@ ANALYSIS = Analysis(
                 "previous_token": "previous token",
                 "clusters": "clusters of contexts",
             },
+            "units": {**dict.fromkeys(LABELS, "accuracy"), "clusters": "clusters"},
             "control": "baseline",
             "caption": "Accuracy of probes (grey: the best without a state), and beside it the clusters of contexts of "
-            "single neurons, fewer where neurons are cleaner.",
+            "single neurons, fewer where neurons are cleaner. Intervals are over documents.",
         },
     ),
     estimate=estimate,

@@ -48,8 +48,7 @@ FEW_DECIDE = f"what would be visible cannot be told: fewer than {MIN_DOCUMENTS} 
 STRIDE = 1 << 16  # of the layer in a number that names a head
 COLUMNS = {
     "mean_abs": "Mean size of the change, nats; null for the difference.",
-    "visible": "Effect that would be found with a chance of 80 %, at p < 0.05 over the number of heads; NaN where fewer "
-    "than 5 documents make up the error.",
+    "visible": "Effect that would be found with a chance of 80 %, at p < 0.05 over the number of heads.",
     "mean_loss": "Mean loss of the class at the sampled positions, nats; null for the difference.",
     "n_positions": "Sampled positions of the class, of the rarer one for the difference.",
     "p": "Two-sided p of no change (no difference): in nats by flips of the signs of documents, else by jackknife t.",
