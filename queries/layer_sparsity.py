@@ -50,6 +50,7 @@ PREDICTORS = {
     "loss": ("", ("loss",)), "rarity": ("", ("rarity",)), "loss_given_rarity": ("", ("loss", "rarity")),
     "loss_given_token": ("within_", ("loss",)),
 }  # fmt: skip
+_OVER = "; the mean is over "  # so many layers: ends every reason of a verdict
 FALLS = ("entropy_rank", "l0_share")  # with sparsity
 COLUMNS = {
     "n_positions": "Positions.",
@@ -155,8 +156,12 @@ def _decided(row: dict[str, Any], q: float) -> dict[str, str]:
     if row["reason"]:
         return {"verdict": "undecidable"}
     verdict, why = decide_sparsity(row["n"], row["mean_slope"], row["mean_low"], row["mean_high"], q)
+    return {"verdict": verdict, "reason": f"{why}{_OVER}{_layers_read(row)}"}
+
+
+def _layers_read(row: dict[str, Any]) -> str:
     of = "" if row["n_model_layers"] is None else f" of {row['n_model_layers']}"
-    return {"verdict": verdict, "reason": f"{why}; the mean is over {row['n_layers']}{of} layers"}
+    return f"{row['n_layers']}{of} layers"
 
 
 def answer(table: pl.DataFrame) -> str:
@@ -173,13 +178,13 @@ def answer(table: pl.DataFrame) -> str:
                 continue
             sure = rows.filter(pl.col("layer_q") < LEVEL)  # NaN is above every number: no slope, not sure
             sparser = sure.filter(pl.col("estimate") > 0).height
+            why = f" ({row['reason'].partition(_OVER)[0]})" if row["verdict"] == "undecidable" else ""
             parts.append(
-                f"`{variant}` **{row['verdict']}** ({row['reason']}): mean slope {row['mean_slope']:.2g} "
-                f"({row['mean_low']:.2g} to {row['mean_high']:.2g}, q = {row['q']:.2g}); sparser in {sparser} and "
-                f"denser in {sure.height - sparser} of these layers (q < {LEVEL} over them)"
+                f"`{variant}` **{row['verdict']}**{why}: mean slope {row['mean_slope']:.2g} ({row['mean_low']:.2g} to "
+                f"{row['mean_high']:.2g}, q = {row['q']:.2g}); sparser in {sparser}, denser in {sure.height - sparser}"
             )
-        words = predictor.replace("_", " ")
-        lines.append(f"- `{run}`, Hoyer's sparsity on {words}: {'; '.join(parts)}.")
+        words = f"Hoyer's sparsity on {predictor.replace('_', ' ')}, {_layers_read(group.row(0, named=True))}"
+        lines.append(f"- `{run}`, {words} (each by q < {LEVEL} over these): {'; '.join(parts)}.")
     return "\n".join(lines)
 
 

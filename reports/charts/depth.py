@@ -17,6 +17,7 @@ CAPTION = """Numbers of each layer against its depth: a panel for each measure, 
 a dotted line only leads from one to the next."""
 _LINES = (COLOURS["common"], COLOURS["rare"], COLOURS["rare_minus_common"])
 _COLUMNS = 3  # panels in a row
+_NAMED = 6  # layers that are named one by one where others were not read
 
 
 def _curve(axes: Axes, rows: pl.DataFrame, colour: str, label: str) -> bool:
@@ -75,6 +76,9 @@ def _panel(axes: Axes, rows: pl.DataFrame, options: Mapping[str, Any]) -> None:
         layer, control = floats(ordered, "layer"), floats(ordered, options["control"])
         _line(axes, layer, control, _stretches(layer), "--", color=GREY, linewidth=1.0, marker=".", markersize=3.0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    read = rows["layer"].unique().sort().to_list()
+    if len(read) < read[-1] - read[0] + 1 and len(read) <= _NAMED:
+        axes.set_xticks(read)
     axes.grid(True, axis="y")
 
 

@@ -132,7 +132,8 @@ def test_few_documents_and_no_variation_have_reasons():
     assert eight["low"].is_finite().all()
     why = "8 documents; a verdict needs at least 10; the mean is over 3 of 30 layers"
     assert (eight["reason"] == why).all()
-    assert f"`raw` **undecidable** ({why}): mean slope" in SPARSITY.answer(eight)
+    words = SPARSITY.answer(eight)
+    assert "3 of 30 layers (each by q < 0.05 over these): `raw` **undecidable** (8 documents; a verdict needs" in words
     ones = pl.col("n_positions").cast(pl.Float64)
     still = sums(0.3)[0].with_columns(
         y=ones, y_y=ones, loss_y=pl.col("loss"), rarity_y=pl.col("rarity"), within_y_y=0 * ones, within_loss_y=0 * ones,
@@ -145,14 +146,15 @@ def test_layers_are_counted_by_q_over_the_layers_and_told_of_how_many():
     rng = np.random.default_rng(0)
     table = SPARSITY.estimate(sums(0.3)[0], rng)
     words = SPARSITY.answer(table)
-    assert "(q < 0.05 and the mean slope is above 0; the mean is over 3 of 30 layers)" in words
-    assert "sparser in 3 and denser in 0 of these layers (q < 0.05 over them)" in words
+    assert "Hoyer's sparsity on loss, 3 of 30 layers (each by q < 0.05 over these): `raw` **supported**: mean" in words
+    assert "sparser in 3, denser in 0." in words
+    assert (table["reason"] == "q < 0.05 and the mean slope is above 0; the mean is over 3 of 30 layers").all()
     # the smallest of three p, below 0.05 by itself, is not below it over the layers
     nan, layer = float("nan"), pl.col("layer")
     some = table.with_columns(layer_q=pl.when(layer == 0).then(0.06).when(layer == 1).then(nan).otherwise(0.01))
-    assert "sparser in 1 and denser in 0 of these layers" in SPARSITY.answer(some)
+    assert "sparser in 1, denser in 0." in SPARSITY.answer(some)
     unknown = sums(0.3)[0].with_columns(n_model_layers=pl.lit(None, dtype=pl.Int64))
-    assert "the mean is over 3 layers)" in SPARSITY.answer(SPARSITY.estimate(unknown, rng))
+    assert "on loss, 3 layers (each" in SPARSITY.answer(SPARSITY.estimate(unknown, rng))
     many = SPARSITY.estimate(sums(0.0, layers=20, seed=3)[0], rng).filter(predictor="loss")
     assert (many["layer_q"] >= many["p"]).all()
 
