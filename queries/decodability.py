@@ -172,7 +172,7 @@ def _surely_more(rows: pl.DataFrame) -> str:
     """In how many layers the accuracy is above the baseline by its interval; a layer without one says nothing."""
     sure = rows.filter(pl.col("gain_low").is_finite())  # NaN > 0 is true in Polars
     if sure.is_empty():
-        return "whether a state adds to that no layer can say: the gain has no interval"
+        return "whether a state says more cannot be told: no layer has an interval of the gain"
     few = "" if sure.height == rows.height else " whose gain has an interval"
     return f"surely more in {sure.filter(pl.col('gain_low') > 0).height} of {counted(sure.height, 'layer')}{few}"
 

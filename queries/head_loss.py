@@ -23,13 +23,13 @@ Source: ablation of heads as in Liu et al., arXiv 2509.21163 and 2509.04479, the
 """
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, by_group
-from queries.shared.heads import KEY_COLUMNS, balance, name_of, out_of_reach
+from queries.shared.heads import KEY_COLUMNS
+from queries.shared.loss_words import SCALES, loss_words
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS, N_REPLICATES, Array, document_weights, ratio_intervals
 from queries.stats.document_sums import DocumentSums, document_sums
@@ -37,11 +37,9 @@ from queries.stats.groups import floor_p
 from queries.stats.head_effects import ClassEffects, class_contrast, class_effect, few_decide, visible
 from queries.stats.nulls import benjamini_hochberg, sign_flip_p
 from queries.stats.paired import paired_differences
-from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
 KEYS = ("run", "ablation", "scale", "token_class", "layer", "head")
-SCALES = ("nats", "relative")
 MORE_FLIPS = 99_999  # for heads that hardly any flip reaches: a single one among 4,999 can have q < 0.05
 CLASSES = ("rare", "common", "rare_minus_common")
 FEW_DECIDE = f"what would be visible cannot be told: fewer than {MIN_DOCUMENTS} documents make up the error"
@@ -114,10 +112,10 @@ def _with_power(
     )
     if is_relative:
         reason = reason or ("" if np.isfinite(measured.estimate).all() else "the loss of some position is not known")
-    blind = np.where(few_decide(measured), FEW_DECIDE, "").tolist()
+    blind = np.where(np.isnan(measured.error), "no document changes it", np.where(few_decide(measured), FEW_DECIDE, ""))
     known = {
         "visible": nothing if reason else visible(measured), "mean_loss": loss,
-        "reason": [reason or each for each in blind],
+        "reason": [reason or each for each in blind.tolist()],
     }  # fmt: skip
     if not is_relative:
         return found.with_columns(**{name: pl.Series(each) for name, each in known.items()})
@@ -164,57 +162,7 @@ def _class_columns(sums: DocumentSums, token_class: str, weights: Array, rng: np
 
 def answer(table: pl.DataFrame) -> str:
     """One paragraph per run and ablation: the heads that matter on rare targets, and those that do more so."""
-    return "\n".join(_answer(key, group) for key, group in by_group(table, ("run", "ablation")))
-
-
-def _answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
-    run, ablation = key
-    on_rare = group.filter(scale="nats", token_class="rare")
-    contrasts = {scale: group.filter(scale=scale, token_class="rare_minus_common") for scale in SCALES}
-    row = contrasts["nats"].row(0, named=True)
-    start = f"- `{run}`, `{ablation}` ablation of {counted(on_rare.height, 'head')}: "
-    if not np.isfinite(row["low"]):
-        return start + f"{row['reason']}."
-    relative = contrasts["relative"].row(0, named=True)
-    more = "do so more on rare than on common ones"
-    said = [
-        f"{_significant(on_rare, 'help', ' nats')} on rare targets",
-        f"relative to the loss of the class, {relative['reason']}"
-        if not np.isfinite(relative["low"])
-        else f"relative to the loss of the class, {_significant(contrasts['relative'], more, ' of the loss')}",
-        f"in nats {_significant(contrasts['nats'], more, ' nats')}",
-    ]
-    few = out_of_reach(row["n"], on_rare.height)
-    size = f"{counted(row['n'], 'document')}, {counted(row['n_positions'], 'position')} a class; {balance(row)}"
-    return start + f"{'; '.join(said)} (q < {LEVEL}; {size}){f'; {few}' if few else ''}. {_power(contrasts)}"
-
-
-def _power(contrasts: dict[str, pl.DataFrame]) -> str:
-    """What difference would have been found in half of the heads."""
-    known = []
-    for scale, unit in (("relative", " of the loss"), ("nats", " nats")):
-        # in a head where it cannot be told a difference may be any size
-        middle = float(np.median(contrasts[scale]["visible"].fill_nan(float("inf")).to_numpy()))
-        known += [f"{middle:.2g}{unit}"] if np.isfinite(middle) else []
-    if not known:
-        return "What difference would be found cannot be told: in most heads few documents make up the error."
-    return (
-        f"In half of the heads a difference of {' or of '.join(known)} would be found with a chance of 80 %; smaller "
-        "ones may be there."
-    )
-
-
-def _significant(rows: pl.DataFrame, what: str, unit: str) -> str:
-    """How many heads are above 0, the three largest by name, and how many are below."""
-    known = rows.filter(pl.col("q") < LEVEL)
-    above = known.filter(pl.col("estimate") > 0).sort("estimate", descending=True)
-    first = ", ".join(_named(row, unit) for row in above.head(3).iter_rows(named=True))
-    below = known.height - above.height
-    return f"{above.height:,} {what}{f' (most {first})' if first else ''} and {below:,} the reverse"
-
-
-def _named(row: dict[str, Any], unit: str) -> str:
-    return f"{name_of(row['layer'], row['head'])}: {row['estimate']:.2g}{unit}, {row['low']:.2g} to {row['high']:.2g}"
+    return "\n".join(loss_words(key, group) for key, group in by_group(table, ("run", "ablation")))
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

@@ -34,23 +34,21 @@ import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.depth import LAYER
+from queries.shared.sparsity_words import OVER, layers_read, sparsity_words
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.clustered_slopes import Array, slopes, without_each
 from queries.stats.contrast import studentise
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.sparsity_verdict import decide_sparsity
-from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
 KEYS = ("run", "variant", "predictor", "measure", "layer")
-VARIANTS = ("raw", "trimmed", "normed")
 # Predictor -> prefix of its columns, and regressors beside the constant; the slope of the first is asked.
 PREDICTORS = {
     "loss": ("", ("loss",)), "rarity": ("", ("rarity",)), "loss_given_rarity": ("", ("loss", "rarity")),
     "loss_given_token": ("within_", ("loss",)),
 }  # fmt: skip
-_OVER = "; the mean is over "  # so many layers: ends every reason of a verdict
 FALLS = ("entropy_rank", "l0_share")  # with sparsity
 COLUMNS = {
     "n_positions": "Positions.",
@@ -156,36 +154,13 @@ def _decided(row: dict[str, Any], q: float) -> dict[str, str]:
     if row["reason"]:
         return {"verdict": "undecidable"}
     verdict, why = decide_sparsity(row["n"], row["mean_slope"], row["mean_low"], row["mean_high"], q)
-    return {"verdict": verdict, "reason": f"{why}{_OVER}{_layers_read(row)}"}
-
-
-def _layers_read(row: dict[str, Any]) -> str:
-    of = "" if row["n_model_layers"] is None else f" of {row['n_model_layers']}"
-    return f"{row['n_layers']}{of} layers"
+    return {"verdict": verdict, "reason": f"{why}{OVER}{layers_read(row)}"}
 
 
 def answer(table: pl.DataFrame) -> str:
     """A line per run and predictor, by Hoyer's sparsity."""
     hoyer = table.filter(pl.col("measure") == "hoyer")
-    lines = []
-    for (run, predictor), group in by_group(hoyer, ("run", "predictor")):
-        parts = []
-        for variant in (each for each in VARIANTS if each in group["variant"]):
-            rows = group.filter(variant=variant)
-            row = rows.row(0, named=True)
-            if not np.isfinite(row["mean_low"]):
-                parts.append(f"`{variant}` **{row['verdict']}**: mean slope {row['mean_slope']:.2g} ({row['reason']})")
-                continue
-            sure = rows.filter(pl.col("layer_q") < LEVEL)  # NaN is above every number: no slope, not sure
-            sparser = sure.filter(pl.col("estimate") > 0).height
-            why = f" ({row['reason'].partition(_OVER)[0]})" if row["verdict"] == "undecidable" else ""
-            parts.append(
-                f"`{variant}` **{row['verdict']}**{why}: mean slope {row['mean_slope']:.2g} ({row['mean_low']:.2g} to "
-                f"{row['mean_high']:.2g}, q = {row['q']:.2g}); sparser in {sparser}, denser in {sure.height - sparser}"
-            )
-        words = f"Hoyer's sparsity on {predictor.replace('_', ' ')}, {_layers_read(group.row(0, named=True))}"
-        lines.append(f"- `{run}`, {words} (each by q < {LEVEL} over these): {'; '.join(parts)}.")
-    return "\n".join(lines)
+    return "\n".join(sparsity_words(key, group) for key, group in by_group(hoyer, ("run", "predictor")))
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:

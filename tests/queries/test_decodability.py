@@ -74,7 +74,7 @@ def test_layers_without_an_interval_are_not_counted_as_surely_more(table):
     nan = pl.lit(float("nan"))
     none = DECODABILITY.answer(table.with_columns(gain_low=nan, gain_high=nan))
     assert "surely more" not in none
-    assert "no layer can say: the gain has no interval" in none
+    assert "whether a state says more cannot be told: no layer has an interval" in none
     holes = table.with_columns(gain_low=pl.when(pl.col("layer") > 3).then(nan).otherwise("gain_low"))
     assert "surely more in 1 of 4 layers whose gain has an interval" in DECODABILITY.answer(holes)
     few = DECODABILITY.answer(DECODABILITY.estimate(frame(documents=3), np.random.default_rng(0)))
