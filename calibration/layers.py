@@ -156,13 +156,14 @@ def neurons_study(*, is_fixed: bool) -> Study:
     """Over documents where the neurons are the same, over neurons where they are drawn anew; trends."""
     rows = {name: {"measure": name, "layer": MIDDLE} for name in CLEANER}
     if is_fixed:
-        ends = ("estimate", "document_low", "document_high")
-        found = (Interval(f"{name}, documents", row, None, ends) for name, row in rows.items())
-        return Study("polysemanticity", tuple(found))
+        return Study("polysemanticity", tuple(Interval(f"{name}, documents", row) for name, row in rows.items()))
+    ends = ("estimate", "neuron_low", "neuron_high")
     return Study(
         "polysemanticity",
         # clusters and types depend on inputs and text too, which all neurons of a lake share: no draw of neurons alone
-        tuple(Interval(f"{name}, neurons", rows[name], designs=("none",)) for name in ("kurtosis", "hoyer")),
+        tuple(
+            Interval(f"{name}, neurons", rows[name], None, ends, designs=("none",)) for name in ("kurtosis", "hoyer")
+        ),
         tuple(Rejection(f"trend of {name}", row) for name, row in rows.items()),
     )
 

@@ -79,8 +79,9 @@ class Analysis:
     `excerpt(table)` is what a page has room for. `claims` are what a reader of the first page wants answered.
     `needs` are the columns (`table.column`, or of the view `trajectory_states`) that must hold values. `uses` are
     analyses whose tables the SQL reads by their slug, e.g. `join plateau_stability using (run, neuron)`. `key_columns`
-    is the meaning of keys that `KEYS` does not tell. `subject` is what the question is about, where not every lake has
-    it, and `subject_from` the command that adds it: a report on a lake without it names the question and leaves it out.
+    is the meaning of keys that `KEYS` does not tell, `counts` what `n` counts. `subject` is what the question is about,
+    where not every lake has it, and `subject_from` the command that adds it: a report on a lake without it names the
+    question and leaves it out.
     `p_floors` are the smallest p-values that the numbers of random draws allow: there, p is an upper bound.
     `over_steps`: it is about a sweep of checkpoints. Its SQL reads the view `sweep_runs`, sees every checkpoint, and
     calls the sweep by the run of its last one (`last_run as run`), with `step` as a key; all others see, in a report,
@@ -101,6 +102,7 @@ class Analysis:
     uses: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     key_columns: Mapping[str, str] = field(default_factory=dict)
+    counts: str = "documents"
     subject: str = ""
     subject_from: str = ""
     p_floors: tuple[float, ...] = ()

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import polars as pl
 
 # What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p,
-# `power` how often an effect would be seen, `bar` what the interval must exclude.
+# `power` how often an effect would be seen, `bar` what the interval must exclude. `remedy`: how to get the
+# positions that it lacks, where more documents alone do not give them; else null.
 FINDING = {
     "run": pl.String, "verdict": pl.String,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
-    "power": pl.Float64, "bar": pl.Float64, "reason": pl.String,
+    "power": pl.Float64, "bar": pl.Float64, "reason": pl.String, "remedy": pl.String,
 }  # fmt: skip
 
 
@@ -53,7 +54,8 @@ def finding(
         for name, value in where.items():
             rows = rows.filter(pl.col(name) == value)
         rows = rows.unique("run", keep="first", maintain_order=True)
-        absent = {"reason": pl.lit(None, dtype=pl.String), "power": pl.lit(float("nan"))}
+        nothing = pl.lit(None, dtype=pl.String)
+        absent = {"reason": nothing, "remedy": nothing, "power": pl.lit(float("nan"))}
         rows = rows.with_columns(**{name: value for name, value in absent.items() if name not in rows.columns})
         return rows.select(
             made.get(name, pl.col(columns[name])).cast(kind).alias(name) for name, kind in FINDING.items()

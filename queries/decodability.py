@@ -40,8 +40,8 @@ from queries.shared.depth import (
     first_and_last,
     five_layers,
     states_by_layer,
-    trend_row,
     trend_words,
+    with_trend,
 )
 from queries.shared.probes import Probed, probe
 from queries.shared.tables import correct_within, schema_of
@@ -64,7 +64,7 @@ COLUMNS = {
     "gain_low": "Low end of its 95 % interval.",
     "gain_high": "High end of its 95 % interval.",
     **TREND_COLUMNS,
-    "reason": "Why there is no interval; empty where there is one.",
+    "reason": "Why there is no interval, or no trend; empty where there are both.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "n_classes"))
 
@@ -81,7 +81,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
             without = np.array([row["without"] for row in of_task]).T  # (D, L)
             trend = depth_trend(np.array([row["estimate"] for row in of_task]), without, rng, jackknife=True)
             for row in of_task:
-                row.update(trend_row(trend))
+                row.update(with_trend(row, trend))
         correct_within(mine, "family")
         rows += [{**row, "run": run} for row in mine]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
@@ -160,13 +160,21 @@ def answer(table: pl.DataFrame) -> str:
             if known.is_empty():
                 lines.append(f"- `{run}`: `{task}` was not asked: {row['reason']}.")
                 continue
-            above = known.filter(pl.col("gain_low") > 0).height
             lines.append(
                 f"- `{run}`: `{task}` ({row['n_classes']} classes, {counted(row['n'], 'document')}): accuracy "
-                f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, surely more in {above} of "
-                f"{counted(known.height, 'layer')}; {trend_words(row)}."
+                f"{first_and_last(rows)}; {row['baseline']:.2f} without a state, {_surely_more(known)}; "
+                f"{trend_words(rows)}."
             )
     return "\n".join(lines)
+
+
+def _surely_more(rows: pl.DataFrame) -> str:
+    """In how many layers the accuracy is above the baseline by its interval; a layer without one says nothing."""
+    sure = rows.filter(pl.col("gain_low").is_finite())  # NaN > 0 is true in Polars
+    if sure.is_empty():
+        return "whether a state says more cannot be told: no layer has an interval of the gain"
+    few = "" if sure.height == rows.height else " whose gain has an interval"
+    return f"surely more in {sure.filter(pl.col('gain_low') > 0).height} of {counted(sure.height, 'layer')}{few}"
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
@@ -179,7 +187,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="share of positions",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",
@@ -194,9 +202,10 @@ ANALYSIS = Analysis(
                 "previous_token": "previous token",
                 "clusters": "clusters of contexts",
             },
+            "units": {**dict.fromkeys(LABELS, "accuracy"), "clusters": "clusters"},
             "control": "baseline",
             "caption": "Accuracy of probes (grey: the best without a state), and beside it the clusters of contexts of "
-            "single neurons, fewer where neurons are cleaner.",
+            "single neurons, fewer where neurons are cleaner. Intervals are over documents.",
         },
     ),
     estimate=estimate,

@@ -183,6 +183,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="steps; exponents of the law; differences of AIC and BIC",
     resampled="nothing: intervals are between checkpoints, over seeds, or of a least-squares slope",
+    counts="escapes",
     columns=COLUMNS,
     chart=Chart("escape", tables=("grokking",)),
     estimate=estimate,

@@ -11,7 +11,8 @@ difference in nats and none relative to the loss. So the relative difference is 
 In nats, intervals resample the documents, and `p` flips the signs of documents, under which a head that changes nothing
 on average (or does not tell the classes apart) is as likely to be on either side. Relative ones leave out one document
 after the other (jackknife t). `q` is Benjamini and Hochberg's over the heads. `visible` is the power: the effect that
-the head would need to be found among as many heads with a chance of 80 %. `mean_abs` is the mean size of the change.
+the head would need to be found among as many heads with a chance of 80 %, where its error does not come from fewer
+than 5 documents. `mean_abs` is the mean size of the change.
 
 Caveats: one head is ablated at a time: of two that do the same either may look idle. What a head writes at earlier
 positions, and others read, is left as it was. The positions are a sample in which half of the targets are rare, in
@@ -22,27 +23,26 @@ Source: ablation of heads as in Liu et al., arXiv 2509.21163 and 2509.04479, the
 """
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from queries import Analysis, Chart, by_group
-from queries.shared.heads import KEY_COLUMNS, balance, name_of, out_of_reach
+from queries.shared.heads import KEY_COLUMNS
+from queries.shared.loss_words import SCALES, loss_words
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS, N_REPLICATES, Array, document_weights, ratio_intervals
 from queries.stats.document_sums import DocumentSums, document_sums
 from queries.stats.groups import floor_p
-from queries.stats.head_effects import ClassEffects, class_contrast, class_effect, visible
+from queries.stats.head_effects import ClassEffects, class_contrast, class_effect, few_decide, visible
 from queries.stats.nulls import benjamini_hochberg, sign_flip_p
 from queries.stats.paired import paired_differences
-from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
 KEYS = ("run", "ablation", "scale", "token_class", "layer", "head")
-SCALES = ("nats", "relative")
 MORE_FLIPS = 99_999  # for heads that hardly any flip reaches: a single one among 4,999 can have q < 0.05
 CLASSES = ("rare", "common", "rare_minus_common")
+FEW_DECIDE = f"what would be visible cannot be told: fewer than {MIN_DOCUMENTS} documents make up the error"
 STRIDE = 1 << 16  # of the layer in a number that names a head
 COLUMNS = {
     "mean_abs": "Mean size of the change, nats; null for the difference.",
@@ -53,7 +53,7 @@ COLUMNS = {
     "q": "Benjamini-Hochberg q of `p` over the heads of run, ablation, scale and class.",
     "input_gap": "Rare minus common: ln rank of the tokens read there, in standard deviations.",
     "position_gap": "Rare minus common: place in the window, in standard deviations.",
-    "reason": "Why there is no interval; empty where there is one.",
+    "reason": "Why there is no interval, or why nobody can tell what would be visible; empty where there are both.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "head", "n_positions"))
 
@@ -110,16 +110,21 @@ def _with_power(
         if n >= MIN_DOCUMENTS
         else f"only {counted(n, 'document')} with this class; at least {MIN_DOCUMENTS} are needed"
     )
-    known = {"visible": nothing if reason else visible(measured), "mean_loss": loss}
+    if is_relative:
+        reason = reason or ("" if np.isfinite(measured.estimate).all() else "the loss of some position is not known")
+    blind = np.where(np.isnan(measured.error), "no document changes it", np.where(few_decide(measured), FEW_DECIDE, ""))
+    known = {
+        "visible": nothing if reason else visible(measured), "mean_loss": loss,
+        "reason": [reason or each for each in blind.tolist()],
+    }  # fmt: skip
     if not is_relative:
         return found.with_columns(**{name: pl.Series(each) for name, each in known.items()})
-    reason = reason or ("" if np.isfinite(measured.estimate).all() else "the loss of some position is not known")
     p = nothing if reason else measured.p
     return pl.DataFrame(
         {
             "estimate": measured.estimate, "low": nothing if reason else measured.low,
             "high": nothing if reason else measured.high, "mean_abs": nothing, "p": p, "q": benjamini_hochberg(p),
-            "n": n, "n_positions": int(min(each.sum() for each in counts)), "reason": reason, **known,
+            "n": n, "n_positions": int(min(each.sum() for each in counts)), **known,
         }
     )  # fmt: skip
 
@@ -157,72 +162,27 @@ def _class_columns(sums: DocumentSums, token_class: str, weights: Array, rng: np
 
 def answer(table: pl.DataFrame) -> str:
     """One paragraph per run and ablation: the heads that matter on rare targets, and those that do more so."""
-    return "\n".join(_answer(key, group) for key, group in by_group(table, ("run", "ablation")))
-
-
-def _answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
-    run, ablation = key
-    on_rare = group.filter(scale="nats", token_class="rare")
-    contrasts = {scale: group.filter(scale=scale, token_class="rare_minus_common") for scale in SCALES}
-    row = contrasts["nats"].row(0, named=True)
-    start = f"- `{run}`, `{ablation}` ablation of {counted(on_rare.height, 'head')}: "
-    if row["reason"]:
-        return start + f"{row['reason']}."
-    relative = contrasts["relative"].row(0, named=True)
-    more = "do so more on rare than on common ones"
-    said = [
-        f"{_significant(on_rare, 'help', ' nats')} on rare targets",
-        f"relative to the loss of the class, {relative['reason']}"
-        if relative["reason"]
-        else f"relative to the loss of the class, {_significant(contrasts['relative'], more, ' of the loss')}",
-        f"in nats {_significant(contrasts['nats'], more, ' nats')}",
-    ]
-    few = out_of_reach(row["n"], on_rare.height)
-    size = f"{counted(row['n'], 'document')}, {counted(row['n_positions'], 'position')} a class; {balance(row)}"
-    return start + f"{'; '.join(said)} (q < {LEVEL}; {size}){f'; {few}' if few else ''}. {_power(contrasts)}"
-
-
-def _power(contrasts: dict[str, pl.DataFrame]) -> str:
-    """What difference would have been found in half of the heads."""
-    known = []
-    for scale, unit in (("relative", " of the loss"), ("nats", " nats")):
-        values = contrasts[scale]["visible"].drop_nans().to_numpy()
-        known += [f"{np.median(values):.2g}{unit}"] if len(values) else []
-    if not known:
-        return "What difference would be found cannot be told."
-    return (
-        f"In half of the heads a difference of {' or of '.join(known)} would be found with a chance of 80 %; smaller "
-        "ones may be there."
-    )
-
-
-def _significant(rows: pl.DataFrame, what: str, unit: str) -> str:
-    """How many heads are above 0, the three largest by name, and how many are below."""
-    known = rows.filter(pl.col("q") < LEVEL)
-    above = known.filter(pl.col("estimate") > 0).sort("estimate", descending=True)
-    first = ", ".join(_named(row, unit) for row in above.head(3).iter_rows(named=True))
-    below = known.height - above.height
-    return f"{above.height:,} {what}{f' (most {first})' if first else ''} and {below:,} the reverse"
-
-
-def _named(row: dict[str, Any], unit: str) -> str:
-    return f"{name_of(row['layer'], row['head'])}: {row['estimate']:.2g}{unit}, {row['low']:.2g} to {row['high']:.2g}"
+    return "\n".join(loss_words(key, group) for key, group in by_group(table, ("run", "ablation")))
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
-    """The four heads with the largest effect of every class, on either scale."""
-    place = pl.col("estimate").abs().fill_nan(-1.0).rank("ordinal", descending=True)
-    first = table.filter(place.over("run", "ablation", "scale", "token_class") <= 4)
-    columns = [*KEYS, "estimate", "low", "high", "visible", "p", "q"]
-    by = ["run", "ablation", "scale", "token_class", pl.col("estimate").abs()]
-    return first.sort(by, descending=[False, False, True, True, True]).select(columns)
+    """The four heads with the most evidence for an effect of every class, on either scale.
+
+    That is the smallest p, of equal ones the narrower interval for its estimate: a wide one may hold any effect.
+    """
+    width = (pl.col("high") - pl.col("low")) / pl.col("estimate").abs()
+    ranked = table.with_columns(p_=pl.col("p").fill_nan(2.0), width_=width.fill_nan(float("inf")))
+    by = ["run", "ablation", "scale", "token_class", "p_", "width_", "layer", "head"]
+    ranked = ranked.sort(by, descending=[False, False, True, True, False, False, False, False])
+    first = ranked.group_by("run", "ablation", "scale", "token_class", maintain_order=True).head(4)
+    return first.select(*KEYS, "estimate", "low", "high", "visible", "p", "q")
 
 
 ANALYSIS = Analysis(
     chapter="Attention",
     keys=KEYS,
     unit="nats, or share of the mean loss of the class (`relative`)",
-    resampled="documents",
+    resampled="documents: resampled (`nats`), or left out in turn (`relative`)",
     columns=COLUMNS,
     chart=Chart(
         "head_map",

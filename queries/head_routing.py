@@ -50,7 +50,7 @@ from queries.stats.groups import floor_p, monte_carlo_p, random_groups, sparse_s
 from queries.stats.nulls import benjamini_hochberg, sign_flip_p
 from queries.stats.paired import paired_differences
 from queries.stats.routing import concentration, excess, group_p, log_ratios, membership, selectivity
-from queries.stats.routing_verdict import RoutingEvidence, decide_routing
+from queries.stats.routing_verdict import RoutingEvidence, decide_routing, remedy
 from queries.stats.verdict import LEVEL
 
 Draw = Callable[[int], NDArray[np.int64]]
@@ -81,8 +81,10 @@ COLUMNS = {
     "p_alike": "One-sided p against these groups.",
     "verdict": "Attention routes rare tokens to the plateau; only in the row of `excess`.",
     "reason": "Why, or why there is no number.",
+    "remedy": "How to get the positions that the verdict lacks, where more documents alone do not give them.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "head", "n_positions", "n_neurons", "n_elsewhere", "n_left_out"))
+COUNTS = ("layer", "head", "n_positions", "n_neurons", "n_elsewhere", "n_left_out")
+SCHEMA = schema_of(KEYS, COLUMNS, counts=COUNTS, text=("remedy",))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -199,7 +201,7 @@ def _excess(found: HeadRows, members: dict[str, Array], n_selective: int, n_spec
     )  # fmt: skip
     verdict, reason = decide_routing(evidence)
     q = float(np.max(list(p.values())))  # both nulls must be passed: the larger p needs no correction
-    return {**row, "p": q, "q": q, "verdict": verdict, "reason": reason}
+    return {**row, "p": q, "q": q, "verdict": verdict, "reason": reason, "remedy": remedy(evidence)}
 
 
 def _row(
@@ -240,7 +242,7 @@ ANALYSIS = Analysis(
     chapter="Attention",
     keys=KEYS,
     unit="sd of the neuron (`influence`), ln ratio (`excess`)",
-    resampled="documents",
+    resampled="documents: resampled (`influence`), or left out in turn (all others)",
     columns=COLUMNS,
     chart=Chart(
         "head_map",

@@ -76,6 +76,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="1 (0.5: uniform points)",
     resampled="documents, or twentieths of the weights, left out in turn",
+    counts="neurons",
     columns=CLUSTERING.columns,
     chart=Chart("set_nulls", tables=("hopkins",), options={"measures": {"hopkins": "Hopkins statistic"}}),
     matrix="activations.activation",

@@ -206,6 +206,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="nats",
     resampled="documents",
+    counts="positions",
     columns=COLUMNS,
     chart=Chart("rank_curve", tables=("influence",)),
     estimate=estimate,

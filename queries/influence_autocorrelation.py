@@ -223,6 +223,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="correlation with the neighbours' mean",
     resampled="twentieths of the weights, left out in turn",
+    counts="neurons",
     columns=COLUMNS,
     chart=Chart("autocorrelation", tables=("influence_autocorrelation",)),
     estimate=estimate,

@@ -241,6 +241,7 @@ def _lead_of_mixture(table: pl.DataFrame) -> pl.DataFrame:
     return both.with_columns(
         *(pl.when(leads).then(name).otherwise(-pl.col(f"{other}_mixture")).alias(name) for name, other in ends.items()),
         null=pl.lit(0.0), bar=pl.lit(0.0), q="q_mixture", reason="reason_mixture",
+        remedy=pl.lit(None, dtype=pl.String),
     ).select(pl.col(name).cast(kind) for name, kind in FINDING.items())  # fmt: skip
 
 

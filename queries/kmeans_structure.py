@@ -114,6 +114,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="silhouette, clusters, correlation, nats",
     resampled="documents, or twentieths of the weights, left out in turn",
+    counts="neurons",
     columns=CLUSTERING.columns,
     chart=Chart(
         "set_nulls",

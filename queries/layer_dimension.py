@@ -30,8 +30,8 @@ from queries.shared.depth import (
     first_and_last,
     five_layers,
     states_by_layer,
-    trend_row,
     trend_words,
+    with_trend,
 )
 from queries.shared.tables import correct_within, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
@@ -45,7 +45,7 @@ COLUMNS = {
     "n_positions": "Positions whose states were kept: no measure but `anisotropy` can be larger.",
     "d_model": "Width of the residual stream.",
     **TREND_COLUMNS,
-    "reason": "Why there is no interval; empty where there is one.",
+    "reason": "Why there is no interval, or no trend; empty where there are both.",
 }
 SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "d_model"))
 WORDS = {
@@ -81,18 +81,16 @@ def _run_rows(frame: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, A
             found = studentise(np.log(values), np.log(left_out))
             enough = len(left_out) >= MIN_DOCUMENTS
             logs = np.log(left_out if enough else left_out[:0])
-            trend = trend_row(depth_trend(np.log(values), logs, rng, jackknife=True))
+            trend = depth_trend(np.log(values), logs, rng, jackknife=True)
             for i, (layer, (n, n_positions, width)) in enumerate(zip(layers, facts, strict=True)):
                 known = enough and bool(np.isfinite(found.low[i]))
-                made.append(
-                    {
-                        "variant": variant, "measure": measure, "layer": layer, "estimate": float(values[i]),
-                        "low": float(np.exp(found.low[i])) if known else float("nan"),
-                        "high": float(np.exp(found.high[i])) if known else float("nan"),
-                        "n": n, "n_positions": n_positions, "d_model": width, **trend,
-                        "reason": "" if known else _reason(n),
-                    }
-                )  # fmt: skip
+                row = {
+                    "variant": variant, "measure": measure, "layer": layer, "estimate": float(values[i]),
+                    "low": float(np.exp(found.low[i])) if known else float("nan"),
+                    "high": float(np.exp(found.high[i])) if known else float("nan"),
+                    "n": n, "n_positions": n_positions, "d_model": width, "reason": "" if known else _reason(n),
+                }  # fmt: skip
+                made.append(with_trend(row, trend))
     return made
 
 
@@ -109,7 +107,7 @@ def answer(table: pl.DataFrame) -> str:
         parts = []
         for variant, words in (("whole", "whole"), ("without_top", "without the top component")):
             rows = group.filter(variant=variant)
-            parts.append(f"{words} {first_and_last(rows)}, {trend_words(rows.row(0, named=True))}")
+            parts.append(f"{words} {first_and_last(rows)}, {trend_words(rows)}")
         lines.append(f"- `{run}`: {WORDS[measure]}: {'; '.join(parts)}.")
     return "\n".join(lines)
 
@@ -123,7 +121,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="dimensions (`anisotropy`: ratio of variances)",
-    resampled="documents",
+    resampled="documents, or twentieths of them, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",

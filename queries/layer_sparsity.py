@@ -13,10 +13,10 @@ Student's t).
 `raw` is the state as it is; `trimmed` leaves out the layer's five outlier dimensions, which can hold nearly all of
 the energy whatever the token; `normed` is the state after the norm that reads it next.
 
-`mean_slope` is the mean over the layers, its interval over documents too, `q` corrected over all of a run's.
-**Supported**: q < 0.05 and the mean slope is above 0. **Contradicted**: it is not, and its interval reaches 0 and ends
-below 0.05. Fewer than 10 documents decide nothing. (A slope that is surely above 0 and below 0.05 is supported, and
-small.)
+`mean_slope` is the mean over the layers that were read, its interval over documents too, `q` corrected over all of a
+run's; `layer_q` corrects `p` of a layer over the layers. **Supported**: q < 0.05 and the mean slope is above 0.
+**Contradicted**: it is not, and its interval reaches 0 and ends below 0.05. Fewer than 10 documents decide nothing. (A
+slope that is surely above 0 and below 0.05 is supported, and small.)
 
 Caveats: a slope over tokens says nothing of causes: the token that is read differs too, and in early layers a state
 says little else (of the default model's slope in layer 2 a fifth is left in `loss_given_token`). Where that predictor
@@ -34,36 +34,38 @@ import polars as pl
 
 from queries import Analysis, Chart, Claim, by_group, finding
 from queries.shared.depth import LAYER
+from queries.shared.sparsity_words import OVER, layers_read, sparsity_words
 from queries.shared.tables import schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.clustered_slopes import Array, slopes, without_each
 from queries.stats.contrast import studentise
 from queries.stats.nulls import benjamini_hochberg
-from queries.stats.verdict import MIN_DOCUMENTS as MIN_FOR_VERDICT
+from queries.stats.sparsity_verdict import decide_sparsity
 from queries.stats.words import counted
 
 KEYS = ("run", "variant", "predictor", "measure", "layer")
-VARIANTS = ("raw", "trimmed", "normed")
 # Predictor -> prefix of its columns, and regressors beside the constant; the slope of the first is asked.
 PREDICTORS = {
     "loss": ("", ("loss",)), "rarity": ("", ("rarity",)), "loss_given_rarity": ("", ("loss", "rarity")),
     "loss_given_token": ("within_", ("loss",)),
 }  # fmt: skip
 FALLS = ("entropy_rank", "l0_share")  # with sparsity
-SMALL = 0.05
 COLUMNS = {
     "n_positions": "Positions.",
     "slope": "The slope as it is, with its own sign: of the measure, per nat.",
     "p": "Two-sided p of no slope in this layer.",
+    "layer_q": "Benjamini-Hochberg value of `p` over the layers.",
+    "n_layers": "Layers that were read, of the `n_model_layers` of the model.",
+    "n_model_layers": "Layers of the model; null where that is not known.",
     "mean_slope": "Mean of the estimates over the layers; the same in all of them.",
     "mean_low": "Low end of its 95 % interval.",
     "mean_high": "High end of its 95 % interval.",
     "mean_p": "Two-sided p of a mean slope of 0.",
     "q": "Its Benjamini-Hochberg value over variants, predictors and measures of the run.",
     "verdict": "Sparser at difficult tokens: `supported`, `contradicted` or `undecidable`.",
-    "reason": "Why there is no interval; empty where there is one.",
+    "reason": "Why the verdict is what it is, or why there is no interval.",
 }
-SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions"))
+SCHEMA = schema_of(KEYS, COLUMNS, counts=("layer", "n_positions", "n_layers", "n_model_layers"))
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -77,7 +79,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
             made += [_layers(part, keys, predictor) for predictor in PREDICTORS]
         q = benjamini_hochberg(np.array([rows_of[0]["mean_p"] for rows_of in made]))
         for rows_of, value in zip(made, q.tolist(), strict=True):
-            rows += [{**row, "q": value, "verdict": _verdict(row, value)} for row in rows_of]
+            rows += [{**row, "q": value, **_decided(row, value)} for row in rows_of]
     return pl.DataFrame(rows, schema=SCHEMA).sort(KEYS)
 
 
@@ -108,7 +110,12 @@ def _layers(part: pl.DataFrame, keys: dict[str, str], predictor: str) -> list[di
     mean = np.mean(every, axis=0)
     whole_reason = next((row["reason"] for row in rows if row["reason"]), "")
     found = {f"mean_{name}": value for name, value in _interval(mean, whole_reason).items()}
-    return [{**row, "mean_slope": float(mean[0]), **found} for row in rows]
+    found |= {"mean_slope": float(mean[0]), "n_layers": len(rows), "n_model_layers": part["n_model_layers"][0]}
+    layer_q = benjamini_hochberg(np.array([row["p"] for row in rows])).tolist()
+    return [
+        {**row, "reason": row["reason"] or whole_reason, "layer_q": value, **found}
+        for row, value in zip(rows, layer_q, strict=True)
+    ]
 
 
 def _interval(values: Array, reason: str) -> dict[str, float]:
@@ -142,34 +149,18 @@ def _reason(n_documents: int, values: Array) -> str:
     return "" if np.isfinite(values).all() and np.ptp(values) > 0 else "sparsity or difficulty does not vary"
 
 
-def _verdict(row: dict[str, Any], q: float) -> str:
-    if row["n"] < MIN_FOR_VERDICT:
-        return "undecidable"
-    if q < 0.05 and row["mean_slope"] > 0:
-        return "supported"
-    return "contradicted" if row["mean_low"] <= 0 and row["mean_high"] < SMALL else "undecidable"
+def _decided(row: dict[str, Any], q: float) -> dict[str, str]:
+    """The verdict and the reason; without an interval of the mean, why there is none."""
+    if row["reason"]:
+        return {"verdict": "undecidable"}
+    verdict, why = decide_sparsity(row["n"], row["mean_slope"], row["mean_low"], row["mean_high"], q)
+    return {"verdict": verdict, "reason": f"{why}{OVER}{layers_read(row)}"}
 
 
 def answer(table: pl.DataFrame) -> str:
     """A line per run and predictor, by Hoyer's sparsity."""
     hoyer = table.filter(pl.col("measure") == "hoyer")
-    lines = []
-    for (run, predictor), group in by_group(hoyer, ("run", "predictor")):
-        parts = []
-        for variant in (each for each in VARIANTS if each in group["variant"]):
-            rows = group.filter(variant=variant)
-            row = rows.row(0, named=True)
-            sparser = rows.filter(pl.col("low") > 0).height
-            denser = rows.filter(pl.col("high") < 0).height
-            reach = f"{row['mean_low']:.2g} to {row['mean_high']:.2g}, q = {row['q']:.2g}"
-            reach = reach if np.isfinite(row["mean_low"]) else str(rows["reason"].max())
-            parts.append(
-                f"`{variant}` **{row['verdict']}**: mean slope {row['mean_slope']:.2g} ({reach}); surely sparser in "
-                f"{sparser}, surely denser in {denser} of {rows.height} layers"
-            )
-        words = predictor.replace("_", " ")
-        lines.append(f"- `{run}`, Hoyer's sparsity on {words}: {'; '.join(parts)}.")
-    return "\n".join(lines)
+    return "\n".join(sparsity_words(key, group) for key, group in by_group(hoyer, ("run", "predictor")))
 
 
 def excerpt(table: pl.DataFrame) -> pl.DataFrame:
@@ -197,7 +188,7 @@ ANALYSIS = Analysis(
     chapter="Layers",
     keys=KEYS,
     unit="standard deviations per standard deviation",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "depth",

@@ -68,6 +68,7 @@ select
     measures.measure,
     measures.layer,
     difficulty.document,
+    max(runs.layer) + 1 as n_model_layers,
     count(*) as n_positions,
     sum(difficulty.loss) as loss,
     sum(difficulty.rarity) as rarity,
@@ -87,6 +88,7 @@ select
     coalesce(sum((measures.sparsity::double - type_means.sparsity) ** 2), 0) as within_y_y,
     coalesce(sum(difficulty.within_loss * (measures.sparsity::double - type_means.sparsity)), 0) as within_loss_y
 from measures
+inner join runs on measures.run = runs.run
 inner join difficulty on measures.run = difficulty.run and measures.token_index = difficulty.token_index
 left join type_means
     on

@@ -150,6 +150,7 @@ ANALYSIS = Analysis(
     unit="ln ratio (`coordinate`, `drop`, `fall`, `delay`), steps (`crossing`, `alarm`, `lead`), ratio (`nc1`, "
     "`anisotropy`), dimensions (`participation`), 1 / variance (`beta`), variance (`lambda_max`, `trace`)",
     resampled="documents, or samples, a tenth of them left out in turn",
+    counts="documents, or samples where there are no documents,",
     columns=COLUMNS,
     chart=Chart("phase", tables=("phase",)),
     estimate=estimate,

@@ -61,8 +61,13 @@ parts as (
 probes as (
     select
         run,
-        string_agg(distinct task, ', ' order by task) filter (where trend_low > 0 and q < 0.05) as probes_better,
-        string_agg(distinct task, ', ' order by task) filter (where trend_high < 0 and q < 0.05) as probes_worse
+        -- null where no probe has a trend; NaN, an end that is not known, is above every number here
+        case when bool_or(not isnan(trend)) then coalesce(string_agg(distinct task, ', ' order by task) filter (
+            where trend_low > 0 and not isnan(trend_low) and q < 0.05
+        ), '') end as probes_better,
+        case when bool_or(not isnan(trend)) then coalesce(string_agg(distinct task, ', ' order by task) filter (
+            where trend_high < 0 and q < 0.05
+        ), '') end as probes_worse
     from decodability
     group by run
 )

@@ -139,6 +139,7 @@ ANALYSIS = Analysis(
     keys=KEYS,
     unit="exponents, shares and ranks",
     resampled="columns of the weights",
+    counts="columns of the weights",
     columns=COLUMNS,
     chart=Chart("group_spectra", tables=("spectra",)),
     estimate=estimate,

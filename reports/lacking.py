@@ -54,7 +54,8 @@ def _too_little(found: Mapping[str, Any], n: int | None) -> Lack | None:
     if n is not None and n < MIN_DOCUMENTS:
         return Lack(f"at least {MIN_DOCUMENTS} documents", f"at least {MIN_DOCUMENTS} documents are needed")
     if least and "position" in reason:
-        return Lack(f"{least[0]} positions", f"{least[0]} positions are needed, which more documents give")
+        how = f": {found['remedy']}" if found["remedy"] else ", which more documents give"
+        return Lack(f"{least[0]} positions", f"{least[0]} positions are needed{how}")
     if least:
         return Lack("more data", f"what is short of {least[0]} comes with more documents; how many cannot be told")
     if not (_is_known(found["low"]) and _is_known(found["high"])):

@@ -154,7 +154,7 @@ def _meanings(analysis: Analysis, whole: pl.DataFrame) -> str:
     how = analysis.resampled if left_out else f"resampling {analysis.resampled}"
     unit = f"unit: {analysis.unit}" if analysis.unit else "without a unit"
     common = {
-        "n": "How many observations the estimate rests on.",
+        "n": f"How many {analysis.counts} the estimate rests on.",
         "reason": "Why there is no estimate, or why the verdict is what it is.",
     }
     meaning = {**common, **analysis.meanings}

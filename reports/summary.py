@@ -47,7 +47,7 @@ def _lack(found: Mapping[str, Any], analysis: Analysis, claim: Claim) -> Lack | 
     return lacking(
         found,
         by_documents="documents" in analysis.resampled and not claim.is_of_weights,
-        counts_documents=analysis.resampled == "documents",
+        counts_documents=analysis.counts == "documents",
     )
 
 

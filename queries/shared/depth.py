@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from queries import by_group
-from queries.stats.depth import DepthTrend
+from queries.stats.depth import MIN_LAYERS, DepthTrend, too_few_layers
 
 TREND_COLUMNS = {
     "trend": "Rank correlation of the estimate with the layer (Spearman); the same in all layers.",
@@ -34,13 +34,24 @@ def five_layers(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("layer").is_in(some))
 
 
-def trend_row(found: DepthTrend) -> dict[str, float]:
-    """The values of `TREND_COLUMNS`."""
-    return {"trend": found.rho, "trend_low": found.low, "trend_high": found.high, "p": found.p}
+def with_trend(row: dict[str, Any], found: DepthTrend) -> dict[str, Any]:
+    """The row of a layer with the values of `TREND_COLUMNS`, and why there are none added to its `reason`.
+
+    >>> with_trend({"reason": ""}, DepthTrend(0.5, 0.2, 0.8, 0.01))
+    {'reason': '', 'trend': 0.5, 'trend_low': 0.2, 'trend_high': 0.8, 'p': 0.01}
+    """
+    own = row["reason"]
+    # why the trend has no interval is why the layers have none, and said already
+    more = found.reason if np.isnan(found.rho) or not own else ""
+    trend = {"trend": found.rho, "trend_low": found.low, "trend_high": found.high, "p": found.p}
+    return {**row, "reason": "; ".join(filter(None, [own, more])), **trend}
 
 
-def trend_words(row: dict[str, Any]) -> str:
-    """A trend with its interval, as the end of a sentence."""
+def trend_words(rows: pl.DataFrame) -> str:
+    """The trend of the rows of all layers with its interval, or why there is none, as the end of a sentence."""
+    if rows.height < MIN_LAYERS:
+        return too_few_layers(rows.height)
+    row = rows.row(0, named=True)
     if not np.isfinite(row["trend"]):
         return "no trend over depth can be told"
     ends = f"{row['trend_low']:.2f} to {row['trend_high']:.2f}, " if np.isfinite(row["trend_low"]) else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from queries.stats.paired import least_sign_flip_p
+from queries.stats.nulls import least_sign_flip_p
 from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 

@@ -15,8 +15,10 @@ def routing_words(key: tuple[str, ...], group: pl.DataFrame) -> str:
     start = (
         f"- `{run}`, `{ablation}` ablation: that attention routes rare tokens to the plateau is **{row['verdict']}**: "
     )
-    start += f"{row['reason']}."
-    heads = group.filter(measure="influence", token_class="rare_minus_common").filter(pl.col("estimate").is_not_nan())
+    how = f" ({row['remedy']})" if row["remedy"] else ""
+    start += f"{row['reason']}{how}."
+    every = group.filter(measure="influence", token_class="rare_minus_common")
+    heads = every.filter(pl.col("estimate").is_not_nan())
     if heads.is_empty() or not np.isfinite(row["estimate"]):
         return start
     known = heads.filter(pl.col("q") < LEVEL)
@@ -28,8 +30,9 @@ def routing_words(key: tuple[str, ...], group: pl.DataFrame) -> str:
     size = f"{counted(row['n'], 'document')}, {counted(row['n_positions'], 'position')} a class"
     size += f"; {counted(row['n_left_out'], 'document')} not whole and left out" if row["n_left_out"] else ""
     return start + (
-        f" {above.height:,} of {counted(heads.height, 'head')} move it more at rare positions"
-        f"{f', most {first}' if first else ''}, {known.height - above.height:,} less{f'; {few}' if few else ''}. "
+        f" {above.height:,} of {counted(heads.height, 'head')} move it more at rare positions (q < {LEVEL}"
+        f"{f', most {first}' if first else ''}), {known.height - above.height:,} less"
+        f"{_no_path(every.height - heads.height, every.height)}{f'; {few}' if few else ''}. "
         f"Rare positions multiply what heads do to the plateau by {np.exp(row['estimate']):.3g} "
         f"({np.exp(row['low']):.3g} to {np.exp(row['high']):.3g}) beyond what they do to random groups of "
         f"{counted(row['n_neurons'], 'neuron')}. "
@@ -37,10 +40,23 @@ def routing_words(key: tuple[str, ...], group: pl.DataFrame) -> str:
     )
 
 
+def _no_path(n: int, n_heads: int) -> str:
+    """How many heads of the model have no number, since they cannot reach the MLP; empty for none.
+
+    >>> _no_path(4, 16)
+    '; 4 of the 16 heads have no path to the MLP'
+    """
+    return f"; {n:,} of the {counted(n_heads, 'head')} {'has' if n == 1 else 'have'} no path to the MLP" if n else ""
+
+
 def _concentrated(group: pl.DataFrame) -> str:
     """How many heads carry half of the effect, by class."""
-    parts = []
+    parts = {}
     for name in ("rare", "common"):
         row = group.filter(measure="heads_of_half", token_class=name).row(0, named=True)
-        parts.append(f"{row['estimate']:.3g} ({row['low']:.3g} to {row['high']:.3g}) on {name}")
-    return f"Half of the effect on it is carried by {' and '.join(parts)} targets of the heads"
+        ends = f" ({row['low']:.3g} to {row['high']:.3g})" if np.isfinite(row["low"]) else ""
+        parts[name] = f"{row['estimate']:.3g}", ends
+    return (
+        f"Half of the effect on it is carried by {' heads'.join(parts['rare'])} on rare targets and by "
+        f"{''.join(parts['common'])} on common ones"
+    )

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from queries.stats.words import counted
+
 Array = NDArray[np.float64]
 MIN_LAYERS = 5
 N_FLIPS = 1999
@@ -60,6 +62,17 @@ def least_p(n_layers: int) -> float:
     return max(P_FLOOR, 2.0 ** (2 - n_layers))
 
 
+def too_few_layers(n_layers: int) -> str:
+    """Why so many layers, fewer than `MIN_LAYERS`, have no trend.
+
+    >>> too_few_layers(1)
+    '1 layer is too few for a trend (at least 5)'
+    """
+    return (
+        f"{counted(n_layers, 'layer')} {'is' if n_layers == 1 else 'are'} too few for a trend (at least {MIN_LAYERS})"
+    )
+
+
 def walk_p(values: Array, rng: np.random.Generator, n_flips: int = N_FLIPS) -> float:
     """Two-sided p of the rank correlation of `values` (L,) among walks whose steps have random signs."""
     signs = rng.integers(0, 2, size=(n_flips, len(values) - 1)) * 2.0 - 1.0
@@ -86,11 +99,11 @@ def depth_trend(values: Array, replicates: Array, rng: np.random.Generator, *, j
     """The trend of `values` (L,), layers in order; `replicates` (R, L) leave out documents, or resample neurons.
 
     >>> depth_trend(np.arange(3.0), np.zeros((9, 3)), np.random.default_rng(0), jackknife=True).reason
-    '3 layers; at least 5 are needed'
+    '3 layers are too few for a trend (at least 5)'
     """
     nan = float("nan")
     if len(values) < MIN_LAYERS:
-        return DepthTrend(nan, nan, nan, nan, f"{len(values)} layers; at least {MIN_LAYERS} are needed")
+        return DepthTrend(nan, nan, nan, nan, too_few_layers(len(values)))
     rho = float(rank_correlation(values))
     if np.isnan(rho):
         return DepthTrend(nan, nan, nan, nan, "no number in some layer, or the same in all")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.contrast import Studentised, studentise
 from queries.stats.paired import paired_differences
 
@@ -75,10 +76,19 @@ def visible(found: Studentised, level: float = 0.05) -> Array:
     """The effect (H,) that each head would need to be found with a chance of `POWER` in a family of H.
 
     Found: at the first step of Benjamini and Hochberg's rule, level / H, by its own error and degrees of freedom. The
-    error is an estimate too, which makes t noncentral: Johnson and Welch (1940), Biometrika 31, 362.
+    error is an estimate too, which makes t noncentral: Johnson and Welch (1940), Biometrika 31, 362. NaN where fewer
+    than `MIN_DOCUMENTS` documents decide the error (`few_decide`): nobody can tell what would be seen with more.
     """
     n = max(int(np.isfinite(found.error).sum()), 1)
     bar = special.stdtrit(found.freedom, 1.0 - 0.5 * level / n)
     reach = bar * (1.0 + 0.25 / found.freedom) + special.ndtri(POWER) * np.sqrt(1.0 + bar**2 / (2.0 * found.freedom))
     effect: Array = reach * found.error
-    return effect
+    return np.where(few_decide(found), np.nan, effect)
+
+
+def few_decide(found: Studentised) -> NDArray[np.bool_]:
+    """Whether the error of each head (H,) comes from fewer than `MIN_DOCUMENTS` documents' worth of differences.
+
+    As many as there are documents count if all contribute alike, one if a single one makes all the difference.
+    """
+    return np.asarray(found.freedom + 1.0 < MIN_DOCUMENTS - 1e-9)

@@ -22,16 +22,30 @@ def sign_flip_p(sums: Array, rng: np.random.Generator, n_flips: int = N_FLIPS, n
     of a document is as likely to be positive as negative under the null. The same flips serve every neuron. Neurons
     that fewer than `FEW` of them reach get `n_more` flips in all, if that is more: families of many tests need small
     p. It is valid in either stage (sequential Monte-Carlo p: Besag and Clifford, 1991, Biometrika 78, 301).
+    Of all flips of D documents, not counting those whose sum is 0, the observed signs and their opposites reach the
+    total, so no exact p is below `least_sign_flip_p(D)`; where drawn flips met them too seldom, p is that.
 
     >>> sign_flip_p(np.ones((20, 1)), np.random.default_rng(0), 999)
     array([0.001])
+    >>> sign_flip_p(np.ones((8, 1)), np.random.default_rng(2), 999) >= 2 / 2**8
+    array([ True])
     """
     reached = _flips_that_reach(sums, rng, n_flips)
     p: Array = (1.0 + reached) / (n_flips + 1.0)
     few = np.flatnonzero(reached < FEW)
     if n_more > n_flips and len(few):
         p[few] = (1.0 + reached[few] + _flips_that_reach(sums[:, few], rng, n_more - n_flips)) / (n_more + 1.0)
-    return p
+    least = [least_sign_flip_p(n) for n in np.count_nonzero(sums, axis=0).tolist()]
+    return np.maximum(p, np.array(least, dtype=np.float64))
+
+
+def least_sign_flip_p(n_documents: int) -> float:
+    """The smallest two-sided p that flipping the signs of so many documents can give, however many flips are drawn.
+
+    >>> least_sign_flip_p(5)
+    0.0625
+    """
+    return min(1.0, float(2.0 ** (1 - n_documents)))
 
 
 def _flips_that_reach(sums: Array, rng: np.random.Generator, n_flips: int) -> Array:

@@ -22,12 +22,3 @@ def paired_differences(top: Array, top_counts: Array, bottom: Array, bottom_coun
     n, m = np.where(both, top_counts, 1.0), np.where(both, bottom_counts, 1.0)
     weights = np.where(both, n * m / (n + m), 0.0)
     return weights[:, None] * (top / n[:, None] - bottom / m[:, None]), weights
-
-
-def least_sign_flip_p(n_documents: int) -> float:
-    """The smallest two-sided p that flipping the signs of so many documents can give, however many flips are drawn.
-
-    >>> least_sign_flip_p(5)
-    0.0625
-    """
-    return min(1.0, float(2.0 ** (1 - n_documents)))

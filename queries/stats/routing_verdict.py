@@ -79,6 +79,21 @@ def decide_routing(evidence: RoutingEvidence) -> tuple[str, str]:
     return UNDECIDABLE, "; ".join(missing)
 
 
+def remedy(evidence: RoutingEvidence) -> str | None:
+    """How to get the positions that a verdict lacks where more documents alone do not give them; else null.
+
+    >>> means, p = {"any": 0.0}, {"any": 0.001}
+    >>> remedy(RoutingEvidence(30, 32, 900, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p))
+    'rt rm RUN --pass heads, then rt extract --heads --head-tokens 200 or more, from enough documents'
+    """
+    if evidence.n_positions >= MIN_POSITIONS:
+        return None
+    return (
+        f"rt rm RUN --pass heads, then rt extract --heads --head-tokens {2 * MIN_POSITIONS} or more, from enough "
+        "documents"
+    )
+
+
 def _is_small(e: RoutingEvidence) -> bool:
     """Whether the interval excludes a ratio a quarter above that of any kind of random group."""
     return e.high - min(e.null_mean.values()) < VISIBLE
@@ -89,7 +104,7 @@ def _too_little(e: RoutingEvidence) -> str:
     if e.n_documents < MIN_DOCUMENTS:
         return f"{counted(e.n_documents, 'document')}; a verdict needs at least {MIN_DOCUMENTS}"
     if e.n_positions < MIN_POSITIONS:
-        return f"{counted(e.n_positions, 'position')} a class; a verdict needs at least {MIN_POSITIONS}"
+        return f"{counted(e.n_positions, 'position')} a class; a verdict needs at least {MIN_POSITIONS} a class"
     if e.n_elsewhere < MIN_POSITIONS:
         return (
             f"the plateau is read off {counted(e.n_elsewhere, 'rare position')} where no head was ablated; at least "

@@ -13,10 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from reports.charts.canvas import facets, floats, runs_of, say, style, words
 
 CAPTION = """A map of the attention heads: each cell is a head, its colour what ablating it does. The two classes share
-a scale, the difference has its own. A dot marks q < 0.05 over the heads; a grey cell has no number, as of a head that
+a scale, the difference has its own; where the bar of colours ends in an arrow, a few heads beyond it have its last
+colour. A dot marks q < 0.05 over the heads; a grey cell has no number, as of a head that
 cannot reach the neurons."""
 _CLASSES = ("rare", "common", "rare_minus_common")
 _INCHES = 0.12  # per layer
+_SHOWN, _FAR = 0.98, 1.5  # the scale ends at this quantile of the sizes if the largest is so many times as large
 
 
 def _grid(table: pl.DataFrame, name: str) -> np.ndarray:
@@ -47,14 +49,21 @@ def _panel(axes: Axes, table: pl.DataFrame, token_class: str, scale: Mapping[str
     return drawn
 
 
-def _scale(table: pl.DataFrame) -> dict[str, Any]:
-    """Colours for the estimates: of two directions around 0, of one where none is below it."""
+def _scale(table: pl.DataFrame) -> tuple[dict[str, Any], str]:
+    """Colours for the estimates, of two directions around 0, of one where none is below it; which ends they exceed.
+
+    One head far off must not take the colours of all others: then the scale ends where 98 % of the sizes do.
+    """
     values = floats(table, "estimate")
     values = values[np.isfinite(values)]
-    limit = float(np.abs(values).max()) if len(values) and np.abs(values).max() > 0 else 1.0
+    sizes = np.abs(values)
+    limit = float(sizes.max()) if len(values) and sizes.max() > 0 else 1.0
+    most = float(np.quantile(sizes, _SHOWN)) if len(values) else 0.0
+    is_clipped = 0 < _FAR * most < limit
+    limit = most if is_clipped else limit
     if len(values) and values.min() >= 0:
-        return {"cmap": "YlOrRd", "vmin": 0.0, "vmax": limit}
-    return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        return {"cmap": "YlOrRd", "vmin": 0.0, "vmax": limit}, "max" if is_clipped else "neither"
+    return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}, "both" if is_clipped else "neither"
 
 
 def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
@@ -82,17 +91,19 @@ def head_map(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> 
 def _row(cell: Any, axes: np.ndarray, part: pl.DataFrame, ablation: str, unit: str) -> None:
     """The three panels of one ablation, with one bar of colours for the classes and one for the difference."""
     of_class = {name: part.filter(pl.col("token_class") == name) for name in _CLASSES}
-    shared, own = _scale(pl.concat([of_class["rare"], of_class["common"]])), _scale(of_class["rare_minus_common"])
+    shared, beyond = _scale(pl.concat([of_class["rare"], of_class["common"]]))
+    own, own_beyond = _scale(of_class["rare_minus_common"])
     drawn = {
         name: _panel(each, of_class[name], name, own if name == "rare_minus_common" else shared)
         for each, name in zip(axes, _CLASSES, strict=True)
     }
     axes[0].set_ylabel(f"layer ({ablation} ablation)")
-    for panels, names, label in (
-        (axes[:2], ("rare", "common"), unit),
-        (axes[2:], ("rare_minus_common",), "difference"),
+    for panels, names, label, extend in (
+        (axes[:2], ("rare", "common"), unit, beyond),
+        (axes[2:], ("rare_minus_common",), "difference", own_beyond),
     ):
         images = [drawn[name] for name in names if drawn[name] is not None]
         if images:
             ticks = MaxNLocator(4 if len(panels) > 1 else 3)
-            cell.colorbar(images[0], ax=list(panels), location="bottom", label=label, aspect=30, ticks=ticks)
+            bar = {"location": "bottom", "label": label, "aspect": 30, "ticks": ticks, "extend": extend}
+            cell.colorbar(images[0], ax=list(panels), **bar)

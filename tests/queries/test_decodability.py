@@ -69,6 +69,24 @@ def test_what_only_one_layer_holds_is_read_there_alone(table):
     assert "without a state, surely more in 1 of 9 layers" in DECODABILITY.answer(table)
 
 
+def test_layers_without_an_interval_are_not_counted_as_surely_more(table):
+    """NaN is above every number in Polars."""
+    nan = pl.lit(float("nan"))
+    none = DECODABILITY.answer(table.with_columns(gain_low=nan, gain_high=nan))
+    assert "surely more" not in none
+    assert "whether a state says more cannot be told: no layer has an interval" in none
+    holes = table.with_columns(gain_low=pl.when(pl.col("layer") > 3).then(nan).otherwise("gain_low"))
+    assert "surely more in 1 of 4 layers whose gain has an interval" in DECODABILITY.answer(holes)
+    few = DECODABILITY.answer(DECODABILITY.estimate(frame(documents=3), np.random.default_rng(0)))
+    assert "surely more" not in few
+
+
+def test_few_layers_have_no_trend_and_say_so():
+    found = DECODABILITY.estimate(frame(layers=3), np.random.default_rng(0))
+    assert found["reason"].str.contains("3 layers are too few for a trend (at least 5)", literal=True).all()
+    assert "3 layers are too few for a trend (at least 5)" in DECODABILITY.answer(found)
+
+
 def test_what_is_not_there_is_as_good_as_shuffled(table):
     rows = of(table, "position")
     assert (rows["estimate"] - rows["shuffled"]).abs().max() < 0.12

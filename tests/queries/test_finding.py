@@ -26,6 +26,7 @@ def test_one_row_a_run_with_the_closest_null():
     assert first == {
         "run": "r-1", "verdict": "supported", "estimate": 0.5, "low": 0.4, "high": 0.6, "n": 12, "null": 0.3, "q": 0.01,
         "power": pytest.approx(math.nan, nan_ok=True), "bar": 0.3, "reason": None,
+            "remedy": None,
     }  # fmt: skip
     assert second["verdict"] == "undecidable"
     assert math.isnan(second["null"])

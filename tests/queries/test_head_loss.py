@@ -89,6 +89,31 @@ def test_the_visible_effect_is_found_as_often_as_it_says():
     assert 0.65 < np.mean(found) < 0.95
 
 
+def test_what_one_document_decides_has_no_visible_effect_and_does_not_lead():
+    """In one head all of the difference is a single document's; its interval is wide, its estimate the largest."""
+    rng = np.random.default_rng(9)
+    rows = frame(rng, more=0.05)
+    wild = (
+        (pl.col("layer") == 2) & (pl.col("head") == 0) & (pl.col("document") == 7) & (pl.col("token_class") == "rare")
+    )
+    rows = rows.with_columns(sum_delta=pl.when(wild).then(40.0).otherwise("sum_delta"))
+    table = LOSS.estimate(rows, rng)
+    for scale in ("nats", "relative"):
+        row = of(table, "rare_minus_common", head=8, scale=scale)
+        assert np.isnan(row["visible"])
+        assert "fewer than 5 documents make up the error" in row["reason"]
+        assert row["low"] < 0 < row["high"] or scale == "nats"
+        other = of(table, "rare_minus_common", scale=scale)
+        assert other["visible"] < 0.2
+        assert other["reason"] == ""
+        first = LOSS.excerpt(table).filter(scale=scale, token_class="rare_minus_common").row(0, named=True)
+        assert (first["layer"], first["head"]) == (1, 1)
+    assert "would be found with a chance of 80 %" in LOSS.answer(table)
+    assert "1 do so more on rare" in LOSS.answer(table)
+    blind = LOSS.answer(table.with_columns(visible=pl.lit(float("nan"))))
+    assert "cannot be told: in most heads few documents make up the error" in blind
+
+
 def test_losses_that_are_not_known_leave_nats():
     rng = np.random.default_rng(8)
     table = LOSS.estimate(frame(rng, more=0.05).with_columns(sum_loss=pl.lit(None, dtype=pl.Float64)), rng)

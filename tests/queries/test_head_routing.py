@@ -78,7 +78,12 @@ def test_planted_routing_is_found():
     assert of(table, "heads_of_half")["high"] < 0
     words = ROUTING.answer(table)
     assert "**supported**" in words
-    assert "most L1H1" in words
+    assert "1 of 8 heads move it more at rare positions (q < 0.05, most L1H1" in words
+    assert "0 less; 1 of the 9 heads has no path to the MLP." in words
+    half = [of(table, "heads_of_half", name) for name in ("rare", "common")]
+    rare, common = (f"{row['estimate']:.3g}{{}} ({row['low']:.3g} to {row['high']:.3g})" for row in half)
+    said = f"Half of the effect on it is carried by {rare.format(' heads')} on rare targets and by {common.format('')}"
+    assert f"{said} on common ones (" in words
 
 
 def test_rare_positions_that_move_every_neuron_more_are_no_routing():
@@ -121,6 +126,11 @@ def test_too_little_is_undecidable():
     table = ROUTING.estimate(bare, rng)
     assert of(table, "excess")["reason"] == "every rare position is one that heads were ablated at"
     assert ROUTING.answer(table)
+    short = ROUTING.estimate(rows(rng, n_documents=12), rng)
+    assert of(short, "excess")["reason"].startswith("48 positions a class; a verdict needs at least 100 a class")
+    assert "--head-tokens 200 or more" in of(short, "excess")["remedy"]
+    assert "--head-tokens 200 or more" in ROUTING.answer(short)
+    assert short.filter(pl.col("measure") != "excess")["remedy"].null_count() == short.height - 1
     scarce = rows(rng).with_columns(pl.col("elsewhere_n") / 10)
     table = ROUTING.estimate(scarce, rng)
     assert "read off 60 rare positions where no head was ablated" in of(table, "excess")["reason"]

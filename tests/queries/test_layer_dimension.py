@@ -79,5 +79,6 @@ def test_few_documents_have_no_interval_but_a_reason(documents):
 def test_one_layer_has_no_trend_and_no_rows_have_no_answer():
     table = DIMENSION.estimate(frame([5]), np.random.default_rng(0))
     assert table["trend"].is_nan().all()
-    assert "no trend over depth" in DIMENSION.answer(table)
+    assert (table["reason"] == "1 layer is too few for a trend (at least 5)").all()
+    assert "1 layer is too few for a trend (at least 5)" in DIMENSION.answer(table)
     assert DIMENSION.answer(table.clear()) == ""

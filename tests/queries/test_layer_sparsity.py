@@ -43,7 +43,7 @@ def sums(slope, documents=25, positions=40, layers=3, measure="hoyer", rarity=0.
             within_loss_loss=pl.col("within_loss") ** 2, within_y_y=pl.col("within_y") ** 2,
             within_loss_y=pl.col("within_loss") * pl.col("within_y"),
         )  # fmt: skip
-        keys = {"run": "r-1", "variant": "raw", "measure": measure, "layer": layer}
+        keys = {"run": "r-1", "variant": "raw", "measure": measure, "layer": layer, "n_model_layers": 30}
         named = {name: pl.lit(value) for name, value in keys.items()}
         parts.append(rows.group_by("document").sum().with_columns(**named))
         data[f"y{layer}"] = y
@@ -128,12 +128,46 @@ def test_few_documents_and_no_variation_have_reasons():
     assert few["reason"].str.contains("only 4 documents").all()
     assert set(few["verdict"]) == {"undecidable"}
     assert "only 4 documents" in SPARSITY.answer(few)
+    eight = SPARSITY.estimate(sums(0.3, documents=8)[0], np.random.default_rng(0))
+    assert eight["low"].is_finite().all()
+    why = "8 documents; a verdict needs at least 10; the mean is over 3 of 30 layers"
+    assert (eight["reason"] == why).all()
+    words = SPARSITY.answer(eight)
+    assert "3 of 30 layers (each by q < 0.05 over these): `raw` **undecidable** (8 documents; a verdict needs" in words
     ones = pl.col("n_positions").cast(pl.Float64)
     still = sums(0.3)[0].with_columns(
         y=ones, y_y=ones, loss_y=pl.col("loss"), rarity_y=pl.col("rarity"), within_y_y=0 * ones, within_loss_y=0 * ones,
         within_y=0 * ones,
     )  # fmt: skip
     assert SPARSITY.estimate(still, np.random.default_rng(0))["reason"].str.contains("does not vary").all()
+
+
+def test_layers_are_counted_by_q_over_the_layers_and_told_of_how_many():
+    rng = np.random.default_rng(0)
+    table = SPARSITY.estimate(sums(0.3)[0], rng)
+    words = SPARSITY.answer(table)
+    assert "Hoyer's sparsity on loss, 3 of 30 layers (each by q < 0.05 over these): `raw` **supported**: mean" in words
+    assert "sparser in 3, denser in 0." in words
+    assert (table["reason"] == "q < 0.05 and the mean slope is above 0; the mean is over 3 of 30 layers").all()
+    # the smallest of three p, below 0.05 by itself, is not below it over the layers
+    nan, layer = float("nan"), pl.col("layer")
+    some = table.with_columns(layer_q=pl.when(layer == 0).then(0.06).when(layer == 1).then(nan).otherwise(0.01))
+    assert "sparser in 1, denser in 0." in SPARSITY.answer(some)
+    unknown = sums(0.3)[0].with_columns(n_model_layers=pl.lit(None, dtype=pl.Int64))
+    assert "on loss, 3 layers (each" in SPARSITY.answer(SPARSITY.estimate(unknown, rng))
+    many = SPARSITY.estimate(sums(0.0, layers=20, seed=3)[0], rng).filter(predictor="loss")
+    assert (many["layer_q"] >= many["p"]).all()
+
+
+def test_a_layer_without_an_interval_leaves_the_mean_without_one():
+    rows = sums(0.3)[0]
+    still = pl.when(pl.col("layer") == 1).then(0.0)
+    rows = rows.with_columns(still.otherwise(pl.col(name)).alias(name) for name in ("y", "y_y", "loss_y", "rarity_y"))
+    found = SPARSITY.estimate(rows, np.random.default_rng(0)).filter(predictor="loss")
+    assert found["mean_low"].is_nan().all()
+    assert set(found["verdict"]) == {"undecidable"}
+    assert (found["reason"] == "sparsity or difficulty does not vary").all()
+    assert found.filter(layer=0)["low"].is_finite().all()
 
 
 @pytest.fixture(scope="module")

@@ -65,3 +65,21 @@ def test_rows_can_be_chosen_and_missing_ends_are_hollow():
 def test_nothing_at_all_says_so(value):
     empty = table().with_columns(estimate=pl.lit(value, dtype=pl.Float64))
     assert texts(panels(draw("depth", {"s": empty}, OPTIONS))[0]) == ["no estimate"]
+
+
+def test_layers_that_were_not_read_have_neither_a_line_nor_a_band():
+    some = table().with_columns(layer=pl.col("layer") * 10)
+    whole, gaps = (panels(draw("depth", {"s": each}, OPTIONS))[0] for each in (table(), some))
+    assert [line.get_linestyle() for line in whole.lines].count(":") == 0
+    n = table().filter(measure="a").height
+    assert [line.get_linestyle() for line in gaps.lines].count(":") == n - 1
+    # a bar for each layer alone, and no band
+    assert [type(each).__name__ for each in gaps.collections] == ["LineCollection"] * n
+    assert [type(each).__name__ for each in whole.collections] == ["FillBetweenPolyCollection"]
+
+
+def test_the_unit_is_named_once_in_each_row_of_panels():
+    names = ["a", "b", "c", "d", "e"]
+    units = {**dict.fromkeys(names[:4], "accuracy"), "e": "clusters"}
+    figure = draw("depth", {"s": table()}, {"panel": "measure", "panels": {n: n for n in names}, "units": units})
+    assert [axes.get_ylabel() for axes in panels(figure)] == ["accuracy", "", "", "accuracy", "clusters"]

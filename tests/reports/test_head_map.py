@@ -54,3 +54,19 @@ def test_no_number_at_all_is_drawn_as_such(tmp_path):
     without = draw("head_map", {"head_loss": table().filter(token_class="rare")}, {})
     assert any(text.get_text() == "no head" for axes in without.get_axes() for text in axes.texts)
     assert not np.isnan(without.get_size_inches()).any()
+
+
+def test_one_head_far_off_does_not_take_all_colours():
+    wide = table(layers=20, heads=10)
+    far = (pl.col("layer") == 3) & (pl.col("head") == 3) & (pl.col("token_class") == "rare_minus_common")
+    figure = draw(
+        "head_map", {"head_loss": wide.with_columns(estimate=pl.when(far).then(90.0).otherwise("estimate"))}, {}
+    )
+    scales = {axes.get_title(): axes.images[0] for axes in figure.get_axes() if axes.images and axes.get_title()}
+    assert scales["rare minus common"].norm.vmax < 2
+    assert [scales[name].colorbar.extend for name in ("rare", "rare minus common")] == ["neither", "both"]
+    above = pl.col("estimate").abs() + 0.01
+    some = wide.with_columns(estimate=pl.when(far).then(90.0).otherwise(above))
+    figure = draw("head_map", {"head_loss": some}, {})
+    scales = {axes.get_title(): axes.images[0] for axes in figure.get_axes() if axes.images and axes.get_title()}
+    assert scales["rare minus common"].colorbar.extend == "max"

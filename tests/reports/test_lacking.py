@@ -1,6 +1,7 @@
 """What an undecidable claim lacks: each kind of reason, from what the analyses say."""
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from queries import FINDING
 from queries.rare_contrast import _too_little as few_of_both
 from queries.stats import verdict
+from queries.stats.routing_verdict import RoutingEvidence, decide_routing, remedy
 from reports.lacking import lacking, times_needed
 
 WIDE = {
     "run": "r-1", "verdict": "undecidable", "estimate": 0.2, "low": -0.2, "high": 0.6, "n": 12, "null": 0.0, "q": 0.01,
     "power": math.nan, "bar": 0.0, "reason": "the interval is wide",
+    "remedy": None,
 }  # fmt: skip
 
 
@@ -58,9 +61,20 @@ def test_too_few_documents_and_positions_as_the_analyses_say_it():
     )  # fmt: skip
     for reason in (verdict.decide(poor)[1], few_of_both(64, 57, 900)):
         assert lack(reason=reason).brief == "at least 100 positions"
+    assert "which more documents give" in lack(reason=verdict.decide(poor)[1]).words
     assert lack(n=8).brief == "at least 10 documents"
     assert lack(reason="the ranking is unreliable (split-half 0.3, at least 0.5 is needed)").brief == "more data"
     assert lack(low=math.nan, high=math.nan).brief == "no interval"
+
+
+def test_an_analysis_says_what_gives_positions_where_documents_do_not():
+    evidence = RoutingEvidence(30, 32, 900, 12, 90, 0, 0, 0.4, 0.3, 0.5, {"any": 0.0}, {"any": 0.4})
+    found = lack(reason=decide_routing(evidence)[1], remedy=remedy(evidence), n=30)
+    assert found.brief == "at least 100 positions"
+    assert "more documents give" not in found.words
+    assert found.words.startswith("at least 100 positions are needed: rt rm RUN --pass heads, then rt extract --heads")
+    assert "--head-tokens 200 or more" in found.words
+    assert remedy(replace(evidence, n_positions=100)) is None
 
 
 def test_a_test_that_would_not_see_the_effect_states_its_power():

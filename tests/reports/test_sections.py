@@ -6,7 +6,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from queries import load
 from reports.report import write_report
+from reports.sections import _meanings
 from tests.reports.made_up import RUN_A, RUN_B, SHARE, estimate, lake
 
 
@@ -30,6 +32,15 @@ def test_sql_that_was_shown_is_named_and_not_shown_again(shelf, one_run, tmp_pat
     assert "Made from the same rows as [Which neurons matter?](#which-neurons-matter), where the SQL is." in text
     shelf["zeal"] = replace(SHARE, question="Is there zeal?", sql=SHARE.sql.replace("as n", "as m"))
     assert write_report(one_run, tmp_path / "report.md").path.read_text().count("```sql") == 2
+
+
+def test_what_n_counts_and_how_intervals_are_made_is_said():
+    said = _meanings(load("layer_sparsity"), pl.DataFrame({"n": [1]}))
+    assert "by documents, left out in turn." in said
+    assert "- `n`: How many documents the estimate rests on." in said
+    assert "How many neurons of the layer the estimate" in _meanings(load("polysemanticity"), pl.DataFrame({"n": [1]}))
+    assert "by resampling documents." in _meanings(load("influence"), pl.DataFrame({"n": [1]}))
+    assert "How many positions the estimate rests on" in _meanings(load("influence"), pl.DataFrame({"n": [1]}))
 
 
 def test_no_figure_says_only_that_there_is_no_estimate(shelf, one_run, tmp_path):

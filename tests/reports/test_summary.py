@@ -1,10 +1,11 @@
 """The table of claims: verdicts, and what is missing where they are not decidable."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
-from queries import Analysis, Claim
+from queries import Claim
 from queries.stats.set_verdict import decide_clusters
 from reports import summary
 from reports.report import write_report
@@ -16,10 +17,8 @@ def claim_of(**changes):
     return Claim("it does", "nobody", "a number", lambda table: table, **changes)
 
 
-def lack(found=WIDE, resampled="documents", **changes) -> summary.Lack | None:
-    analysis = Analysis(
-        **{**{name: getattr(SHARE, name) for name in SHARE.__dataclass_fields__}, "resampled": resampled}
-    )
+def lack(found=WIDE, resampled="documents", counts="documents", **changes) -> summary.Lack | None:
+    analysis = replace(SHARE, resampled=resampled, counts=counts)
     return summary._lack(found, analysis, claim_of(**changes))
 
 
@@ -36,7 +35,7 @@ def test_what_is_about_weights_asks_for_no_documents():
     ):
         assert found.brief == "more documents do not help"
     # n counts neurons there
-    assert lack(resampled="documents, or weights").brief == "about 4 times as many documents"
+    assert lack(resampled="documents, or weights", counts="neurons").brief == "about 4 times as many documents"
 
 
 def test_a_verdict_with_what_it_rests_on_and_what_is_missing():

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from queries.shared.depth import first_and_last, states_by_layer, trend_words
+from queries.shared.depth import first_and_last, states_by_layer, trend_words, with_trend
+from queries.stats.depth import DepthTrend
 
 
 def rows(*estimates, low=0.5):
@@ -23,11 +24,22 @@ def test_both_ends_and_the_extremes_between_them_are_told():
 
 def test_a_trend_without_an_answer_says_so():
     nan = float("nan")
-    assert (
-        trend_words({"trend": nan, "trend_low": nan, "trend_high": nan, "p": nan}) == "no trend over depth can be told"
-    )
-    words = trend_words({"trend": 0.5, "trend_low": nan, "trend_high": nan, "p": 0.02})
+    none = {"trend": nan, "trend_low": nan, "trend_high": nan, "p": nan}
+    assert trend_words(pl.DataFrame([none] * 6)) == "no trend over depth can be told"
+    assert trend_words(pl.DataFrame([none] * 3)) == "3 layers are too few for a trend (at least 5)"
+    words = trend_words(pl.DataFrame([{**none, "trend": 0.5, "p": 0.02}] * 6))
     assert words == "rank correlation with depth 0.50 (p = 0.02)"
+
+
+def test_why_there_is_no_trend_is_added_to_the_reason():
+    nan = float("nan")
+    few = DepthTrend(nan, nan, nan, nan, "few layers")
+    assert with_trend({"reason": ""}, few)["reason"] == "few layers"
+    assert with_trend({"reason": "few documents"}, few)["reason"] == "few documents; few layers"
+    assert (
+        with_trend({"reason": "few documents"}, DepthTrend(0.5, nan, nan, 0.1, "no end"))["reason"] == "few documents"
+    )
+    assert with_trend({"reason": ""}, DepthTrend(0.5, nan, nan, 0.1, "no end"))["reason"] == "no end"
 
 
 def test_states_come_layer_by_layer():

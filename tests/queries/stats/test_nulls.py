@@ -25,6 +25,16 @@ def test_sign_flips_hold_their_level_and_never_give_zero():
     assert sign_flip_p(np.ones((40, 1)), rng, 99)[0] == 0.01
 
 
+def test_no_p_is_smaller_than_all_flips_would_give():
+    """Of 2^8 flips 2 reach a total of equal signs; drawn ones often fewer. Documents without a sum do not count."""
+    ones = np.ones((8, 50))
+    for seed in range(30):
+        assert (sign_flip_p(ones, np.random.default_rng(seed), 999) >= 2 / 2**8).all()
+    padded = np.vstack([ones, np.zeros((20, 50))])
+    assert (sign_flip_p(padded, np.random.default_rng(0), 999) >= 2 / 2**8).all()
+    assert sign_flip_p(np.zeros((5, 1)), np.random.default_rng(0), 99)[0] == 1.0
+
+
 def test_neurons_that_few_flips_reach_get_more_of_them():
     rng = np.random.default_rng(3)
     sums = np.column_stack([np.ones(40), rng.standard_t(3, (40, 3000))])
