@@ -17,13 +17,12 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            resumes = sys.argv[1:2] in (["extract"], ["sweep"])
-            print(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", file=sys.stderr)
+            _say_interrupted()
         raise
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # Ctrl-C, as DuckDB tells it
             raise
-        print("interrupted", file=sys.stderr)
+        _say_interrupted()
         sys.exit(INTERRUPTED)
     except RtError as error:
         print(f"error: {error.message}", file=sys.stderr)
@@ -33,3 +32,8 @@ def main() -> None:
     except PermissionError as error:
         print(f"error: cannot access {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
+
+
+def _say_interrupted() -> None:
+    resumes = sys.argv[1:2] in (["extract"], ["sweep"])
+    print(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", file=sys.stderr)

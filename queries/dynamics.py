@@ -64,8 +64,8 @@ MEASURES = (*LEVELS, *DIMENSIONS, "plateau_size", "plateau_share", "power_share"
 COLUMNS = {
     "n_positions": "Positions of the class.",
     "reference": "Step of the first checkpoint, which `difference` is taken from.",
-    "difference": "Change since the reference, in the same resamples of documents. The bias taken out is that of "
-    "the change: it can differ a little from the difference of two estimates.",
+    "difference": "Change since the reference. Of what is resampled (not of dimensions and alphas) the bias is taken "
+    "out, which can differ a little from the difference of two estimates.",
     "difference_low": "Low end of its 95 % interval.",
     "difference_high": "High end of its 95 % interval.",
     "wide_low": "Low end of the simultaneous 95 % interval of the change, over all checkpoints.",
@@ -119,12 +119,12 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _measured(sweep: Sweep, weights: Array) -> Measured:
     """Every measure at every step, from the last one back: the plateau sets are held against it."""
-    left_out = _left_out(sweep.checkpoints[0].counts)
-    draws = {name: len(left_out) if name in DIMENSIONS else len(weights) for name in MEASURES}
-    values = {name: np.full((len(sweep.steps), 1 + n), np.nan) for name, n in draws.items()}
+    counts = sweep.checkpoints[0].counts
+    values = {name: np.full((len(sweep.steps), 1 + len(weights)), np.nan) for name in MEASURES}
     notes: dict[tuple[str, int], str] = {}
-    if absence_reason(sweep.checkpoints[0].counts, weights):
-        return Measured(values, notes)
+    if absence_reason(counts, weights):
+        return Measured(values | {name: np.full((len(sweep.steps), 1), np.nan) for name in DIMENSIONS}, notes)
+    values |= _dimensions(sweep, counts)
     last = None
     for i in reversed(range(len(sweep.checkpoints))):
         of = sweep.checkpoints[i]
@@ -135,12 +135,21 @@ def _measured(sweep: Sweep, weights: Array) -> Measured:
         else:
             values["overlap"][i] = overlaps(found.members, last)
         parts = {**found.measures, "loss": mean_loss(of.loss, of.counts, weights)}
-        if of.sums.size:
-            parts |= group_dimensions(of.products, of.sums, of.counts, left_out)
         for name, value in parts.items():
             values[name][i] = value
         notes |= {(name, of.step): note for name, note in found.notes.items() if note}
     return Measured(values, notes)
+
+
+def _dimensions(sweep: Sweep, counts: Array) -> dict[str, Array]:
+    """Dimensions (S, 1 + G) by name: of all, and without each of G groups of the documents that have `counts` (D,)."""
+    left_out = _left_out(counts)
+    values = {name: np.full((len(sweep.steps), 1 + len(left_out)), np.nan) for name in DIMENSIONS}
+    for i, of in enumerate(sweep.checkpoints):
+        if of.sums.size:
+            for name, value in group_dimensions(of.products, of.sums, of.counts, left_out).items():
+                values[name][i] = value
+    return values
 
 
 def _left_out(counts: Array) -> Array:
@@ -189,7 +198,7 @@ def _trajectory_rows(
 def _why_nothing(low: float, p: float, n_steps: int, i: int, absent: str) -> str:
     """Why a row has no interval, or no change; empty where it has both, or is the reference."""
     if np.isnan(low):
-        return absent or "not measured, or more than 5 % of the resamples have no such number"
+        return absent or "not measured, or without some documents there is no such number"
     if n_steps == 1:
         return "one checkpoint: there is nothing to compare it with"
     return "the first checkpoint has no such number to compare with" if i and np.isnan(p) else ""
@@ -210,7 +219,13 @@ def _decide(row: dict[str, Any], change: Changes, sweep: Sweep, absent: str) -> 
 def _contrast_rows(sweeps: dict[str, Sweep], measured: dict[str, Measured]) -> list[dict[str, Any]]:
     """Rare minus common in the same resamples, of everything that has resamples."""
     rare, common = (sweeps[name] for name in ("rare", "common"))
-    values = {name: measured["rare"].values[name] - measured["common"].values[name] for name in MEASURES}
+    # the same documents are left out of both classes, also one that has positions of one class only
+    documents = rare.checkpoints[0].counts + common.checkpoints[0].counts
+    of_rare, of_common = (
+        measured[of].values | (_dimensions(sweeps[of], documents) if measured[of].values["d95"].shape[1] > 1 else {})
+        for of in ("rare", "common")
+    )
+    values = {name: of_rare[name] - of_common[name] for name in MEASURES}
     notes = {key: f"{name}: {note}" for name, of in measured.items() for key, note in of.notes.items()}
     n = min(rare.n_documents, common.n_documents)
     joint = Sweep(rare.checkpoints, n, rare.n_positions + common.n_positions, float("nan"))
@@ -253,7 +268,7 @@ ANALYSIS = Analysis(
     chapter="Training",
     keys=KEYS,
     unit="nats, ranks, slopes, shares, ln and exponents",
-    resampled="documents (`alpha`: columns of the weights)",
+    resampled="documents (of dimensions groups of them are left out in turn; of `alpha`: columns of the weights)",
     columns=COLUMNS,
     chart=Chart("steps", tables=("dynamics",), options={"panels": PANELS}),
     estimate=estimate,

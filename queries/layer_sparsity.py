@@ -15,8 +15,8 @@ the energy whatever the token; `normed` is the state after the norm that reads i
 
 `mean_slope` is the mean over the layers that were read, its interval over documents too, `q` corrected over all of a
 run's; `layer_q` corrects `p` of a layer over the layers. **Supported**: q < 0.05 and the mean slope is above 0.
-**Contradicted**: it is not, and its interval reaches 0 and ends below 0.05. Fewer than 10 documents decide nothing. (A
-slope that is surely above 0 and below 0.05 is supported, and small.)
+**Contradicted**: it is not, and its interval reaches 0, or lies below it, and ends below 0.05. Fewer than 10 documents
+decide nothing. (A slope that is surely above 0 and below 0.05 is supported, and small.)
 
 Caveats: a slope over tokens says nothing of causes: the token that is read differs too, and in early layers a state
 says little else (of the default model's slope in layer 2 a fifth is left in `loss_given_token`). Where that predictor

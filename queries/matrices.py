@@ -33,7 +33,7 @@ def _matrix(
     con: duckdb.DuckDBPyConnection, token_index: np.ndarray, neuron: np.ndarray, of: str, named: dict[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values (T, N), NaN where there is none, and which positions (T,) have all of theirs."""
-    row_of, column_of = _places(token_index), _places(neuron)
+    row_of, column_of = _Places(token_index), _Places(neuron)
     values = np.full((len(token_index), len(neuron)), np.nan, dtype=np.float32)
     n_found = np.zeros(len(token_index), dtype=np.int64)
     view, column = of.split(".")
@@ -41,17 +41,36 @@ def _matrix(
     for part in batches(con, sql, named, N_ROWS):
         index, of_neuron, value = (part.to_series(i).to_numpy() for i in range(3))
         # positions that the rows do not have: without a class, or left out by a condition
-        row = row_of[np.minimum(index, len(row_of) - 1)]
+        row = row_of(index)
         known = row >= 0
         if not known.all():
             row, of_neuron, value = row[known], of_neuron[known], value[known]
-        values[row, column_of[of_neuron]] = value
+        values[row, column_of(of_neuron)] = value
         n_found += np.bincount(row, minlength=len(n_found))
     return values, n_found == len(neuron)
 
 
-def _places(index: np.ndarray) -> np.ndarray:
-    """Where each number stands in `index`, -1 for those that do not; one more than the largest is among these."""
-    places = np.full(int(index.max(initial=-1)) + 2, -1, dtype=np.int64)
-    places[index] = np.arange(len(index))
-    return places
+class _Places:
+    """Where numbers stand in `index` (n,), whose numbers differ; -1 for those that do not.
+
+    >>> _Places(np.array([7, 3]))(np.array([3, 4, 7, 9]))
+    array([ 1, -1,  0, -1])
+    """
+
+    def __init__(self, index: np.ndarray) -> None:
+        self._first = int(index.min(initial=0))
+        width = int(index.max(initial=-1)) - self._first + 1
+        self._order = np.argsort(index)
+        self._sorted = index[self._order]
+        self._table = np.empty(0, dtype=np.int64)
+        if width <= 8 * len(index):  # one look, where numbers do not lie far apart
+            self._table = np.full(width + 1, -1, dtype=np.int64)
+            self._table[index.astype(np.int64) - self._first] = np.arange(len(index))
+
+    def __call__(self, number: np.ndarray) -> np.ndarray:
+        if len(self._table):
+            apart = number.astype(np.int64) - self._first
+            outside = (apart < 0) | (apart >= len(self._table))
+            return self._table[np.where(outside, len(self._table) - 1, apart)]
+        place = np.minimum(np.searchsorted(self._sorted, number), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == number, self._order[place], -1)

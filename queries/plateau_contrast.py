@@ -66,6 +66,8 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 def _run_rows(group: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
     if group["delta_loss"].null_count():
         group = group.filter(pl.col("delta_loss").is_not_null())
+    if group.is_empty():
+        return []
     delta = group["delta_loss"].to_numpy()  # (T, N)
     signed = delta.mean(axis=0, dtype=np.float64)
     _, document = np.unique(group["document"].to_numpy(), return_inverse=True)

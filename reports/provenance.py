@@ -164,7 +164,7 @@ def _passes(manifest: Mapping[str, Any]) -> str:
     """The optional passes of the run, each with its settings."""
     found = []
     for name, of_pass in (manifest.get("passes") or {}).items():
-        settings = {key: value for key, value in of_pass["identity"].items() if key != "version"}
+        settings = {key: value for key, value in of_pass["identity"].items() if key not in ("version", "extraction")}
         said = [f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items() if value not in ("", [])]
         found.append(f"{name} ({', '.join(said)})")
     return escape("; ".join(found)) or MISSING

@@ -3,7 +3,6 @@
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,15 +107,33 @@ def _interruptible(con: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
     """What `work` gives, computed in another thread: Ctrl-C is not heard in the one in which DuckDB computes."""
     if threading.current_thread() is not threading.main_thread():
         return work()
-    with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(work)
+    found: list[T] = []
+    raised: list[BaseException] = []
+    stop, done = threading.Event(), threading.Event()
+
+    def run() -> None:
         try:
-            while not wait([found], timeout=0.1).done:
-                pass
-            return found.result()
-        except KeyboardInterrupt:
+            if not stop.is_set():
+                found.append(work())
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.set()
+
+    worker = threading.Thread(target=run, daemon=True)
+    try:
+        worker.start()
+        while not done.wait(0.1):
+            pass
+    except KeyboardInterrupt:
+        stop.set()
+        # again and again: what comes before the query begins is forgotten
+        while worker.ident is not None and not done.wait(0.1):
             con.interrupt()
-            raise
+        raise
+    if raised:
+        raise raised[0]
+    return found[0]
 
 
 @contextmanager

@@ -95,6 +95,17 @@ def jackknife_draws(values: Array, without: Array, rng: np.random.Generator, n_d
     return drawn
 
 
+def _no_interval(replicates: Array, jackknife: bool) -> str:
+    """Why `replicates` (R, L) give a trend no interval; empty where they give one."""
+    if len(replicates) < 2:
+        return "too few documents for an interval"
+    if not np.isfinite(replicates).all():
+        return "no interval: some layer has no number without some documents"
+    if jackknife and not np.ptp(replicates, axis=0).any():
+        return "no document changes any layer's number"
+    return ""
+
+
 def depth_trend(values: Array, replicates: Array, rng: np.random.Generator, *, jackknife: bool) -> DepthTrend:
     """The trend of `values` (L,), layers in order; `replicates` (R, L) leave out documents, or resample neurons.
 
@@ -108,10 +119,8 @@ def depth_trend(values: Array, replicates: Array, rng: np.random.Generator, *, j
     if np.isnan(rho):
         return DepthTrend(nan, nan, nan, nan, "no number in some layer, or the same in all")
     p = walk_p(values, rng)
-    if len(replicates) < 2 or not np.isfinite(replicates).all():
-        return DepthTrend(rho, nan, nan, p, "too few documents for an interval")
-    if jackknife and not np.ptp(replicates, axis=0).any():
-        return DepthTrend(rho, nan, nan, p, "no document changes any layer's number")
+    if reason := _no_interval(replicates, jackknife):
+        return DepthTrend(rho, nan, nan, p, reason)
     drawn = rank_correlation(jackknife_draws(values, replicates, rng) if jackknife else replicates)
     if np.isnan(drawn).any():
         return DepthTrend(rho, nan, nan, p, "the same number in all layers but for chance")

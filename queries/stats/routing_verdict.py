@@ -84,14 +84,12 @@ def remedy(evidence: RoutingEvidence) -> str | None:
 
     >>> means, p = {"any": 0.0}, {"any": 0.001}
     >>> remedy(RoutingEvidence(30, 32, 900, 12, 90, 4, 4, 0.4, 0.3, 0.5, means, p))
-    'rt rm RUN --pass heads, then rt extract --heads --head-tokens 200 or more, from enough documents'
+    'if --head-tokens was below 200: rt rm RUN --pass heads, then rt extract --heads with more'
     """
-    if evidence.n_positions >= MIN_POSITIONS:
+    if evidence.n_positions >= MIN_POSITIONS or evidence.n_documents < MIN_DOCUMENTS:
         return None
-    return (
-        f"rt rm RUN --pass heads, then rt extract --heads --head-tokens {2 * MIN_POSITIONS} or more, from enough "
-        "documents"
-    )
+    least = 2 * MIN_POSITIONS
+    return f"if --head-tokens was below {least}: rt rm RUN --pass heads, then rt extract --heads with more"
 
 
 def _is_small(e: RoutingEvidence) -> bool:

@@ -146,5 +146,7 @@ def tail_changes(tails: Sequence[Tail], m: int) -> Changes:
     for i, each in enumerate(tails[1:], start=1):
         if np.isfinite(first.low) and np.isfinite(each.low):
             apart = np.log(each.halves) - np.log(first.halves)
-            since[i], error[i] = np.log(each.value / first.value), float(np.nanstd(apart, ddof=1))
+            apart = apart[np.isfinite(apart)]
+            if len(apart) > 1:
+                since[i], error[i] = np.log(each.value / first.value), float(apart.std(ddof=1))
     return changes_of_errors(since, error, 2 * tail_size(m, 0.1)).from_logarithms(first.value)

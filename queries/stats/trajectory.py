@@ -135,9 +135,12 @@ def jackknifed(value: Array, left_out: Array) -> tuple[Intervals, Changes]:
     n_groups = left_out.shape[1]
     freedom = max(n_groups - 1, 1)
     reach = jackknife_reach(left_out.T)
-    since = value - value[0]
+    rounding = 1e-9 * np.nanmax(np.abs(value), initial=0.0)
+    since, apart = (
+        np.where(np.abs(each) > rounding, each, 0.0 * each) for each in (value - value[0], left_out - left_out[0])
+    )
     since[0] = np.nan
-    error = jackknife_reach((left_out - left_out[0]).T) / stats.t.ppf(0.975, freedom)
+    error = jackknife_reach(apart.T) / stats.t.ppf(0.975, freedom)
     return Intervals(value, value - reach, value + reach), changes_of_errors(since, error, freedom)
 
 

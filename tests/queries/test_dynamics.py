@@ -177,3 +177,19 @@ def test_the_session_gives_the_table_the_verdict_of_regimes(planted):
     session.give("regimes", regimes)
     found = session.table(load("dynamics").with_effort(EFFORT))
     assert one(found, 64)["verdict"] == "supported"
+
+
+@pytest.mark.parametrize("documents", [12, 30])
+def test_classes_that_are_not_in_the_same_documents_are_compared_all_the_same(tmp_path, documents):
+    """Without some documents means without the same ones in both classes."""
+    influences = dict.fromkeys((0, 8), planted_influence(120, elbow=60))
+    lake = make_sweep(tmp_path, influences, documents=documents, positions=6, rare_share=0.15, seed=1)
+    rows = rows_of(lake)
+    per_class = rows.filter(part="influence", step=8).group_by("token_class").len()
+    assert per_class["len"].n_unique() == 2
+    found = table_of(rows)
+    row = one(found, 8, CONTRAST, "participation")
+    assert row["estimate"] == pytest.approx(
+        one(found, 8, "rare", "participation")["estimate"] - one(found, 8, "common", "participation")["estimate"]
+    )
+    assert row["difference_low"] < row["difference"] < row["difference_high"]

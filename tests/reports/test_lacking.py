@@ -72,8 +72,9 @@ def test_an_analysis_says_what_gives_positions_where_documents_do_not():
     found = lack(reason=decide_routing(evidence)[1], remedy=remedy(evidence), n=30)
     assert found.brief == "at least 100 positions"
     assert "more documents give" not in found.words
-    assert found.words.startswith("at least 100 positions are needed: rt rm RUN --pass heads, then rt extract --heads")
-    assert "--head-tokens 200 or more" in found.words
+    assert found.words.startswith("at least 100 positions are needed: if --head-tokens was below 200: rt rm")
+    assert "rt extract --heads with more" in found.words
+    assert remedy(replace(evidence, n_documents=9)) is None
     assert remedy(replace(evidence, n_positions=100)) is None
 
 

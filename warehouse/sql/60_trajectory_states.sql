@@ -31,36 +31,45 @@ leaders as (
     qualify row_number() over (partition by run order by avg(abs(delta_loss)) desc, neuron) <= 50
 ),
 
+-- with their step at once: a condition on it then reaches the files, so that one checkpoint can be asked for
 vectors as (
     select
-        run as checkpoint,
+        trajectories.run,
+        trajectories.step,
+        trajectories.checkpoint,
         'residual' as representation,
-        token_index,
-        residual as vector
+        residuals.token_index,
+        residuals.residual as vector
     from residuals
+    inner join trajectories on residuals.run = trajectories.checkpoint
     union all
     select
-        run,
-        'layer ' || layer,
-        token_index,
-        state
+        trajectories.run,
+        trajectories.step,
+        trajectories.checkpoint,
+        'layer ' || states.layer,
+        states.token_index,
+        states.state
     from states
+    inner join trajectories on states.run = trajectories.checkpoint
     union all
     select
-        activations.run,
+        trajectories.run,
+        trajectories.step,
+        trajectories.checkpoint,
         'leading neurons',
         activations.token_index,
         list(activations.activation order by activations.neuron)
     from activations
     inner join trajectories on activations.run = trajectories.checkpoint
     inner join leaders on trajectories.run = leaders.run and activations.neuron = leaders.neuron
-    group by activations.run, activations.token_index
+    group by trajectories.run, trajectories.step, trajectories.checkpoint, activations.token_index
 )
 
 select
-    trajectories.run,
+    vectors.run,
     vectors.representation,
-    trajectories.step,
+    vectors.step,
     vectors.token_index::bigint as sample,
     tokens.document::varchar as document,
     null::varchar as label,
@@ -72,7 +81,6 @@ select
     null::double as weight_decay,
     null::bigint as seed
 from vectors
-inner join trajectories on vectors.checkpoint = trajectories.checkpoint
 inner join tokens on vectors.checkpoint = tokens.run and vectors.token_index = tokens.token_index
 inner join losses on vectors.checkpoint = losses.run;
 
