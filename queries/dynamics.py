@@ -46,13 +46,7 @@ from queries.shared.tables import schema_of
 from queries.stats.bootstrap import absence_reason, document_weights
 from queries.stats.coordination import MAX_SETS
 from queries.stats.emergence import Emergence, decide_emergence
-from queries.stats.step_measures import (
-    DIMENSIONS,
-    curves,
-    group_dimensions,
-    mean_loss,
-    overlaps,
-)
+from queries.stats.step_measures import DIMENSIONS, curves, group_dimensions, mean_loss, overlaps
 from queries.stats.trajectory import Changes, Trajectory, changes, intervals, jackknifed
 
 Array = NDArray[np.float64]
@@ -95,10 +89,12 @@ class Measured:
     """One class of a sweep: (S, 1 + B) values by measure, the data first; `notes` by measure and step.
 
     Of dimensions, which shrink where documents are drawn twice, (S, 1 + G): without one of G groups of documents each.
+    `absent`: why there are no values, if so.
     """
 
     values: dict[str, Array]
     notes: dict[tuple[str, int], str]
+    absent: str = ""
 
 
 def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FULL) -> pl.DataFrame:
@@ -122,8 +118,8 @@ def _measured(sweep: Sweep, weights: Array) -> Measured:
     counts = sweep.checkpoints[0].counts
     values = {name: np.full((len(sweep.steps), 1 + len(weights)), np.nan) for name in MEASURES}
     notes: dict[tuple[str, int], str] = {}
-    if absence_reason(counts, weights):
-        return Measured(values | {name: np.full((len(sweep.steps), 1), np.nan) for name in DIMENSIONS}, notes)
+    if absent := absence_reason(counts, weights):
+        return Measured(values, notes, absent)
     values |= _dimensions(sweep, counts)
     last = None
     for i in reversed(range(len(sweep.checkpoints))):
@@ -134,8 +130,7 @@ def _measured(sweep: Sweep, weights: Array) -> Measured:
             notes["overlap", of.step] = "the last checkpoint, with which the others are compared"
         else:
             values["overlap"][i] = overlaps(found.members, last)
-        parts = {**found.measures, "loss": mean_loss(of.loss, of.counts, weights)}
-        for name, value in parts.items():
+        for name, value in {**found.measures, "loss": mean_loss(of.loss, of.counts, weights)}.items():
             values[name][i] = value
         notes |= {(name, of.step): note for name, note in found.notes.items() if note}
     return Measured(values, notes)
@@ -154,12 +149,11 @@ def _dimensions(sweep: Sweep, counts: Array) -> dict[str, Array]:
 
 def _left_out(counts: Array) -> Array:
     """Weights (G, D) of the documents that have positions, `counts` (D,): all but those of one group at a time."""
-    present = np.flatnonzero(counts > 0)
-    group = np.full(len(counts), -1)
-    group[present] = np.arange(len(present)) % max(1, min(MAX_SETS, len(present)))
-    return np.array([group != each for each in range(group.max(initial=-1) + 1)], dtype=np.float64).reshape(
-        -1, len(counts)
-    )
+    present = counts > 0
+    n_groups = min(MAX_SETS, int(present.sum()))
+    group = (np.cumsum(present) - 1) % max(1, n_groups)  # one without positions counts nowhere
+    weights: Array = (group != np.arange(n_groups)[:, None]).astype(np.float64)
+    return weights
 
 
 def _class_rows(
@@ -183,15 +177,14 @@ def _trajectory_rows(
 ) -> tuple[list[dict[str, Any]], Changes]:
     """The rows of one measure and its changes."""
     values = measured.values[measure]
-    of = Trajectory(values[:, 0], values[:, 1:], is_biased=measure in LEVELS)
-    at = intervals(of, sweep.n_documents)
-    change = changes(of, sweep.n_documents, is_last=measure != "overlap")
     if measure in DIMENSIONS:
         at, change = jackknifed(values[:, 0], values[:, 1:])
+    else:
+        of = Trajectory(values[:, 0], values[:, 1:], is_biased=measure in LEVELS)
+        at = intervals(of, sweep.n_documents)
+        change = changes(of, sweep.n_documents, is_last=measure != "overlap")
     steps, notes = sweep.steps, [measured.notes.get((measure, step), "") for step in sweep.steps]
-    reasons = [
-        note or _why_nothing(at.low[i], change.p[i], len(steps), i, absent) for i, note in enumerate(notes)
-    ]  # fmt: skip
+    reasons = [note or _why_nothing(at.low[i], change.p[i], len(steps), i, absent) for i, note in enumerate(notes)]
     return step_rows(measure, steps, at, change, reasons), change
 
 
@@ -201,7 +194,9 @@ def _why_nothing(low: float, p: float, n_steps: int, i: int, absent: str) -> str
         return absent or "not measured, or without some documents there is no such number"
     if n_steps == 1:
         return "one checkpoint: there is nothing to compare it with"
-    return "the first checkpoint has no such number to compare with" if i and np.isnan(p) else ""
+    return (
+        "the first checkpoint has no such number, or no documents tell the change's error" if i and np.isnan(p) else ""
+    )
 
 
 def _decide(row: dict[str, Any], change: Changes, sweep: Sweep, absent: str) -> None:
@@ -219,13 +214,18 @@ def _decide(row: dict[str, Any], change: Changes, sweep: Sweep, absent: str) -> 
 def _contrast_rows(sweeps: dict[str, Sweep], measured: dict[str, Measured]) -> list[dict[str, Any]]:
     """Rare minus common in the same resamples, of everything that has resamples."""
     rare, common = (sweeps[name] for name in ("rare", "common"))
-    # the same documents are left out of both classes, also one that has positions of one class only
-    documents = rare.checkpoints[0].counts + common.checkpoints[0].counts
-    of_rare, of_common = (
-        measured[of].values | (_dimensions(sweeps[of], documents) if measured[of].values["d95"].shape[1] > 1 else {})
-        for of in ("rare", "common")
-    )
-    values = {name: of_rare[name] - of_common[name] for name in MEASURES}
+    values = {
+        name: measured["rare"].values[name] - measured["common"].values[name]
+        for name in MEASURES
+        if name not in DIMENSIONS
+    }
+    if measured["rare"].absent or measured["common"].absent:
+        values |= {name: np.full((len(rare.steps), 1), np.nan) for name in DIMENSIONS}
+    else:
+        # the same documents are left out of both classes, also one that has positions of one class only
+        documents = rare.checkpoints[0].counts + common.checkpoints[0].counts
+        of_rare, of_common = (_dimensions(sweep, documents) for sweep in (rare, common))
+        values |= {name: of_rare[name] - of_common[name] for name in DIMENSIONS}
     notes = {key: f"{name}: {note}" for name, of in measured.items() for key, note in of.notes.items()}
     n = min(rare.n_documents, common.n_documents)
     joint = Sweep(rare.checkpoints, n, rare.n_positions + common.n_positions, float("nan"))

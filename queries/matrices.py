@@ -3,6 +3,8 @@
 A list per position would be built by the database, which has to hold all of them until the last neuron was read.
 """
 
+from collections.abc import Iterable
+
 import duckdb
 import numpy as np
 import polars as pl
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from warehouse.connection import batches, frame
 
-N_ROWS = 1 << 20  # pairs that are read at once: 16 MB
+N_ROWS = 1 << 20  # pairs that are read at once: 12 MB
 
 
 def with_values(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, of: str) -> pl.DataFrame:
@@ -24,21 +26,20 @@ def with_values(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, of: str) -> 
     neurons = frame(con, f"select distinct neuron from {view} where run = $run order by neuron", named)
     if neurons.is_empty():
         return rows.clear()
-    values, is_whole = _matrix(con, rows["token_index"].to_numpy(), neurons["neuron"].to_numpy(), of, named)
+    pairs = batches(con, f"select token_index, neuron, {column} from {view} where run = $run", named, N_ROWS)
+    values, is_whole = _matrix(pairs, rows["token_index"].to_numpy(), neurons["neuron"].to_numpy())
     arrays = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(~is_whole))
     return rows.with_columns(pl.Series(column, arrays))
 
 
 def _matrix(
-    con: duckdb.DuckDBPyConnection, token_index: np.ndarray, neuron: np.ndarray, of: str, named: dict[str, str]
+    pairs: Iterable[pl.DataFrame], token_index: np.ndarray, neuron: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values (T, N), NaN where there is none, and which positions (T,) have all of theirs."""
+    """Values (T, N) of `pairs` (token index, neuron, value), else NaN; which positions (T,) have all of theirs."""
     row_of, column_of = _Places(token_index), _Places(neuron)
     values = np.full((len(token_index), len(neuron)), np.nan, dtype=np.float32)
     n_found = np.zeros(len(token_index), dtype=np.int64)
-    view, column = of.split(".")
-    sql = f"select token_index, neuron, {column} from {view} where run = $run"
-    for part in batches(con, sql, named, N_ROWS):
+    for part in pairs:
         index, of_neuron, value = (part.to_series(i).to_numpy() for i in range(3))
         # positions that the rows do not have: without a class, or left out by a condition
         row = row_of(index)

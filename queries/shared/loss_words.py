@@ -43,7 +43,7 @@ def _power(contrasts: dict[str, pl.DataFrame]) -> str:
         middle = float(np.median(contrasts[scale]["visible"].fill_nan(float("inf")).to_numpy()))
         known += [f"{middle:.2g}{unit}"] if np.isfinite(middle) else []
     if not known:
-        return "What difference would be found cannot be told: in most heads few documents make up the error."
+        return "What difference would be found cannot be told: in most heads few documents, or none, make up the error."
     return (
         f"In half of the heads a difference of {' or of '.join(known)} would be found with a chance of 80 %; smaller "
         "ones may be there."

@@ -20,7 +20,7 @@ TOLD = {
 
 
 def step_words(run: str, part: pl.DataFrame) -> str:
-    """The verdict of one sweep, and what became of the plateau, the loss, the plateau's size and kappa: a list."""
+    """The verdict of one sweep, and what became of the plateau's height and of the measures `TOLD`: a list."""
     steps = part["step"].unique().sort().to_list()
     first, last = steps[0], steps[-1]
     paths = {key: list(rows.iter_rows(named=True)) for key, rows in by_group(part, ("token_class", "measure"))}

@@ -250,9 +250,15 @@ def jackknife_reach(left_out: Array) -> Array:
     >>> jackknife_reach(np.array([[0.9], [1.1], [1.0], [1.0], [1.0]])).round(3)
     array([0.351])
     """
+    reach: Array = stats.t.ppf(0.975, max(len(left_out) - 1, 1)) * jackknife_error(left_out)
+    return reach
+
+
+def jackknife_error(left_out: Array) -> Array:
+    """Standard error (K,) from values (G, K) without one set of documents; NaN below 5 sets. Source: Kott, as above."""
     n = len(left_out)
     if n < MIN_DOCUMENTS:
         return np.full(left_out.shape[1], np.nan)
     squares = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
-    reach: Array = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * squares)
-    return reach
+    error: Array = np.sqrt((n - 1) / n * squares)
+    return error

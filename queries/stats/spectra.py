@@ -111,6 +111,15 @@ def tail_size(m: int, share: float) -> int:
     return max(2, round(share * m))
 
 
+def tail_freedom(name: str, m: int) -> int:
+    """Degrees of freedom of the tail index `name` of m rows: two for each eigenvalue that it is made of.
+
+    >>> tail_freedom("hill_alpha", 32)
+    6
+    """
+    return 2 * tail_size(m, _TAIL[name])
+
+
 def hill_alpha(eigenvalues: Array, share: float) -> Array:
     """Hill's tail index (B,) from the k largest of each row (B, m), k = share of m, at least 2; a CCDF exponent.
 
@@ -244,7 +253,7 @@ def _interval(name: str, estimate: float, drawn: Array, m: int, level: float) ->
         return nan, nan, bias
     shares = [50 * (1 - level), 50 * (1 + level)]
     if name in _TAIL:
-        freedom = 2 * tail_size(m, _TAIL[name])
+        freedom = tail_freedom(name, m)
         stretch = special.stdtrit(freedom, 0.5 * (1 + level)) / special.ndtri(0.5 * (1 + level))
         logs = np.log(known)
         low, high = estimate * np.exp(stretch * np.percentile(logs - logs.mean(), shares))

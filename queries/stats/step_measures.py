@@ -14,7 +14,7 @@ from queries.stats.bootstrap import replicates
 from queries.stats.dimension import spectrum_dimensions
 from queries.stats.ranking import ordinal_ranks
 from queries.stats.segmentation import fit_values
-from queries.stats.spectra import column_halves, intervals_of_halves, measure, spectra, standardise, tail_size
+from queries.stats.spectra import column_halves, intervals_of_halves, measure, spectra, standardise, tail_freedom
 from queries.stats.spectra_groups import MIN_SIZE
 from queries.stats.stability import jaccard_rows
 from queries.stats.three_regimes import QUANTITIES, Regimes, no_place
@@ -138,8 +138,8 @@ def tail_changes(tails: Sequence[Tail], m: int) -> Changes:
     """Changes of an index since the first of S checkpoints, from the same halves of the columns at each.
 
     Their logarithms are compared, as the error of an index is in proportion to it: the sd of the change over halves is
-    its standard error (as that of the index itself, see `queries.stats.spectra`), widened by Student's t with twice as
-    many degrees of freedom as eigenvalues make an index of m rows. Simultaneous intervals and p are Bonferroni's.
+    its standard error (as that of the index itself, see `queries.stats.spectra`), widened by Student's t with the
+    degrees of freedom of an index of m rows. Simultaneous intervals and p are Bonferroni's.
     """
     since, error = np.full(len(tails), np.nan), np.full(len(tails), np.nan)
     first = tails[0]
@@ -149,4 +149,4 @@ def tail_changes(tails: Sequence[Tail], m: int) -> Changes:
             apart = apart[np.isfinite(apart)]
             if len(apart) > 1:
                 since[i], error[i] = np.log(each.value / first.value), float(apart.std(ddof=1))
-    return changes_of_errors(since, error, 2 * tail_size(m, 0.1)).from_logarithms(first.value)
+    return changes_of_errors(since, error, tail_freedom(*HILL, m)).from_logarithms(first.value)

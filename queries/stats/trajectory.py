@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MAX_ABSENT_SHARE, percentile_interval
-from queries.stats.coordination import jackknife_reach
+from queries.stats.coordination import jackknife_error, jackknife_reach
 
 Array = NDArray[np.float64]
 
@@ -132,28 +132,26 @@ def jackknifed(value: Array, left_out: Array) -> tuple[Intervals, Changes]:
     >>> jackknifed(value, left_out + np.array([[0.0], [0.0], [0.01]]) * np.arange(-2, 3))[1].p.round(3)
     array([  nan, 1.   , 0.004])
     """
-    n_groups = left_out.shape[1]
-    freedom = max(n_groups - 1, 1)
+    freedom = max(left_out.shape[1] - 1, 1)
     reach = jackknife_reach(left_out.T)
     rounding = 1e-9 * np.nanmax(np.abs(value), initial=0.0)
     since, apart = (
         np.where(np.abs(each) > rounding, each, 0.0 * each) for each in (value - value[0], left_out - left_out[0])
     )
     since[0] = np.nan
-    error = jackknife_reach(apart.T) / stats.t.ppf(0.975, freedom)
-    return Intervals(value, value - reach, value + reach), changes_of_errors(since, error, freedom)
+    at = Intervals(value, value - reach, value + reach)
+    return at, changes_of_errors(since, jackknife_error(apart.T), freedom)
 
 
 def changes_of_errors(since: Array, error: Array, freedom: int) -> Changes:
     """Changes `since` (S,) the first checkpoint, NaN there, from their standard errors (S,) with degrees of freedom.
 
-    By Student's t; the simultaneous intervals and p are Bonferroni's.
+    By Student's t; the simultaneous intervals and p are Bonferroni's. A change without a measured error has neither.
     """
     n_changes = max(1, len(since) - 1)
-    error = np.where(np.isnan(since), np.nan, error)
+    error = np.where(np.isnan(since) | ((error == 0) & (since != 0)), np.nan, error)
     reach, wide = (stats.t.ppf(1 - 0.025 / n, freedom) * error for n in (1, n_changes))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.where(error > 0, np.abs(since) / error, np.where(since == 0, 0.0, np.inf))
+    size = np.abs(since) / np.where(error > 0, error, 1.0)
     p = np.where(np.isnan(error), np.nan, np.minimum(1.0, 2 * n_changes * stats.t.sf(size, freedom)))
     low, high = since - wide, since + wide
     emerged, sign = _emergence(low, high)

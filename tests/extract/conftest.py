@@ -1,7 +1,6 @@
 """A tiny model and corpus, the run that was extracted from them, lakes of it, and a tiny model that tests may alter."""
 
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from extract.run import extract
 from extract.settings import Settings
 from tests.extract.tiny_folder import write_corpus, write_model
-from tests.extract.tiny_runs import LAYERS, quiet
+from tests.extract.tiny_runs import LAYERS, quiet, with_passes
 
 WORDS = {"a": 0, "b": 1, "<unk>": 2}
 
@@ -57,14 +56,10 @@ def run(settings):
 @pytest.fixture
 def lake(settings, run, tmp_path):
     """A lake of its own with the run, without a pass."""
-    shutil.copytree(settings.lake, tmp_path / "lake")
-    return tmp_path / "lake"
+    return shutil.copytree(settings.lake, tmp_path / "lake")
 
 
 @pytest.fixture(scope="session")
 def passed(settings, run, tmp_path_factory):
     """A lake whose run has the pass over both layers, 60 states, and the activations of layer 0."""
-    folder = tmp_path_factory.mktemp("layers") / "lake"
-    shutil.copytree(settings.lake, folder)
-    extract(replace(settings, lake=folder), quiet, [LAYERS])
-    return folder
+    return with_passes(settings, tmp_path_factory.mktemp("layers"), LAYERS)

@@ -23,7 +23,7 @@ from extract.head_work import HeadWork
 from extract.models import load_model, resolve
 from extract.run import extract
 from tests.extract.tiny_folder import write_parallel_model
-from tests.extract.tiny_runs import quiet
+from tests.extract.tiny_runs import quiet, with_passes
 from warehouse.connection import connect, frame
 from warehouse.errors import CorpusError, ModelError, RtError
 from warehouse.lake import find_run, unfinished
@@ -34,10 +34,7 @@ BOTH = HeadPass(40, ("bos", "mean"))
 @pytest.fixture(scope="module")
 def lake(settings, run, tmp_path_factory):
     """A lake of its own with the run and its heads."""
-    lake = tmp_path_factory.mktemp("heads") / "lake"
-    shutil.copytree(settings.lake, lake)
-    extract(replace(settings, lake=lake), quiet, [BOTH])
-    return lake
+    return with_passes(settings, tmp_path_factory.mktemp("heads"), BOTH)
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,30 @@
 """Runs of a tiny model: their rows, and the command that makes one in a process of its own, to be killed on the way."""
 
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from extract.layer_pass import LayersPass
+from extract.run import extract
 from warehouse.connection import connect, frame
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("tokens", "neurons", "neuron_tokens", "residuals", "weights", "documents", "windows", "vocabulary")
 # The pass over layers that tests look at.
 LAYERS = LayersPass(state_tokens=60, store_layer="0")
+
+
+def with_passes(settings, folder, *passes):
+    """A copy of the lake of `settings` in `folder`, whose run has the optional `passes`."""
+    lake = shutil.copytree(settings.lake, folder / "lake")
+    extract(replace(settings, lake=lake), quiet, passes)
+    return lake
 
 
 def quiet(line):

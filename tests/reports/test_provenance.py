@@ -84,7 +84,7 @@ def test_one_of_a_thing_is_singular(shelf, one_run, tmp_path):
 
 
 def test_optional_passes_are_named_with_their_settings(shelf, one_run, tmp_path):
-    identity = {"version": 1, "head_tokens": 512, "head_ablation": ["bos", "mean"]}
+    identity = {"version": 1, "extraction": "0f" * 32, "head_tokens": 512, "head_ablation": ["bos", "mean"]}
     for passes, said in (
         ({"heads": {"identity": identity}}, "heads (head tokens 512, head ablation bos and mean)"),
         ({}, ""),

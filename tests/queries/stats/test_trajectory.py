@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from queries.stats.trajectory import Trajectory, _emergence, changes, intervals
+from queries.stats.trajectory import Trajectory, _emergence, changes, changes_of_errors, intervals
 
 
 def draws(truth, rng, n=30, replicates=400, shared=1.0):
@@ -88,3 +88,11 @@ def test_the_last_may_have_no_value_of_its_own():
     of.value[3], of.drawn[3] = np.nan, np.nan
     assert changes(of, 30).emerged == -1
     assert changes(of, 30, is_last=False).emerged == 1
+
+
+def test_a_change_without_a_measured_error_has_no_p_and_one_of_nothing_is_none():
+    found = changes_of_errors(np.array([np.nan, 2.0, 0.0, 2.0]), np.array([np.nan, 0.0, 0.0, 0.1]), 9)
+    assert np.isnan(found.p[:2]).all()
+    assert np.isnan(found.at.low[1])
+    assert found.p[2] == 1
+    assert 0 < found.p[3] < 1e-6
