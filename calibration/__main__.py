@@ -1,6 +1,6 @@
 """The command line: simulate what is missing, then write the table and the figure from all that is there.
 
-python -m calibration                          all analyses, 1,000 simulations of each design
+python -m calibration                          all analyses, 1,000 simulations of each design, 200 for power
 python -m calibration influence spectra        these analyses only
 python -m calibration --simulations 200        fewer; a later run with more goes on from there
 python -m calibration --no-simulations         only write docs/calibration.* anew

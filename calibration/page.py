@@ -8,7 +8,7 @@ import polars as pl
 from calibration.caveats import CAVEATS, COVERAGE, SIZE, Caveat
 from calibration.families import FAMILIES
 from calibration.rates import CHECK_LEVEL, ENOUGH
-from calibration.runs import SEED
+from calibration.runs import ENOUGH_POWER, SEED
 from calibration.strength import POWER, strength
 from calibration.targets import Study
 
@@ -62,13 +62,15 @@ estimator included. Tests of groups of neurons get other neurons in each lake; i
 
 def page(table: pl.DataFrame) -> str:
     """The page as Markdown, from the table of `rates.rates`."""
-    counts = table["n"].to_list()
-    smallest, largest = min(counts, default=0), max(counts, default=0)
+    known = table.with_columns(made=pl.col("n") + pl.col("n_without"))
+    power_only = [(family.name, each.name) for family in FAMILIES for each in family.designs if each.is_planted]
+    is_power = pl.Series([key in power_only for key in table.select("family", "design").iter_rows()], dtype=pl.Boolean)
+    made = [known.filter(rows)["made"] for rows in (~is_power, is_power)]
     days = sorted(set(table["date"]))
     corpus = FAMILIES[0].designs[0].corpus
     head = _HEAD.format(
         seed=SEED,
-        simulations=f"{smallest:,}" if smallest == largest else f"{smallest:,} to {largest:,} of each design",
+        simulations=f"{_range(made[0])} of each design, {_range(made[1])} of one that shows power only",
         dates=days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
         coverage=f"{COVERAGE[0] * 100:.0f} to {COVERAGE[1] * 100:.0f} %",
         size=f"{SIZE[1] * 100:.0f} %",
@@ -80,10 +82,10 @@ def page(table: pl.DataFrame) -> str:
         strength=strength(),
         families="\n".join(f"- **{family.name}**: {family.words}." for family in FAMILIES),
     )
-    if smallest < ENOUGH:
+    if any(min(each, default=0) < enough for each, enough in zip(made, (ENOUGH, ENOUGH_POWER), strict=True)):
         head += (
-            f"\nSome designs have fewer than {ENOUGH:,} simulations so far: read the intervals of the rates. "
-            "`make calibrate` goes on.\n"
+            f"\nSome designs have fewer than {ENOUGH:,} simulations so far, or than {ENOUGH_POWER} if they show power "
+            "only: read the intervals of the rates. `make calibrate` goes on.\n"
         )
     studies = [(family.name, study) for family in FAMILIES for study in family.studies]
     parts = [head, *(part for name, study in studies if (part := _section(table, name, study)))]
@@ -92,8 +94,8 @@ def page(table: pl.DataFrame) -> str:
 
 def _range(values: Iterable[int]) -> str:
     """The smallest and the largest, in words."""
-    known = sorted(set(values))
-    return str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    known = sorted(set(values)) or [0]
+    return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
 
 
 def _section(table: pl.DataFrame, family: str, study: Study) -> str:

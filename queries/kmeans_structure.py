@@ -7,17 +7,17 @@ clusters) and `kmeans_clusters` the number that gives it; `gap` is the gain of t
 1 - |r|, whose `ward_cophenetic` says how well the tree keeps the distances. All groups have the same size: larger ones
 than the plateau's stable core are a random part.
 
-Any set of points has a best clustering, so the number alone says nothing. Six nulls: random groups (`any`), groups
-from the same halves or thirds of mean and spread of the activation (`activation`), groups from the same tenths of
-influence (`null`, the wide bar), one Gaussian cloud with the group's covariance, `shuffled`: activations turned in time
-within documents, weights dealt anew among the neurons, and the trend over the ranking. The core leads the ranking by
-influence and has no equals: groups from its tenth lie below it, and what rises smoothly with influence would look
-special. So the other neurons are cut into windows of the ranking, and a parabola through their values is continued to
-the core (`trend`, its prediction interval and p); with fewer than 10 windows there is none, and the answer says so.
-`p` is the largest of the six one-sided p-values. `power` is how often three planted clusters whose neurons correlate by
-0.3 more than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and
-the interval lies above the means of all nulls; `supported` if some null explains the silhouette (p >= 0.05) and the
-power is at least 80 %; else `undecidable`.
+Any set of points has a best clustering, so the number alone says nothing. Six nulls: random groups (`any`), groups from
+the same halves or thirds of mean and spread of the activation (`activation`), groups from the same tenths of influence
+(`null`, the wide bar), one Gaussian cloud with the group's covariance, `shuffled`: activations turned in time within
+documents, weights dealt anew among the neurons, and the trend over the ranking. The core leads the ranking by influence
+and has no equals: groups from its tenth lie below it, and what rises smoothly with influence would look special. So the
+other neurons are cut into windows of the ranking, and a parabola through their values is continued to the core
+(`trend`, its prediction interval and p); with fewer than 10 windows there is none, and the answer says so. `p` is the
+largest of the six one-sided p-values. Of each kind of groups 200 are drawn, and 800 more where these leave `p` below
+0.1. `power` is how often three planted clusters whose neurons correlate by 0.3 more than others would exceed all nulls.
+The papers say that there are no clusters: `contradicted` if q < 0.05 and the interval lies above the means of all
+nulls; `supported` if some null explains the silhouette (p >= 0.05) and the power is at least 80 %; else `undecidable`.
 
 In a gated MLP (Llama and the like) the sign of a neuron is arbitrary. There every set, of a null too, is first turned
 to one side: each neuron by its sign in the leading eigenvector of the set's correlations or cosines.

@@ -16,9 +16,10 @@ within each document on its own; and independent Gaussian noise of as many neuro
 plateau leads the ranking and has no equals: groups from its tenths have less influence, and what rises smoothly with
 influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and a parabola
 through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
-the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Turned neurons
-do not judge signed Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the sign of
-a neuron is arbitrary; there each group, and each draw of a null, is seen with the signs of its leading eigenvector.
+the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Of each kind of
+groups 200 are drawn, and 800 more for the plateau where these leave `p` below 0.1. Turned neurons do not judge signed
+Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the sign of a neuron is
+arbitrary; there each group, and each draw of a null, is seen with the signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
@@ -46,7 +47,7 @@ from queries.shared.grouped import NEEDS, Grouped, grouped
 from queries.shared.tables import Row, correct_within, null_meanings, schema_of
 from queries.stats.bootstrap import MIN_DOCUMENTS, Array
 from queries.stats.correlations import correlation
-from queries.stats.groups import Index, floor_p
+from queries.stats.groups import FIRST_DRAWS, Index, floor_p
 from queries.stats.module_groups import GROUPS, equal_positions, module_groups
 from queries.stats.module_measures import FULL, HEADLINE, MEASURES, QUALITIES, Effort, Sample
 from queries.stats.module_nulls import NULLS, OF_RANK, OTHERS, judges, shared_nulls
@@ -57,7 +58,9 @@ from queries.stats.verdict import LEVEL
 from queries.stats.words import counted
 
 CLASSES = ("rare", "common")
-P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FULL.shifts) for side in ("greater", "two"))
+P_FLOORS = tuple(
+    floor_p(n_draws, side) for n_draws in (FULL.groups, FIRST_DRAWS, FULL.shifts) for side in ("greater", "two")
+)
 MIN_POSITIONS = 30
 _OF_NULL = {
     "any": "random groups of any neurons",
@@ -141,7 +144,7 @@ def _class_groups(
     sample = Sample(values, document, correlation(values), known.influence, known.is_gated)
     shared = shared_nulls(sample, len(groups["plateau"]), rng, effort)
     return {
-        name: assess(sample, groups[name], shared, rng, effort, has_trend=name == "plateau") if name in groups else {}
+        name: assess(sample, groups[name], shared, rng, effort, is_plateau=name == "plateau") if name in groups else {}
         for name in GROUPS
     }
 

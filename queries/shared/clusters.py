@@ -101,7 +101,7 @@ class Clustering:
             weight_space(known.out_weight, activation.shape[1], rng),
         ]
         return run_tests(
-            spaces, neurons, self.statistic_of, self.bounds, rng,
+            spaces, neurons, self.statistic_of, self.bounds, self.tested, rng,
             turns_activations=self.turns_activations, effort=effort,
         )  # fmt: skip
 

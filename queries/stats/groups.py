@@ -1,5 +1,7 @@
 """Groups of neurons to compare with: random groups of equal size, free or matched, and Monte-Carlo p-values."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,22 @@ def floor_p(n_draws: int, side: str = "greater") -> float:
     (0.001, 0.002)
     """
     return (2.0 if side == "two" else 1.0) / (n_draws + 1)
+
+
+FIRST_DRAWS = 200
+_SETTLED = 0.1
+
+
+def is_open(p: Iterable[float]) -> bool:
+    """Whether draws beyond the first `FIRST_DRAWS` are worth it: these leave a p below 0.1; NaN asks for nothing.
+
+    A p below 0.1 is then always one of all draws, so it is no more likely where nothing is than if all were always
+    drawn. Source: Besag and Clifford (1991), Biometrika 78, 301 (sequential Monte Carlo p-values).
+
+    >>> is_open([0.3, 0.04]), is_open([0.3, float("nan")])
+    (True, False)
+    """
+    return any(each < _SETTLED for each in p)
 
 
 def monte_carlo_p(observed: float, null: Array, side: str = "two") -> float:

@@ -41,8 +41,10 @@ MEASURES = (*QUALITIES, *OF_PARTITION)
 class Effort:
     """Draws: random `groups`, turns within documents (`shifts`), `planted` sets, `restarts` of a search.
 
-    `repeats`: the observed value that nulls are compared with is the mean of so many searches. A measure of the `sweep`
-    has fewer groups: it describes, and no verdict rests on it. Calibration makes do with fewer of all.
+    Groups beyond the first 200 are drawn of the plateau, where these leave the answer open, see
+    `queries.stats.groups.is_open`. `repeats`: the observed value that nulls are compared with is the mean of so many
+    searches. A measure of the `sweep` has fewer groups: it describes, and no verdict rests on it. Calibration makes do
+    with fewer of all.
     """
 
     groups: int = 1000

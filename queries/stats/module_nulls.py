@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from queries.stats.correlations import independent, of_groups, shifted
-from queries.stats.groups import monte_carlo_p, random_groups, strata
+from queries.stats.groups import FIRST_DRAWS, monte_carlo_p, random_groups, strata
 from queries.stats.module_measures import (
     HEADLINE,
     MEASURES,
@@ -128,8 +128,9 @@ def matched_groups(members: Index, stratum: Index, n_groups: int, rng: np.random
 def shared_nulls(sample: Sample, m: int, rng: np.random.Generator, effort: Effort) -> dict[str, dict[str, Array]]:
     """The nulls that all groups of `m` neurons share, `any` and `noise`: every measure by null."""
     n_positions, n_neurons = sample.values.shape
-    anyone = random_groups(np.arange(m), n_neurons, effort.groups, rng)
-    noise = independent(m, n_positions, effort.groups, rng)
+    n_draws = min(effort.groups, FIRST_DRAWS)
+    anyone = random_groups(np.arange(m), n_neurons, n_draws, rng)
+    noise = independent(m, n_positions, n_draws, rng)
     return {
         "any": _null(sample, of_groups(sample.correlations, anyone), rng, effort),
         "noise": _null(sample, noise, rng, effort),
@@ -138,17 +139,42 @@ def shared_nulls(sample: Sample, m: int, rng: np.random.Generator, effort: Effor
 
 def own_nulls(sample: Sample, members: Index, rng: np.random.Generator, effort: Effort) -> dict[str, dict[str, Array]]:
     """The nulls of one group, `activation`, `influence` and `shift`; no draws where too few others are alike."""
-    moments = [sample.values.mean(axis=0), sample.values.var(axis=0)]
     nulls: dict[str, dict[str, Array]] = {}
-    for name, features, n_strata in (("activation", moments, 5), ("influence", [sample.influence], 10)):
-        stratum = matching_strata(features, members, n_strata)
+    for name, stratum in _strata(sample, members).items():
         if stratum is None:
             nulls[name] = {each: np.empty(0) for each in MEASURES}
             continue
-        matched = matched_groups(members, stratum, effort.groups, rng)
+        matched = matched_groups(members, stratum, min(effort.groups, FIRST_DRAWS), rng)
         nulls[name] = _null(sample, of_groups(sample.correlations, matched), rng, effort)
     turned = shifted(sample.values[:, members], sample.document, effort.shifts, rng)
     return nulls | {"shift": _null(sample, turned, rng, effort)}
+
+
+def with_all_groups(
+    nulls: Mapping[str, Mapping[str, Array]], sample: Sample, members: Index, rng: np.random.Generator, effort: Effort
+) -> dict[str, dict[str, Array]]:
+    """`nulls` of one group with all `effort.groups` draws of other groups, where `nulls` has the first of them."""
+    n_more = effort.groups - FIRST_DRAWS
+    drawn = {
+        name: matched_groups(members, stratum, n_more, rng)
+        for name, stratum in _strata(sample, members).items()
+        if stratum is not None
+    }
+    drawn["any"] = random_groups(members, sample.values.shape[1], n_more, rng)
+    found = {name: dict(of_null) for name, of_null in nulls.items()}
+    for name, groups in drawn.items():
+        more = sample.measure(of_groups(sample.correlations, groups), HEADLINE, rng, NULL_RESTARTS)
+        found[name] |= {each: np.concatenate([found[name][each], more[each]]) for each in HEADLINE}
+    return found
+
+
+def _strata(sample: Sample, members: Index) -> dict[str, Index | None]:
+    """Strata (N,) of activation and of influence, see `matching_strata`."""
+    moments = [sample.values.mean(axis=0), sample.values.var(axis=0)]
+    return {
+        "activation": matching_strata(moments, members, 5),
+        "influence": matching_strata([sample.influence], members, 10),
+    }
 
 
 def ranking_trend(sample: Sample, members: Index, rng: np.random.Generator) -> Trend:

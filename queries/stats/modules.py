@@ -12,8 +12,18 @@ from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.correlations import of_groups, with_modules, without_documents
+from queries.stats.groups import FIRST_DRAWS, is_open
 from queries.stats.module_measures import HEADLINE, MEASURES, NULL_RESTARTS, QUALITIES, Array, Effort, Index, Sample
-from queries.stats.module_nulls import NOTHING, Comparison, compare, compare_trend, judges, own_nulls, ranking_trend
+from queries.stats.module_nulls import (
+    NOTHING,
+    Comparison,
+    compare,
+    compare_trend,
+    judges,
+    own_nulls,
+    ranking_trend,
+    with_all_groups,
+)
 from queries.stats.module_verdict import PLANTED_R
 
 JACKKNIFE_SETS = 20
@@ -61,12 +71,12 @@ def assess(
     rng: np.random.Generator,
     effort: Effort,
     *,
-    has_trend: bool,
+    is_plateau: bool,
 ) -> dict[str, Assessment]:
     """Every measure of the group `members` (m,); `shared` from `shared_nulls`.
 
     The interval is a delete-a-group jackknife over documents, NaN where fewer than 5 documents have positions.
-    `has_trend`: the group is compared with the trend over the ranking, too.
+    `is_plateau`: the group is compared with the trend over the ranking, too, and a verdict is about it.
     """
     values = sample.values[:, members]
     whole = of_groups(sample.correlations, members[None])
@@ -76,7 +86,9 @@ def assess(
     fair = {name: float(each.mean()) for name, each in alike.items()}
     left_out = _left_out(sample, values, rng, effort.restarts)
     draws = {**shared, **own_nulls(sample, members, rng, effort)}
-    trend = compare_trend(fair, ranking_trend(sample, members, rng)) if has_trend else {}
+    trend = compare_trend(fair, ranking_trend(sample, members, rng)) if is_plateau else {}
+    if is_plateau and effort.groups > FIRST_DRAWS and is_open(_largest_p(fair, draws, trend)):
+        draws = with_all_groups(draws, sample, members, rng, effort)
     planted = sample.measure(with_modules(values, PLANTED_R, effort.planted, rng), HEADLINE, rng, NULL_RESTARTS)
     results = {}
     for name in MEASURES:
@@ -88,6 +100,18 @@ def assess(
         middle, power = _power(name, planted[name], nulls) if name in HEADLINE else (np.nan, np.nan)
         results[name] = Assessment(value, low, high, nulls, middle, power)
     return results
+
+
+def _largest_p(
+    observed: Mapping[str, float], draws: Mapping[str, Mapping[str, Array]], trend: Mapping[str, Comparison]
+) -> list[float]:
+    """Of each headline measure, the largest p over the nulls that judge it."""
+    found = []
+    for name in HEADLINE:
+        nulls = {null: compare(name, observed[name], each[name]) for null, each in draws.items()}
+        nulls["trend"] = trend[name]
+        found.append(max(nulls[null].p for null in judges(name) if nulls[null].n_draws))
+    return found
 
 
 def _power(name: str, planted: Array, nulls: Mapping[str, Comparison]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ The statistic is a function of Gram matrices, so one comparison serves every sta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.groups import floor_p, monte_carlo_p, random_groups
+from queries.stats.groups import FIRST_DRAWS, floor_p, is_open, monte_carlo_p, random_groups
 from queries.stats.point_sets import (
     Array,
     Index,
@@ -42,6 +42,7 @@ PLANTED_STRENGTH, PLANTED_CLUSTERS = 0.3, 3
 class Effort:
     """Draws: random `groups` of each kind, of the other two nulls (`clouds`), and `planted` sets for the power.
 
+    Groups beyond the first 200 are drawn where these leave the answer open, see `queries.stats.groups.is_open`.
     `other` is for the regimes that no verdict is about. Calibration makes do with fewer.
     """
 
@@ -52,7 +53,7 @@ class Effort:
 
 
 FULL = Effort()
-P_FLOORS = tuple(floor_p(n_draws) for n_draws in (FULL.groups, FULL.clouds, FULL.other))
+P_FLOORS = tuple(floor_p(n_draws) for n_draws in (FULL.groups, FIRST_DRAWS, FULL.clouds, FULL.other))
 
 
 @dataclass(frozen=True)
@@ -106,36 +107,46 @@ def set_test(
     rng: np.random.Generator,
     *,
     is_shifted: bool,
-    is_judged: bool,
+    judged: Sequence[int],
     effort: Effort = FULL,
 ) -> SetTest:
     """`statistic` of `members` (m,) in `space` with Gram matrix `whole` (N, N), against all nulls.
 
-    `is_shifted`: the last null turns each neuron's columns within documents; else it deals each column anew. Unless
-    `is_judged`, the nulls have fewer draws and the power is not measured.
+    `is_shifted`: the last null turns each neuron's columns within documents; else it deals each column anew. `judged`
+    are the measures that a verdict is about: without any, the nulls have fewer draws and the power is not measured.
     """
     one = space.gram(members)
-    n_groups, n_clouds = (effort.groups, effort.clouds) if is_judged else (effort.other, effort.other)
+    n_groups, n_clouds = (effort.groups, effort.clouds) if judged else (effort.other, effort.other)
     pool = np.flatnonzero(space.known)
     place = np.searchsorted(pool, members)
-    shuffle = shifted_grams if is_shifted else permuted_grams
-    free = pool[random_groups(place, len(pool), n_groups, rng)]
-    nulls = {"any": statistic(group_grams(whole, free), rng)}
-    for name, stratum in neurons.strata(len(members)).items():
-        groups = pool[random_groups(place, len(pool), n_groups, rng, stratum[pool])]
-        nulls[name] = statistic(group_grams(whole, groups), rng)
+    strata = {"any": None, **{name: each[pool] for name, each in neurons.strata(len(members)).items()}}
+
+    def groups(null: str, n: int) -> Index:
+        return pool[random_groups(place, len(pool), n, rng, strata[null])]
+
+    n_first = min(n_groups, FIRST_DRAWS)
+    first, nulls = {}, {}
+    for null in strata:
+        first[null] = groups(null, n_first)
+        nulls[null] = statistic(group_grams(whole, first[null]), rng)
     nulls["gaussian"] = statistic(gaussian_grams(one, n_clouds, rng), rng)
+    shuffle = shifted_grams if is_shifted else permuted_grams
     nulls["shuffled"] = statistic(shuffle(space, members, n_clouds, rng), rng)
     observed = statistic(one[None], rng)[0]
     low, high, reason = jackknife(space, members, observed, statistic, rng)
     trend = ranked_trend(space, whole, members, neurons, statistic, len(observed), rng)
-    power = np.full(len(observed), np.nan)
-    if is_judged:
-        grams = group_grams(whole, free[: effort.planted])
-        if neurons.is_gated:
-            grams = turned(aligned(grams), rng)
-        power = detection(grams, nulls, trend, statistic, rng)
-    return SetTest(observed, low, high, nulls, trend, power, len(members), "", reason)
+    unknown = np.full(len(observed), np.nan)
+    found = SetTest(observed, low, high, nulls, trend, unknown, len(members), "", reason)
+    if not judged:
+        return found
+    if n_groups > n_first and is_open(found.largest_p(measure) for measure in judged):
+        for null in strata:
+            more = statistic(group_grams(whole, groups(null, n_groups - n_first)), rng)
+            nulls[null] = np.concatenate([nulls[null], more])
+    grams = group_grams(whole, first["any"][: effort.planted])
+    if neurons.is_gated:
+        grams = turned(aligned(grams), rng)
+    return replace(found, nulls=nulls, power=detection(grams, nulls, trend, statistic, rng))
 
 
 def ranked_trend(
@@ -237,6 +248,7 @@ def run_tests(
     neurons: Neurons,
     statistic_of: Callable[[Array, np.random.Generator], Statistic],
     bounds: Mapping[str, tuple[float, float]],
+    tested: Sequence[str],
     rng: np.random.Generator,
     *,
     turns_activations: bool,
@@ -244,9 +256,11 @@ def run_tests(
 ) -> list[Row]:
     """Rows of every space and group of a run; `statistic_of(gram, rng)` is the statistic for the group with that Gram.
 
+    `bounds` are the range of each measure; the verdict on the plateau is about those that are `tested`.
     `turns_activations`: the shuffled null of the activations turns them within documents, else deals each column anew.
     """
     rows: list[Row] = []
+    judged = [i for i, measure in enumerate(bounds) if measure in tested]
     for space in spaces:
         whole = space.rows @ space.rows.T  # (N, N)
         for group, members in members_of(neurons, space.known, rng).items():
@@ -258,7 +272,7 @@ def run_tests(
                 test = set_test(
                     own, whole, members, neurons, of_any_sign(statistic) if neurons.is_gated else statistic, rng,
                     is_shifted=turns_activations and space.name == "activation",
-                    is_judged=group == "plateau", effort=effort,
+                    judged=judged if group == "plateau" else (), effort=effort,
                 )  # fmt: skip
             rows += estimate_rows(space, group, test, bounds)
     return rows

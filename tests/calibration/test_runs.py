@@ -43,6 +43,13 @@ def test_what_is_there_is_not_run_again(folder):
     assert small == {"none", "none, 8 documents"}
 
 
+def test_power_needs_fewer_simulations(folder):
+    left = [(batch.design, batch.number) for batch in runs.missing(["influence"], 1000, folder)]
+    counts = {design: sum(each == design for each, _ in left) for design, _ in left}
+    assert counts == {"none": 100, "weak": 20, "strong": 20, "none, 8 documents": 100}
+    assert left.index(("weak", 10)) > left.index(("none", 49))
+
+
 def test_every_analysis_is_calibrated():
     assert slugs() == queries.slugs()
 

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from queries import load
+from queries.stats.groups import FIRST_DRAWS, floor_p
 from queries.stats.set_tests import Effort
 from tests.queries.clustered import frame
 
@@ -31,6 +32,20 @@ def test_noise_is_not_clustered_and_low_power_is_said():
     assert plateau["verdict"].to_list() == ["undecidable"] * 3
     assert plateau["reason"].str.contains("would be seen in only").all()
     assert ANALYSIS.estimate(frame(np.random.default_rng(2)), np.random.default_rng(3)).equals(table, null_equal=True)
+
+
+def test_all_groups_are_drawn_only_where_the_first_leave_it_open():
+    analysis = load("hopkins").with_effort(Effort(groups=400, clouds=100, other=20, planted=10))
+    clustered, noise = (
+        analysis.estimate(frame(np.random.default_rng(0), **options), np.random.default_rng(1)).filter(group="plateau")
+        for options in ({"strength": 0.95, "n_clusters": 5}, {})
+    )
+    assert (clustered["p_any"] == floor_p(400)).all()
+    for row in noise.iter_rows(named=True):
+        n_draws = 400 if row["p"] < 0.1 else FIRST_DRAWS
+        places = [row[f"p_{null}"] * (n_draws + 1) for null in ("any", "activation", "influence")]
+        assert np.allclose(places, np.round(places))
+    assert sorted(noise["p"] < 0.1) == [False, False, True]
 
 
 def test_few_documents_no_weights_and_no_rows():

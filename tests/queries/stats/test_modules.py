@@ -110,7 +110,7 @@ def drawn(rng, kind, n=220, n_positions=240):
 def largest_p(sample, rng):
     """The largest p of `signed_q` and of `mg_q` among the nulls that judge each."""
     shared = shared_nulls(sample, CORE, rng, LEAST)
-    found = assess(sample, np.arange(CORE), shared, rng, LEAST, has_trend=True)
+    found = assess(sample, np.arange(CORE), shared, rng, LEAST, is_plateau=True)
     return {name: max(found[name].nulls[null].p for null in judges(name)) for name in ("signed_q", "mg_q")}
 
 
@@ -119,6 +119,20 @@ def beyond(kind, n_draws):
     p = [largest_p(drawn(np.random.default_rng([i, 11]), kind), np.random.default_rng(i)) for i in range(n_draws)]
     hits = np.array([[each[name] < 0.05 for name in ("signed_q", "mg_q")] for each in p])
     return (*hits.sum(axis=0).tolist(), int(hits.all(axis=1).sum()))
+
+
+def test_all_groups_are_drawn_only_where_the_first_leave_it_open():
+    effort = replace(LEAST, groups=220)
+    for kind, n_draws in (("planted", 220), ("smooth", 200)):
+        rng = np.random.default_rng([2, 11])
+        sample = drawn(rng, kind)
+        shared = shared_nulls(sample, CORE, rng, effort)
+        found = assess(sample, np.arange(CORE), shared, rng, effort, is_plateau=True)
+        for name in ("any", "activation", "influence"):
+            assert found["signed_q"].nulls[name].n_draws == n_draws, kind
+        assert found["abs_q"].nulls["any"].n_draws == 2
+        other = assess(sample, np.arange(CORE, 2 * CORE), shared, rng, effort, is_plateau=False)
+        assert other["signed_q"].nulls["any"].n_draws == 200
 
 
 @pytest.mark.slow
