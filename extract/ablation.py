@@ -143,7 +143,7 @@ class Ablation:
         # logits, the rest and its copy in bfloat16; the scalars of each pair
         per_position = 12 * size + 240 * self.n_neurons + 64 * width
         self.n_positions = max(1, min(_MOST_POSITIONS, memory // 4 // per_position))
-        self._reader = Reader(self.vocabulary, self.n_positions)
+        self._reader = Reader(self.vocabulary, self.n_positions, self.half)
         self._all_neurons: Neurons | None = None
 
     def baseline(self, residual: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,7 +193,7 @@ class Ablation:
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
                 changes = changes_of(self.last, positions, neurons, difference, names)
-                found = expectations(self.vocabulary, positions, neurons, changes, self.half)
+                found = expectations(self.vocabulary, positions, neurons, changes)
                 for name, change, each in zip(names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)

@@ -5,7 +5,7 @@ term, all others by two moments. (2) The others term by term too, segment by seg
 two moments are enough for what is left. (3) Float64 throughout, in `extract.double`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import torch
@@ -44,25 +44,24 @@ class Found:
     n_by_segment: list[int]  # pairs that needed no more than so many segments term by term
 
 
-def second_moments(positions: Positions, neurons: Neurons, segments: list[slice], half: bool) -> Tensor:
+def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]) -> Tensor:
     """`sum p G^2` over the rest from each segment on, (L, T, N) float32: where the arithmetic is."""
     parts = []
-    rest = positions.rest.bfloat16() if half else positions.rest
+    rest = positions.rest if positions.rest_half is None else positions.rest_half
     for index, part in enumerate(segments):
-        squares = neurons.squares[index] if half else neurons.effect_by_token[part].square()
+        squares = neurons.squares[index] if neurons.squares else neurons.effect_by_token[part].square()
         parts.append((rest[:, part] @ squares).float())
     for index in reversed(range(len(parts) - 1)):
         parts[index] += parts[index + 1]
     return torch.stack(parts)
 
 
-def expectations(
-    vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change], half: bool
-) -> list[Found]:
+def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change]) -> list[Found]:
     """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen."""
-    squares = second_moments(positions, neurons, vocabulary.segments, half)
+    squares = second_moments(positions, neurons, vocabulary.segments)
     sums = torch.matmul(positions.unembedded, neurons.centred.float().T)  # (L, T, N)
-    block = _Block(vocabulary, positions, neurons, changes, squares, sums, HALF_ERROR if half else SINGLE_ERROR)
+    error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
+    block = _Block(vocabulary, positions, neurons, changes, squares, sums, error)
     device = positions.rest.device
     pieces = run_each(block.piece, list(blocks(len(positions), _ROWS)), device)
     return [
@@ -149,19 +148,28 @@ class _Block:
         at, column = left.nonzero(as_tuple=True)
         known = (each[left] for each in (own, excess, rounding, size, logit_error, 2 + 3 * farthest))
         pairs = _Pairs(change.at((left,)), at, column, *known)
-        exact = torch.zeros_like(pairs.own)
-        for segment, part in enumerate(segments):
-            at, column = pairs.at, pairs.column
-            exact = exact + self._segment(k, rows.start, at, column, part)
-            value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
-            if segment + 1 < len(segments):
-                value, bound, _ = second_order(pairs.change, self._moments(segment + 1, rows, (at, column)))
-            bound += pairs.rounded(exact, positions.mass[rows, 0][at])
-            found, off = _result(pairs.excess + exact + value, bound, pairs.own)
-            delta[at, column], error[at, column] = found, off
+
+        def settle(value: Tensor, bound: Tensor) -> Tensor:
+            """Keep the deltas of `pairs` from the improbable tokens' `value`, and say which of them are certain."""
+            found, off = _result(pairs.excess + value, bound, pairs.own)
+            delta[pairs.at, pairs.column], error[pairs.at, pairs.column] = found, off
             fine = _is_fine(found, off)
             counts.append(int(fine.sum()))
+            return fine
+
+        exact = torch.zeros_like(pairs.own)
+        for segment, part in enumerate(segments):
+            exact = exact + self._segment(k, rows.start, pairs, part)
+            value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
+            if segment + 1 < len(segments):
+                value, bound, _ = second_order(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
+            fine = settle(exact + value, bound + pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
             pairs, exact = pairs.but(fine), exact[~fine]
+        # no token is left, but the bound on the size of what was summed may be too coarse: sum that, too
+        mass = positions.mass[rows, 0][pairs.at]
+        sizes = [self._segment(k, rows.start, pairs, part, is_size=True) for part in segments]
+        pairs = pairs.sized(torch.stack(sizes).sum(0), mass)
+        pairs = pairs.but(settle(exact, pairs.rounded(exact, mass)))
         left = torch.zeros_like(left)
         left[pairs.at, pairs.column] = True
         return Found(delta, error, left, counts)
@@ -198,9 +206,9 @@ class _Block:
             n_tokens=self.vocabulary.last.n_vocabulary - self.vocabulary.segments[segment].start,
         )
 
-    def _segment(self, k: int, first: int, at: Tensor, column: Tensor, part: slice) -> Tensor:
-        """Sum of p (e^h - 1) over the improbable tokens of a segment, (n,) float64, for the pairs (at, column)."""
-        change = self.changes[k]
+    def _segment(self, k: int, first: int, pairs: "_Pairs", part: slice, is_size: bool = False) -> Tensor:
+        """Sum of p (e^h - 1), or of its size, over the improbable tokens of a segment, (n,) float64, for `pairs`."""
+        change, at, column = self.changes[k], pairs.at, pairs.column
         if not len(at):
             return torch.zeros_like(change.push[:0, 0])
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
@@ -221,7 +229,8 @@ class _Block:
                 h.mul_(push[some, None]).addr_(stretch[some], self.positions.logits[first + t, tokens])
                 if lift is not None and u is not None:
                     h.addr_(lift[some], u[tile])
-                found[some] += h.exp2_().sub_(1.0) @ self.positions.rest[first + t, tokens]
+                h.exp2_().sub_(1.0)
+                found[some] += (h.abs_() if is_size else h) @ self.positions.rest[first + t, tokens]
         return found.double()
 
 
@@ -243,6 +252,10 @@ class _Pairs:
         """Those that are not `done` (n,)."""
         rest = {field.name: getattr(self, field.name)[~done] for field in fields(self) if field.name != "change"}
         return _Pairs(**rest, change=self.change.at((~done,)))
+
+    def sized(self, size: Tensor, mass: Tensor) -> "_Pairs":
+        """With `size` (n,), the sum of p |e^h - 1| over all others in float32, out of a sum of p of `mass`."""
+        return replace(self, size=1.001 * (size + UNIT * self.power_error * (size + mass)))
 
     def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
         """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""

@@ -27,7 +27,8 @@ class Positions:
 
     `sets`: of each position the places of its probable tokens (K,), their probabilities and their logits, float32.
     `logits` (T, V) float32, minus their mean, in units of ln 2, so that exp2 applies; `rest` (T, V) float32: the
-    softmax, 0 at the probable tokens. The moments (T, L) float64 are of the rest from segment l on, in nats:
+    softmax, 0 at the probable tokens; `rest_half` the same in bfloat16, for the matrix products of processors that have
+    them. The moments (T, L) float64 are of the rest from segment l on, in nats:
     `mass`, `z_mean`, `z_deviation`, `z_largest` of the logits and, with a direction, `u_mean`, `u_deviation`.
     `unembedded` (L, T, d) float32: the rest from segment l on times the unembedding.
     """
@@ -42,6 +43,7 @@ class Positions:
     constant_largest: Tensor  # (T,) float64: of the part of the logits that the norm leaves alone, in the rest, nats
     logits: Tensor
     rest: Tensor
+    rest_half: Tensor | None
     mass: Tensor
     z_mean: Tensor
     z_deviation: Tensor
@@ -59,25 +61,27 @@ class Positions:
 
 
 class Reader:
-    """Makes `Positions`; holds the two (T, V) arrays, which every block of positions overwrites."""
+    """Makes `Positions`, with `rest_half` if `half`; holds the (T, V) arrays, which every block overwrites."""
 
-    def __init__(self, vocabulary: Vocabulary, n_positions: int) -> None:
-        self.vocabulary, self.n_positions = vocabulary, n_positions
-        self._buffers: tuple[Tensor, Tensor] | None = None
+    def __init__(self, vocabulary: Vocabulary, n_positions: int, half: bool) -> None:
+        self.vocabulary, self.n_positions, self.half = vocabulary, n_positions, half
+        self._buffers: list[Tensor] = []
 
     def read(self, residual: Tensor, target: Tensor) -> Positions:
         """`residual` (T, d) before the final norm, `target` (T,) token ids, on the device of the model."""
         vocabulary, last = self.vocabulary, self.vocabulary.last
         centred, scale = normalise(last, residual.double())
         unit = centred / scale[:, None]
-        logits, rest = self._arrays(len(residual), residual.device)
+        logits, rest, *copy = self._arrays(len(residual), residual.device)
         scaled = (unit * LOG2E).float()
         for part in vocabulary.segments:
             for piece in vocabulary.pieces(part):
                 torch.matmul(scaled, vocabulary.rows(piece).T, out=logits[:, piece])
         place = vocabulary.place[target]
         found = run_each(
-            lambda rows: _softmax(vocabulary, unit[rows], place[rows], logits[rows], rest[rows]),
+            lambda rows: _softmax(
+                vocabulary, unit[rows], place[rows], logits[rows], rest[rows], *(each[rows] for each in copy)
+            ),
             list(blocks(len(residual), _ROWS)),
             residual.device,
         )
@@ -96,22 +100,24 @@ class Reader:
             sets=[one for sets, _ in found for one in sets],
             logits=logits,
             rest=rest,
+            rest_half=copy[0] if copy else None,
             unembedded=_from_each_on(unembedded),
             along=None if vocabulary.along is None else unit @ vocabulary.along,
             **{"u_mean": None, "u_deviation": None, **joined},
         )
 
-    def _arrays(self, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        if self._buffers is None or len(self._buffers[0]) < n:
+    def _arrays(self, n: int, device: torch.device) -> list[Tensor]:
+        if not self._buffers or len(self._buffers[0]) < n:
             shape = (min(max(n, 1), self.n_positions), self.vocabulary.last.n_vocabulary)
-            self._buffers = (torch.empty(shape, device=device), torch.empty(shape, device=device))
-        return self._buffers[0][:n], self._buffers[1][:n]
+            kinds = [torch.float32, torch.float32, *([torch.bfloat16] if self.half else [])]
+            self._buffers = [torch.empty(shape, device=device, dtype=kind) for kind in kinds]
+        return [each[:n] for each in self._buffers]
 
 
 def _softmax(
-    vocabulary: Vocabulary, unit: Tensor, place: Tensor, logits: Tensor, rest: Tensor
+    vocabulary: Vocabulary, unit: Tensor, place: Tensor, logits: Tensor, rest: Tensor, copy: Tensor | None = None
 ) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[str, Tensor]]:
-    """Fill `rest` (T, V) from `logits` (T, V), centre those, and return the sets and the moments of some positions."""
+    """Fill `rest` (T, V), and its `copy`, from `logits` (T, V), centre those, and return the sets and the moments."""
     constant = None if vocabulary.constant is None else (vocabulary.constant * LOG2E).float()
     clean = logits if constant is None else logits + constant
     rank = (clean > clean.gather(1, place[:, None])).sum(1)
@@ -129,6 +135,8 @@ def _softmax(
         mine.append((own, full))
     total = rest.sum(1).double() + torch.stack(totals)
     rest.mul_((1 / total).float()[:, None])
+    if copy is not None:
+        copy.copy_(rest)
     log_total = top.double() + total.log2()
     weighted = rest * logits
     z_mean = weighted.sum(1).double()

@@ -66,11 +66,11 @@ def test_no_error_exceeds_its_bound(scales, n_vocabulary, half):
     frequency = torch.linspace(0, 3, n_vocabulary)
     engine = Ablation(last, mean, sample=residual, frozen=True, log_unigram=frequency, half=half)
     target[0] = int(engine.vocabulary.order[0])
-    read = Reader(engine.vocabulary, 8).read(residual, target)
+    read = Reader(engine.vocabulary, 8, half).read(residual, target)
     neurons = read_neurons(engine.vocabulary, slice(0, N), half)
     names = ["delta_loss", "delta_frozen_norm", "delta_frozen_frequency"]
     changes = changes_of(last, read, neurons, activation.double() - mean, names)
-    found = expectations(engine.vocabulary, read, neurons, changes, half)
+    found = expectations(engine.vocabulary, read, neurons, changes)
     n_sure = 0
     for each, frozen in zip(found, (None, "norm", frequency), strict=True):
         truth = reference_delta(last, residual, activation, mean, target, frozen=frozen)
