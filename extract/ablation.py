@@ -37,8 +37,8 @@ _MOST_POSITIONS = 1024
 class Routes:
     """How the deltas of a run were found: pairs by route, and the worst bound on an error.
 
-    `n_moments`: two moments of all but the most probable tokens; `n_terms`: more tokens term by term; `n_double`:
-    float64. `worst_bound` (nats) and `worst_share` (of the tolerance) are over the pairs of the first two.
+    `n_moments`: moments of all but the most probable tokens; `n_terms`: more tokens term by term; `n_double`: float64.
+    `worst_bound` (nats) and `worst_share` (of the tolerance) are over the pairs of the first two.
     """
 
     n_moments: int = 0

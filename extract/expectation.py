@@ -1,8 +1,9 @@
 """`log E_p[e^h]` minus the target's h, for a block of positions and neurons, with a bound for every pair.
 
 Three routes, each for the pairs whose bound misses the tolerance on the one before. (1) The probable tokens term by
-term, all others by two moments. (2) The others term by term too, segment by segment from the most probable on, until
-two moments are enough for what is left. (3) Float64 throughout, in `extract.double`.
+term, all others by two moments, or by three of the neurons that often need it. (2) The others term by term too, segment
+by segment from the most probable on, until moments are enough for what is left. (3) Float64 throughout, in
+`extract.double`.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -11,7 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from extract.bound import Change, Moments, second_order, underflow
+from extract.bound import UNIT, Change, Moments, by_moments, underflow
+from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, second_moments, third_moments
 from extract.neurons import Neurons
 from extract.parallel import run_each
 from extract.positions import LOG2E, Positions
@@ -19,11 +21,6 @@ from extract.vocabulary import Vocabulary, blocks
 
 # The tolerance that every pair meets: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
 ABSOLUTE, RELATIVE = 1e-6, 1e-3
-# Half a unit in the last place of float32, relative.
-UNIT = 2.0**-24
-# bfloat16 has 8 bits: p, G^2 and the result are each rounded by 2^-9 at most, and sums are float32.
-HALF_ERROR = 3.2 * 2.0**-9
-SINGLE_ERROR = 64 * UNIT
 # Rounding of E[G] by two float32 matrix products, in UNIT |w| |row|; measured: 2.1 at most.
 _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
@@ -32,6 +29,7 @@ _LOGIT = 4.0
 _TILE = 1 << 18  # elements of one step on the CPU: a megabyte, for a core's cache
 _NARROWEST = 512  # tokens of such a step
 _ROWS = 32  # positions that a thread works on at a time
+_OFTEN = 1 / 16  # third moments are worth their cost for neurons with so many open pairs a position
 
 
 @dataclass
@@ -44,18 +42,6 @@ class Found:
     n_by_segment: list[int]  # pairs that needed no more than so many segments term by term
 
 
-def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]) -> Tensor:
-    """`sum p G^2` over the rest from each segment on, (L, T, N) float32: where the arithmetic is."""
-    parts = []
-    rest = positions.rest if positions.rest_half is None else positions.rest_half
-    for index, part in enumerate(segments):
-        squares = neurons.squares[index] if neurons.squares else neurons.effect_by_token[part].square()
-        parts.append((rest[:, part] @ squares).float())
-    for index in reversed(range(len(parts) - 1)):
-        parts[index] += parts[index + 1]
-    return torch.stack(parts)
-
-
 def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change]) -> list[Found]:
     """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen."""
     squares = second_moments(positions, neurons, vocabulary.segments)
@@ -63,7 +49,12 @@ def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons,
     error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
     block = _Block(vocabulary, positions, neurons, changes, squares, sums, error)
     device = positions.rest.device
-    pieces = run_each(block.piece, list(blocks(len(positions), _ROWS)), device)
+    begun = run_each(block.begin, list(blocks(len(positions), _ROWS)), device)
+    open_ = torch.cat([each.pairs.column for piece in begun for each in piece])
+    columns = (torch.bincount(open_, minlength=len(neurons)) > _OFTEN * len(positions)).nonzero()[:, 0]
+    if len(columns):
+        block = block.with_cubes(columns, third_moments(positions, neurons, vocabulary.segments, columns))
+    pieces = run_each(block.end, begun, device)
     return [
         Found(
             delta=torch.cat([piece[k].delta for piece in pieces]),
@@ -84,15 +75,24 @@ class _Block:
     squares: Tensor  # (L, T, N)
     sums: Tensor  # (L, T, N)
     error: float
+    cubes: Tensor | None = None  # (L, T, n + 1) of some neurons, NaN in the last column
+    cube_of: Tensor | None = None  # (N,) the column of a neuron in `cubes`
 
-    def piece(self, rows: slice) -> list[Found]:
-        """All changes at some positions."""
+    def with_cubes(self, columns: Tensor, cubes: Tensor) -> "_Block":
+        """With the third moments (L, T, n) of the neurons `columns` (n,)."""
+        cube_of = torch.full((len(self.neurons),), len(columns), device=columns.device)
+        cube_of[columns] = torch.arange(len(columns), device=columns.device)
+        return replace(self, cubes=torch.nn.functional.pad(cubes, (0, 1), value=torch.nan), cube_of=cube_of)
+
+    def begin(self, rows: slice) -> list["_Open"]:
+        """All changes at some positions, by two moments of all but the probable tokens."""
         near = self._probable(rows)
         target = self.vocabulary.double(self.positions.place[rows]) @ self.neurons.centred.T
-        return [
-            self._finish(k, rows, target, excess, size)
-            for k, (excess, size) in zip(range(len(near)), near, strict=True)
-        ]
+        return [self._begin(k, rows, target, *sums) for k, sums in enumerate(near)]
+
+    def end(self, begun: list["_Open"]) -> list[Found]:
+        """All pairs of some positions."""
+        return [self._end(each) for each in begun]
 
     def _probable(self, rows: slice) -> list[tuple[Tensor, Tensor]]:
         """Over the probable tokens, for each change: sum p (e^h - 1) and sum p |e^h - 1|, (T, N) float64 each."""
@@ -121,9 +121,9 @@ class _Block:
         lift = None if change.lift is None else (-LOG2E * change.lift[index]).float()
         return change.stretch[index].float(), (-LOG2E * change.push[index]).float(), lift
 
-    def _finish(self, k: int, rows: slice, target: Tensor, excess: Tensor, size: Tensor) -> Found:
-        """Add the rest to the probable tokens' part of change `k`, (T, N) each, by as many segments as it takes."""
-        positions, neurons, segments = self.positions, self.neurons, self.vocabulary.segments
+    def _begin(self, k: int, rows: slice, target: Tensor, excess: Tensor, size: Tensor) -> "_Open":
+        """Add the rest by two moments to the probable tokens' part of change `k`, (T, N) each."""
+        positions, neurons = self.positions, self.neurons
         change = self.changes[k].at((rows,))
         own = change.stretch * positions.target_logit[rows, None] - change.push * target
         if change.lift is not None and self.vocabulary.direction is not None:
@@ -135,19 +135,24 @@ class _Block:
             farthest += change.lift.abs() * rest.u_largest
         # of exp2, of the operations that give h, and of the sum
         rounding = UNIT * ((2 + 3 * farthest) * (1 + excess) + 10 * size)
-        value, bound, size = second_order(change, rest)
+        value, bound, size = by_moments(change, rest)
         logit = (
             _LOGIT * self.vocabulary.row_norm * positions.length[rows, None] + positions.constant_largest[rows, None]
         )
         logit_error = (UNIT * logit).expand_as(push)
         delta, error = _result(excess + value, bound + rounding + logit_error * size, own)
         left = ~_is_fine(delta, error)
-        counts = [int(left.numel() - left.sum())]
         farthest = rest.farthest(change)
         rounding = rounding + underflow(rest.n_tokens, farthest)  # for the terms too
         at, column = left.nonzero(as_tuple=True)
         known = (each[left] for each in (own, excess, rounding, size, logit_error, 2 + 3 * farthest))
-        pairs = _Pairs(change.at((left,)), at, column, *known)
+        return _Open(k, rows, delta, error, _Pairs(change.at((left,)), at, column, *known))
+
+    def _end(self, begun: "_Open") -> Found:
+        """Do the pairs that are left by three moments, or term by term, by as many segments as it takes."""
+        positions, segments = self.positions, self.vocabulary.segments
+        k, rows, delta, error, pairs = begun.k, begun.rows, begun.delta, begun.error, begun.pairs
+        counts = [delta.numel() - len(pairs.at)]
 
         def settle(value: Tensor, bound: Tensor) -> Tensor:
             """Keep the deltas of `pairs` from the improbable tokens' `value`, and say which of them are certain."""
@@ -157,12 +162,16 @@ class _Block:
             counts.append(int(fine.sum()))
             return fine
 
+        if self.cubes is not None:
+            value, bound, _ = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
+            pairs = pairs.but(settle(value, bound + pairs.rounding + pairs.logit_error * pairs.size))
+            counts = [sum(counts)]
         exact = torch.zeros_like(pairs.own)
         for segment, part in enumerate(segments):
             exact = exact + self._segment(k, rows.start, pairs, part)
             value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
             if segment + 1 < len(segments):
-                value, bound, _ = second_order(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
+                value, bound, _ = by_moments(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
             fine = settle(exact + value, bound + pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
             pairs, exact = pairs.but(fine), exact[~fine]
         # no token is left, but the bound on the size of what was summed may be too coarse: sum that, too
@@ -170,7 +179,7 @@ class _Block:
         sizes = [self._segment(k, rows.start, pairs, part, is_size=True) for part in segments]
         pairs = pairs.sized(torch.stack(sizes).sum(0), mass)
         pairs = pairs.but(settle(exact, pairs.rounded(exact, mass)))
-        left = torch.zeros_like(left)
+        left = torch.zeros_like(delta, dtype=torch.bool)
         left[pairs.at, pairs.column] = True
         return Found(delta, error, left, counts)
 
@@ -189,6 +198,9 @@ class _Block:
         span, length = neurons.span[:, segment], neurons.square_length.sqrt()
         if pairs is not None:
             span, length = span[pairs[1]], length[pairs[1]]
+        cubes = None
+        if pairs is not None and self.cubes is not None and self.cube_of is not None:
+            cubes = self.cubes[segment, rows][pairs[0], self.cube_of[pairs[1]]].double()
         direction = self.vocabulary.direction
         return Moments(
             mass=of_position(positions.mass),
@@ -197,6 +209,7 @@ class _Block:
             z_largest=of_position(positions.z_largest),
             effect_sum=of_pair(self.sums),
             effect_squares=of_pair(self.squares),
+            effect_cubes=cubes,
             span=span,
             first_error=_FIRST * UNIT * self.vocabulary.row_norm * length,
             error=self.error,
@@ -232,6 +245,17 @@ class _Block:
                 h.exp2_().sub_(1.0)
                 found[some] += (h.abs_() if is_size else h) @ self.positions.rest[first + t, tokens]
         return found.double()
+
+
+@dataclass(frozen=True)
+class _Open:
+    """Change `k` at some positions: delta and error (T, N) by two moments, and the pairs that need more."""
+
+    k: int
+    rows: slice
+    delta: Tensor
+    error: Tensor
+    pairs: "_Pairs"
 
 
 @dataclass(frozen=True)

@@ -85,10 +85,10 @@ def assess(
     alike = sample.measure(np.repeat(whole, effort.repeats, axis=0), QUALITIES, rng, NULL_RESTARTS)
     fair = {name: float(each.mean()) for name, each in alike.items()}
     left_out = _left_out(sample, values, rng, effort.restarts)
-    draws = {**shared, **own_nulls(sample, members, rng, effort)}
+    draws: dict[str, Mapping[str, Array]] = {**shared, **own_nulls(sample, members, rng, effort)}
     trend = compare_trend(fair, ranking_trend(sample, members, rng)) if is_plateau else {}
     if is_plateau and effort.groups > FIRST_DRAWS and is_open(_largest_p(fair, draws, trend)):
-        draws = with_all_groups(draws, sample, members, rng, effort)
+        draws |= with_all_groups(draws, sample, members, rng, effort)
     planted = sample.measure(with_modules(values, PLANTED_R, effort.planted, rng), HEADLINE, rng, NULL_RESTARTS)
     results = {}
     for name in MEASURES:

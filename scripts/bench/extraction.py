@@ -70,7 +70,7 @@ def _row(manifest: dict[str, Any], turn: Turn, before: Turn, after: Turn, n_toke
     found["self-check, s"] = once
     routes = manifest["routes"]["delta_loss"]
     total = routes["n_moments"] + routes["n_terms"] + routes["n_double"]
-    for route, name in (("moments", "two moments"), ("terms", "more terms"), ("double", "float64")):
+    for route, name in (("moments", "moments"), ("terms", "more terms"), ("double", "float64")):
         found[f"share of the pairs done by {name}"] = routes[f"n_{route}"] / total
     found["worst bound, share of the tolerance"] = routes["worst_share"]
     return found

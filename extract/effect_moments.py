@@ -1,0 +1,43 @@
+"""Moments of the neurons' effects over the improbable tokens: large matrix products, in bfloat16 where there is one.
+
+Shapes: L segments of the vocabulary, T positions, N neurons.
+"""
+
+import torch
+from torch import Tensor
+
+from extract.bound import UNIT
+from extract.neurons import Neurons
+from extract.positions import Positions
+
+# bfloat16 has 8 bits: p, G^2 and the result are each rounded by 2^-9 at most, and sums are float32.
+HALF_ERROR = 3.2 * 2.0**-9
+SINGLE_ERROR = 64 * UNIT
+_COLUMNS = 256  # neurons whose cubes are held at a time
+
+
+def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]) -> Tensor:
+    """`sum p G^2` over the rest from each segment on, (L, T, N) float32: where the arithmetic is."""
+    rest = positions.rest if positions.rest_half is None else positions.rest_half
+    parts = []
+    for index, part in enumerate(segments):
+        squares = neurons.squares[index] if neurons.squares else neurons.effect_by_token[part].square()
+        parts.append((rest[:, part] @ squares).float())
+    return _from_each_on(parts)
+
+
+def third_moments(positions: Positions, neurons: Neurons, segments: list[slice], columns: Tensor) -> Tensor:
+    """`sum p G^3` over the rest from each segment on, (L, T, n) float32, of the neurons `columns` (n,)."""
+    rest = positions.rest if positions.rest_half is None else positions.rest_half
+    parts = []
+    for part in segments:
+        effects = (neurons.effect[:, part].index_select(0, some) for some in columns.split(_COLUMNS))
+        parts.append(torch.cat([(rest[:, part] @ each.pow_(3).to(rest.dtype).T).float() for each in effects], dim=1))
+    return _from_each_on(parts)
+
+
+def _from_each_on(parts: list[Tensor]) -> Tensor:
+    """The sums of the `parts` from each on, in one tensor."""
+    for index in reversed(range(len(parts) - 1)):
+        parts[index] += parts[index + 1]
+    return torch.stack(parts)

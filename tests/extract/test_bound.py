@@ -1,0 +1,78 @@
+"""The bounds on what two and three moments miss, against the sums that they stand for."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from extract.bound import Change, Moments, by_moments
+
+V, N = 3000, 40
+
+
+def moments_of(p, z, effects, u=None):
+    """Exact moments of the rest `p` (V,), of logits `z` (V,), effects (V, N) and a direction `u` (V,)."""
+    mass = p.sum()
+
+    def mean_and_deviation(x):
+        mean = (p * x).sum() / mass
+        return mean, ((p * (x - mean) ** 2).sum() / mass).sqrt()
+
+    of_z, of_u = mean_and_deviation(z), (None, None) if u is None else mean_and_deviation(u)
+    return Moments(
+        mass=mass, z_mean=of_z[0], z_deviation=of_z[1], z_largest=z.abs().max(), effect_sum=p @ effects,
+        effect_squares=p @ effects**2, effect_cubes=p @ effects**3, span=effects.abs().amax(0),
+        first_error=torch.tensor(0.0), error=0.0, u_mean=of_u[0], u_deviation=of_u[1],
+        u_largest=0.0 if u is None else float(u.abs().max()), n_tokens=V,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("is_lifted", [False, True])
+@pytest.mark.parametrize("size", [0.003, 0.03, 0.3, 1.0])
+def test_no_sum_is_further_off_than_its_bound(size, is_lifted):
+    """Heavy tails, skewed effects, effects that go with the logits: the bounds hold, of two moments and of three."""
+    torch.manual_seed(0)
+    z = torch.randn(V, dtype=torch.float64) * 2
+    p = z.exp() / z.exp().sum() * 0.07
+    effects = torch.randn(V, N, dtype=torch.float64) ** 3 + 0.3 * z[:, None] * torch.linspace(-1, 1, N)
+    u = torch.randn(V, dtype=torch.float64) if is_lifted else None
+    rest = moments_of(p, z, effects, u)
+    push = size * torch.linspace(-1, 1, N, dtype=torch.float64) / effects.abs().amax(0)
+    stretch = torch.full((N,), 0.05 * size, dtype=torch.float64)
+    change = Change(stretch, push, 0.02 * size * torch.ones(N, dtype=torch.float64) if is_lifted else None)
+    h = stretch * z[:, None] - push * effects
+    if change.lift is not None and u is not None:
+        h -= change.lift * u[:, None]
+    truth, true_size = p @ h.expm1(), p @ h.expm1().abs()
+    unknown = torch.full((N,), torch.nan, dtype=torch.float64)
+    two, three = (
+        by_moments(change, dataclasses.replace(rest, effect_cubes=each)) for each in (None, rest.effect_cubes)
+    )
+    for value, bound, largest in (two, three):
+        assert ((value - truth).abs() <= bound + 1e-15).all()
+        assert (largest >= true_size).all()
+    mixed = by_moments(change, dataclasses.replace(rest, effect_cubes=unknown))
+    assert all(torch.equal(a, b) for a, b in zip(mixed, two, strict=True))
+
+
+def test_three_moments_are_nearer_than_two():
+    torch.manual_seed(1)
+    p, effects = torch.rand(V, dtype=torch.float64) * 1e-5, torch.randn(V, N, dtype=torch.float64) ** 3
+    rest = moments_of(p, torch.zeros_like(p), effects)
+    push = 0.3 / effects.abs().amax(0)
+    change = Change(0 * push, push, None)
+    truth = p @ (-push * effects).expm1()
+    two, three = (
+        by_moments(change, dataclasses.replace(rest, effect_cubes=each)) for each in (None, rest.effect_cubes)
+    )
+    assert (three[0] - truth).abs().median() < 0.3 * (two[0] - truth).abs().median()
+    assert (three[1] < 0.1 * two[1]).all()
+
+
+def test_what_overflows_is_not_certain():
+    rest = moments_of(
+        torch.full((V,), 1e-5, dtype=torch.float64), torch.zeros(V, dtype=torch.float64), torch.ones(V, N).double()
+    )
+    one = torch.ones(N, dtype=torch.float64)
+    value, bound, _ = by_moments(Change(0 * one, one, None), dataclasses.replace(rest, effect_cubes=one * torch.inf))
+    assert not (value.isfinite() & bound.isfinite()).any()
