@@ -26,9 +26,9 @@ _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
 # models, 2.8 in random ones whose rows differ 300-fold in length.
 _LOGIT = 4.0
-_TILE = 1 << 18  # elements of one step on the CPU: a megabyte, for a core's cache
+_TILE = 1 << 19  # elements of one step on the CPU: two megabytes; smaller steps cost more in calls than caches save
 _NARROWEST = 512  # tokens of such a step
-_ROWS = 32  # positions that a thread works on at a time
+_ROWS = 128  # positions that a thread works on at a time, at most
 _OFTEN = 1 / 16  # third moments are worth their cost for neurons with so many open pairs a position
 
 
@@ -49,7 +49,8 @@ def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons,
     error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
     block = _Block(vocabulary, positions, neurons, changes, squares, sums, error)
     device = positions.rest.device
-    begun = run_each(block.begin, list(blocks(len(positions), _ROWS)), device)
+    n_pieces = torch.get_num_threads() * -(-len(positions) // (torch.get_num_threads() * _ROWS))
+    begun = run_each(block.begin, list(blocks(len(positions), -(-len(positions) // n_pieces))), device)
     open_ = torch.cat([each.pairs.column for piece in begun for each in piece])
     columns = (torch.bincount(open_, minlength=len(neurons)) > _OFTEN * len(positions)).nonzero()[:, 0]
     if len(columns):

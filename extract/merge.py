@@ -4,6 +4,8 @@ A shard holds a row group for every few neurons, so that a block of neurons is r
 it. Shapes: N neurons, T positions.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ FILE_ROWS = 64_000_000  # rows per file of the final table, about
 def merge_pairs(stage: Stage, shards: list[str], names: list[str], n_neurons: int, n_positions: int) -> None:
     """Write `neuron_tokens`, neuron-major over the run, from `shards` that hold the columns `names` of it.
 
-    Reads a block of neurons from every shard at a time; memory is a row group or two, whatever the run.
+    Reads a block of neurons from every shard while the one before is written; memory is a row group or three, whatever
+    the run.
     """
     groups = -(-n_neurons // STAGED_NEURONS)
     block = max(1, FINAL_ROWS // (n_positions * STAGED_NEURONS))
@@ -35,9 +38,9 @@ def merge_pairs(stage: Stage, shards: list[str], names: list[str], n_neurons: in
             path = stage.folder / f"run/neuron_tokens/part-{part:05d}.parquet"
             with ShardWriter(path, TABLES["neuron_tokens"], stage.folder) as writer:
                 end = min(begin + per_file, groups)
-                for start in range(begin, end, block):
-                    some = range(start, min(start + block, end))
-                    writer.write(_neuron_block(paths, some, names, n_neurons), ROW_GROUP)
+                parts = [range(start, min(start + block, end)) for start in range(begin, end, block)]
+                for some, table in _ahead(lambda some: _neuron_block(paths, some, names, n_neurons), parts):
+                    writer.write(table, ROW_GROUP)
                     bar.advance(len(some))
             assert writer.shard is not None
             stage.record(writer.shard)
@@ -51,6 +54,16 @@ def gather_rows(stage: Stage, table: str, shards: list[str]) -> None:
             writer.write(pq.read_table(stage.folder / shard, columns=columns))
     assert writer.shard is not None
     stage.record(writer.shard)
+
+
+def _ahead(read: Callable[[range], pa.Table], parts: list[range]) -> Iterator[tuple[range, pa.Table]]:
+    """Each part and what `read` makes of it; the next is read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(read, part) for part in parts[:1]]
+        for i, part in enumerate(parts):
+            table = coming.pop().result()
+            coming += [pool.submit(read, following) for following in parts[i + 1 : i + 2]]
+            yield part, table
 
 
 def _neuron_block(shards: list[Path], groups: range, names: list[str], n_neurons: int) -> pa.Table:

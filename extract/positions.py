@@ -18,7 +18,7 @@ LOG2E = 1 / math.log(2)
 # A token is one of the probable ones above this, but for all beyond the MOST most probable.
 PROBABLE = 2e-4
 MOST = 1024
-_ROWS = 16  # positions that a thread works on at a time
+_ROWS = 32  # positions that a thread works on at a time
 
 
 @dataclass(frozen=True)
