@@ -12,20 +12,7 @@ from scripts.bench.lakes import default_lake
 from scripts.bench.results import Result, Table
 from scripts.bench.timing import child, spread
 
-# `rt` with every connection to a lake held to 1 GB.
-LIMITED = """
-import sys
-import warehouse.connection as connection
-connect = connection.connect
-def limited(*arguments):
-    con = connect(*arguments)
-    con.execute("set memory_limit = '1GB'")
-    return con
-connection.connect = limited
-from cli import main
-main()
-"""
-PLAIN = "from cli import main; main()"
+PLAIN, LIMITED = ["-c", "from cli import main; main()"], ["-m", "scripts.bench.limited"]
 
 
 def measure(full: bool) -> Result:
@@ -37,7 +24,7 @@ def measure(full: bool) -> Result:
         repeats = 3 if full and code == PLAIN else 1
         with tempfile.TemporaryDirectory() as folder:
             arguments = ["report", "--lake", str(lake), "--output", str(Path(folder) / "report.md")]
-            runs = [child([sys.executable, "-c", code, *arguments]) for _ in range(repeats)]
+            runs = [child([sys.executable, *code, *arguments]) for _ in range(repeats)]
         processor = spread([run.processor for run in runs])[0]
         peak = max(run.peak for run in runs) / 1e6
         table.rows.append([name, *spread([run.wall for run in runs]), processor, peak])
