@@ -21,9 +21,10 @@ from torch import Tensor
 
 from extract.bound import Change
 from extract.double import in_double
-from extract.expectation import ABSOLUTE, RELATIVE, Found, expectations
+from extract.expectation import Found, expectations
 from extract.families import LastLayer
 from extract.neurons import Neurons, read_neurons
+from extract.pairs import ABSOLUTE, RELATIVE
 from extract.positions import Positions, Reader
 from extract.vocabulary import Vocabulary, blocks
 from warehouse.errors import ModelError

@@ -82,7 +82,7 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
     mass = rest.mass.clamp_min(torch.finfo(torch.float32).tiny)
     g_mean = rest.effect_sum / mass
     g_square = rest.effect_squares / mass
-    g_deviation = (g_square * (1 + rest.error)).sqrt_()  # about zero, so not below that about the mean
+    g_deviation = (g_square / (1 - rest.error)).sqrt_()  # about zero, so not below that about the mean
     mean = change.stretch * rest.z_mean - change.push * g_mean
     variance = (stretch * rest.z_deviation).square_() + push.square() * (g_square - g_mean.square()).clamp_min_(0)
     of_others, of_g = stretch * rest.z_deviation, push * g_deviation
@@ -105,13 +105,15 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
         g_cube = rest.effect_cubes / mass - 3 * g_mean * g_square + 2 * g_mean**3
         # what is not the cube of the push: 3 y^2 x + 3 y x^2 + x^3 with y that of the push and x all else
         mixed = 3 * largest_g * of_others * deviation + largest_others * of_others.square()
-        rounded = push**3 * g_square * (rest.span + 3 * g_mean.abs()) * (rest.error * (1 + rest.error))
+        rounded = push**3 * g_square * (rest.span + 3 * g_mean.abs()) * (rest.error / (1 - rest.error))
         of_third = deviation.square() * largest.square() * steepest / 24 + (mixed + rounded) / 6
         unknown = rest.effect_cubes.isnan()
         remainder = torch.where(unknown, remainder, of_third)
         half_variance = half_variance - torch.where(unknown, 0.0, change.push**3 * g_cube / 6)
     value = rest.mass * mean.expm1() + weight * half_variance
-    bound = weight * (remainder + cross + push.square() * g_square * (rest.error / 2) + push * rest.first_error)
+    # of the mean, and with it of the variance and of the cube about the mean
+    of_mean = push * rest.first_error * (1 + push * g_mean.abs() + 1.5 * push.square() * g_square)
+    bound = weight * (remainder + cross + push.square() * g_square * (rest.error / 2) + of_mean)
     bound += underflow(rest.n_tokens, rest.farthest(change))
     size = rest.mass * (mean.abs() + deviation) * steepest * mean.abs().exp()
     return value, bound, size

@@ -10,8 +10,8 @@ from extract.bound import UNIT
 from extract.neurons import Neurons
 from extract.positions import Positions
 
-# bfloat16 has 8 bits: p, G^2 and the result are each rounded by 2^-9 at most, and sums are float32.
-HALF_ERROR = 3.2 * 2.0**-9
+# bfloat16 has 8 bits: p, the power of G and the result are each rounded by 2^-8 at most, and sums are float32.
+HALF_ERROR = 3.05 * 2.0**-8
 SINGLE_ERROR = 64 * UNIT
 _COLUMNS = 256  # neurons whose cubes are held at a time
 

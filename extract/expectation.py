@@ -6,7 +6,7 @@ by segment from the most probable on, until moments are enough for what is left.
 `extract.double`.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -15,12 +15,11 @@ from torch import Tensor
 from extract.bound import UNIT, Change, Moments, by_moments, underflow
 from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, second_moments, third_moments
 from extract.neurons import Neurons
+from extract.pairs import TERMS, Pairs, is_fine, misread, result_of, total
 from extract.parallel import run_each
 from extract.positions import LOG2E, Positions
 from extract.vocabulary import Vocabulary, blocks
 
-# The tolerance that every pair meets: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
-ABSOLUTE, RELATIVE = 1e-6, 1e-3
 # Rounding of E[G] by two float32 matrix products, in UNIT |w| |row|; measured: 2.1 at most.
 _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
@@ -28,7 +27,8 @@ _FIRST = 4.0
 _LOGIT = 4.0
 _TILE = 1 << 19  # elements of one step on the CPU: two megabytes; smaller steps cost more in calls than caches save
 _NARROWEST = 512  # tokens of such a step
-_ROWS = 128  # positions that a thread works on at a time, at most
+_ROWS = 64  # positions that a thread works on at a time, at most
+_EVEN = 4  # pieces of a block come in multiples of this, to be shared evenly; not by threads: numbers depend on it
 _OFTEN = 1 / 16  # third moments are worth their cost for neurons with so many open pairs a position
 
 
@@ -49,9 +49,10 @@ def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons,
     error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
     block = _Block(vocabulary, positions, neurons, changes, squares, sums, error)
     device = positions.rest.device
-    n_pieces = torch.get_num_threads() * -(-len(positions) // (torch.get_num_threads() * _ROWS))
+    n_pieces = _EVEN * -(-len(positions) // (_EVEN * _ROWS))
     begun = run_each(block.begin, list(blocks(len(positions), -(-len(positions) // n_pieces))), device)
-    open_ = torch.cat([each.pairs.column for piece in begun for each in piece])
+    # of the first change only: the others are then no reason for its numbers to differ
+    open_ = torch.cat([piece[0].pairs.column for piece in begun])
     columns = (torch.bincount(open_, minlength=len(neurons)) > _OFTEN * len(positions)).nonzero()[:, 0]
     if len(columns):
         block = block.with_cubes(columns, third_moments(positions, neurons, vocabulary.segments, columns))
@@ -99,12 +100,12 @@ class _Block:
         """Over the probable tokens, for each change: sum p (e^h - 1) and sum p |e^h - 1|, (T, N) float64 each."""
         shape = (rows.stop - rows.start, len(self.neurons))
         device = self.positions.rest.device
-        found = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self.changes]
+        found = [torch.zeros(2, *shape, device=device, dtype=torch.float64) for _ in self.changes]
         factors = [self._factors(change, (rows,)) for change in self.changes]
         step = max(1, _TILE // len(self.neurons)) if device.type == "cpu" else 1 << 30
         for t in range(shape[0]):
             places, p, z = self.positions.sets[rows.start + t]
-            for some, weight, logit in zip(places.split(step), p.split(step), z.split(step), strict=True):
+            for some, weight, logit in zip(places.split(step), p[:, None].split(step), z.split(step), strict=True):
                 effect = self.neurons.effect_by_token.index_select(0, some)  # (K, N)
                 u = None if self.vocabulary.direction is None else self.vocabulary.direction[some].float()
                 for (excess, size), (stretch, push, lift) in zip(found, factors, strict=True):
@@ -112,10 +113,29 @@ class _Block:
                     h.addr_(logit, stretch[t])
                     if lift is not None and u is not None:
                         h.addr_(u, lift[t])
-                    h.exp2_().sub_(1.0)
-                    excess[t] += weight @ h
-                    size[t] += weight @ h.abs_()
-        return [(excess.double(), size.double()) for excess, size in found]
+                    torch.addcmul(-weight, h.exp2_(), weight, out=h)
+                    excess[t] += total(h, 0)
+                    size[t] += total(h.abs_(), 0)
+        return [(excess, size) for excess, size in found]
+
+    def _probable_in_double(self, first: int, pairs: Pairs) -> Pairs:
+        """`pairs` with the probable tokens' part summed in float64, of float32 probabilities, logits and effects."""
+        excess, rounding = torch.zeros_like(pairs.own), torch.zeros_like(pairs.own)
+        for i, (t, column) in enumerate(zip(pairs.at.tolist(), pairs.column.tolist(), strict=True)):
+            places, p, z = self.positions.sets[first + t]
+            change = pairs.change.at((torch.tensor(i),))  # of one pair
+            of_z, of_effect = (
+                change.stretch * (z.double() / LOG2E),
+                change.push * self.neurons.effect[column, places].double(),
+            )
+            h = of_z - of_effect
+            if change.lift is not None and self.vocabulary.direction is not None:
+                h -= change.lift * self.vocabulary.direction[places]
+            terms = p.double() * h.expm1()
+            excess[i] = terms.sum()
+            farthest = (of_z.abs() + of_effect.abs()).max()
+            rounding[i] = 1.01 * UNIT * (terms.abs().sum() + farthest * (1 + excess[i]))
+        return replace(pairs, excess=excess, rounding=rounding)
 
     def _factors(self, change: Change, index: tuple[slice | Tensor, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Float32 factors of the logits (which are in units of ln 2), the effects and the direction."""
@@ -135,19 +155,20 @@ class _Block:
         if change.lift is not None:
             farthest += change.lift.abs() * rest.u_largest
         # of exp2, of the operations that give h, and of the sum
-        rounding = UNIT * ((2 + 3 * farthest) * (1 + excess) + 10 * size)
+        rounding = UNIT * ((3 + 3 * farthest) * (1 + excess) + (2 + TERMS) * size)
         value, bound, size = by_moments(change, rest)
         logit = (
             _LOGIT * self.vocabulary.row_norm * positions.length[rows, None] + positions.constant_largest[rows, None]
         )
         logit_error = (UNIT * logit).expand_as(push)
-        delta, error = _result(excess + value, bound + rounding + logit_error * size, own)
-        left = ~_is_fine(delta, error)
+        off = misread(logit_error, change, size, positions.mass[rows, 0, None])
+        delta, error = result_of(excess + value, bound + rounding + off, own)
+        left = ~is_fine(delta, error)
         farthest = rest.farthest(change)
-        rounding = rounding + underflow(rest.n_tokens, farthest)  # for the terms too
+        lost = underflow(rest.n_tokens, farthest)
         at, column = left.nonzero(as_tuple=True)
-        known = (each[left] for each in (own, excess, rounding, size, logit_error, 2 + 3 * farthest))
-        return _Open(k, rows, delta, error, _Pairs(change.at((left,)), at, column, *known))
+        known = (each[left] for each in (own, excess, rounding, lost, size, logit_error, 3 + 3 * farthest))
+        return _Open(k, rows, delta, error, Pairs(change.at((left,)), at, column, *known))
 
     def _end(self, begun: "_Open") -> Found:
         """Do the pairs that are left by three moments, or term by term, by as many segments as it takes."""
@@ -157,15 +178,16 @@ class _Block:
 
         def settle(value: Tensor, bound: Tensor) -> Tensor:
             """Keep the deltas of `pairs` from the improbable tokens' `value`, and say which of them are certain."""
-            found, off = _result(pairs.excess + value, bound, pairs.own)
+            found, off = result_of(pairs.excess + value, bound, pairs.own)
             delta[pairs.at, pairs.column], error[pairs.at, pairs.column] = found, off
-            fine = _is_fine(found, off)
+            fine = is_fine(found, off)
             counts.append(int(fine.sum()))
             return fine
 
         if self.cubes is not None:
             value, bound, _ = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
-            pairs = pairs.but(settle(value, bound + pairs.rounding + pairs.logit_error * pairs.size))
+            off = misread(pairs.logit_error, pairs.change, pairs.size, positions.mass[rows, 0][pairs.at])
+            pairs = pairs.but(settle(value, bound + pairs.rounding + off))
             counts = [sum(counts)]
         exact = torch.zeros_like(pairs.own)
         for segment, part in enumerate(segments):
@@ -175,10 +197,10 @@ class _Block:
                 value, bound, _ = by_moments(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
             fine = settle(exact + value, bound + pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
             pairs, exact = pairs.but(fine), exact[~fine]
-        # no token is left, but the bound on the size of what was summed may be too coarse: sum that, too
+        # no token is left, but the bounds on rounding may be too coarse: the size of what was summed is summed, too
         mass = positions.mass[rows, 0][pairs.at]
         sizes = [self._segment(k, rows.start, pairs, part, is_size=True) for part in segments]
-        pairs = pairs.sized(torch.stack(sizes).sum(0), mass)
+        pairs = self._probable_in_double(rows.start, pairs.sized(torch.stack(sizes).sum(0), mass))
         pairs = pairs.but(settle(exact, pairs.rounded(exact, mass)))
         left = torch.zeros_like(delta, dtype=torch.bool)
         left[pairs.at, pairs.column] = True
@@ -220,14 +242,14 @@ class _Block:
             n_tokens=self.vocabulary.last.n_vocabulary - self.vocabulary.segments[segment].start,
         )
 
-    def _segment(self, k: int, first: int, pairs: "_Pairs", part: slice, is_size: bool = False) -> Tensor:
+    def _segment(self, k: int, first: int, pairs: Pairs, part: slice, is_size: bool = False) -> Tensor:
         """Sum of p (e^h - 1), or of its size, over the improbable tokens of a segment, (n,) float64, for `pairs`."""
         change, at, column = self.changes[k], pairs.at, pairs.column
         if not len(at):
             return torch.zeros_like(change.push[:0, 0])
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
         stretch, push, lift = self._factors(change, (at + first, column))
-        found = torch.zeros_like(push)
+        found = torch.zeros_like(push, dtype=torch.float64)
         n_pairs = torch.bincount(at).tolist()
         ends = torch.tensor([0, *n_pairs]).cumsum(0).tolist()
         # token by token: the effects of a tile are then in the cache for the next position
@@ -243,9 +265,10 @@ class _Block:
                 h.mul_(push[some, None]).addr_(stretch[some], self.positions.logits[first + t, tokens])
                 if lift is not None and u is not None:
                     h.addr_(lift[some], u[tile])
-                h.exp2_().sub_(1.0)
-                found[some] += (h.abs_() if is_size else h) @ self.positions.rest[first + t, tokens]
-        return found.double()
+                p = self.positions.rest[first + t, tokens]
+                torch.addcmul(-p, h.exp2_(), p, out=h)
+                found[some] += total(h.abs_() if is_size else h, 1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -256,46 +279,4 @@ class _Open:
     rows: slice
     delta: Tensor
     error: Tensor
-    pairs: "_Pairs"
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """The pairs (n,) of some positions that need more tokens term by term, and what is known of them."""
-
-    change: Change
-    at: Tensor
-    column: Tensor
-    own: Tensor  # the target's h
-    excess: Tensor  # of the probable tokens
-    rounding: Tensor  # of the probable tokens
-    size: Tensor  # bound on sum p |e^h - 1| over all others
-    logit_error: Tensor  # relative error of their probabilities
-    power_error: Tensor  # relative error of their e^h, in UNIT
-
-    def but(self, done: Tensor) -> "_Pairs":
-        """Those that are not `done` (n,)."""
-        rest = {field.name: getattr(self, field.name)[~done] for field in fields(self) if field.name != "change"}
-        return _Pairs(**rest, change=self.change.at((~done,)))
-
-    def sized(self, size: Tensor, mass: Tensor) -> "_Pairs":
-        """With `size` (n,), the sum of p |e^h - 1| over all others in float32, out of a sum of p of `mass`."""
-        return replace(self, size=1.001 * (size + UNIT * self.power_error * (size + mass)))
-
-    def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
-        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""
-        # |e^h - 1| is at most e^h - 1 + 2
-        size = torch.fmin(self.size, exact.abs() + 2 * mass)
-        return self.rounding + (self.logit_error + 10 * UNIT) * size + UNIT * self.power_error * (exact + mass)
-
-
-def _result(excess: Tensor, error: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """The delta from E_p[e^h - 1] and the target's h, and its error from that of the former."""
-    return torch.log1p(excess) - own, error / (1 + excess - error).clamp_min_(0)
-
-
-def _is_fine(delta: Tensor, error: Tensor) -> Tensor:
-    """Whether a delta is certain to be within its tolerance; a bound that overflowed says nothing."""
-    # of the true delta, which may be smaller than the one found, by no more than the error itself
-    allowed = (ABSOLUTE + RELATIVE * delta.abs()) / (1 + RELATIVE)
-    return (error <= allowed) & error.isfinite() & delta.isfinite()
+    pairs: Pairs

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from extract.ablation import Ablation
-from extract.expectation import ABSOLUTE, RELATIVE
 from extract.families import LastLayer, capture, down_projection, last_inputs, last_layer
+from extract.pairs import ABSOLUTE, RELATIVE
 from warehouse.errors import ModelError
 
 # Largest difference that counts as rounding between a plain forward and the float64 one, relative to the largest value.

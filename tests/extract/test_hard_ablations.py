@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from extract.ablation import Ablation, changes_of
+from extract.bound import UNIT
 from extract.expectation import expectations
 from extract.neurons import read_neurons
+from extract.pairs import ABSOLUTE, RELATIVE, TERMS, total
 from extract.positions import Reader
 from extract.reference import reference_delta
 from tests.extract.drawn_layers import N, T, V, drawn, excess
@@ -175,3 +177,40 @@ def test_a_mean_of_another_width_is_refused():
     last, *_ = drawn("rms")
     with pytest.raises(ValueError, match=r"\(39,\), not \(40,\)"):
         Ablation(last, torch.zeros(39))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_equal_probabilities_that_bfloat16_rounds_alike(half):
+    """Where p and G^2 are the same for all tokens their roundings do not cancel: 2^-8 each in bfloat16."""
+    last, *_ = drawn("rms", n_vocabulary=65281)
+    n, width = len(last.w_out), last.d_model
+    sign = torch.ones(65281)
+    sign[1::2], sign[0] = -1, 0
+    unembed, written = torch.zeros_like(last.unembed), torch.zeros_like(last.w_out)
+    written[:, 1] = 1.0
+    residual, target = torch.zeros(2, width), torch.zeros(2, dtype=torch.long)
+    residual[:, 0] = width**0.5
+    for square in (1.0038, 1.0117, 1.5):
+        unembed[:, 1] = sign * square**0.5
+        plain = dataclasses.replace(
+            last, gain=torch.ones(width), unembed_bias=None, norm_bias=None, unembed=unembed.clone(), w_out=written
+        )
+        activation = (torch.linspace(0.012, 0.03, n) / square**0.5).repeat(2, 1)
+        mean = torch.zeros(n, dtype=torch.float64)
+        engine = Ablation(plain, mean, half=half)
+        read = Reader(engine.vocabulary, 8, half).read(residual, target)
+        neurons = read_neurons(engine.vocabulary, slice(0, n), half)
+        changes = changes_of(plain, read, neurons, activation.double(), ["delta_loss"])
+        (found,) = expectations(engine.vocabulary, read, neurons, changes)
+        truth = reference_delta(plain, residual, activation, mean, target)
+        assert ((found.delta - truth).abs() <= found.error)[~found.left].all()
+        assert ((engine.delta(residual, activation, target) - truth).abs() <= ABSOLUTE + RELATIVE * truth.abs()).all()
+
+
+def test_sums_of_many_terms_are_exact_enough():
+    """A large term before many small ones: no more than so many terms are summed in float32."""
+    terms = torch.full((3, 5000), 1e-5)
+    terms[:, 0] = 0.1
+    exact = terms.double().sum(1)
+    for found in (total(terms, 1), total(terms.T.contiguous(), 0)):
+        assert ((found - exact).abs() <= TERMS * UNIT * exact).all()
