@@ -14,10 +14,11 @@ documents, weights dealt anew among the neurons, and the trend over the ranking.
 and has no equals: groups from its tenth lie below it, and what rises smoothly with influence would look special. So the
 other neurons are cut into windows of the ranking, and a parabola through their values is continued to the core
 (`trend`, its prediction interval and p); with fewer than 10 windows there is none, and the answer says so. `p` is the
-largest of the six one-sided p-values. Of each kind of groups 200 are drawn, and 800 more where these leave `p` below
-0.1. `power` is how often three planted clusters whose neurons correlate by 0.3 more than others would exceed all nulls.
-The papers say that there are no clusters: `contradicted` if q < 0.05 and the interval lies above the means of all
-nulls; `supported` if some null explains the silhouette (p >= 0.05) and the power is at least 80 %; else `undecidable`.
+largest of the six one-sided p-values. Of each kind of groups 200 are drawn, and 800 more for the plateau where these
+leave `p` of a judged measure below 0.1. `power` is how often three planted clusters whose neurons correlate by 0.3 more
+than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and the
+interval lies above the means of all nulls; `supported` if some null explains the silhouette (p >= 0.05) and the power
+is at least 80 %; else `undecidable`.
 
 In a gated MLP (Llama and the like) the sign of a neuron is arbitrary. There every set, of a null too, is first turned
 to one side: each neuron by its sign in the leading eigenvector of the set's correlations or cosines.
