@@ -8,7 +8,7 @@ from torch import Tensor
 
 from extract.bound import UNIT
 from extract.neurons import Neurons
-from extract.positions import Positions
+from extract.positions import Positions, from_each_on
 
 # bfloat16 has 8 bits: p, the power of G and the result are each rounded by 2^-8 at most, and sums are float32.
 HALF_ERROR = 3.05 * 2.0**-8
@@ -23,7 +23,7 @@ def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]
     for index, part in enumerate(segments):
         squares = neurons.squares[index] if neurons.squares else neurons.effect_by_token[part].square()
         parts.append((rest[:, part] @ squares).float())
-    return _from_each_on(parts)
+    return from_each_on(torch.stack(parts))
 
 
 def third_moments(positions: Positions, neurons: Neurons, segments: list[slice], columns: Tensor) -> Tensor:
@@ -33,11 +33,4 @@ def third_moments(positions: Positions, neurons: Neurons, segments: list[slice],
     for part in segments:
         effects = (neurons.effect[:, part].index_select(0, some) for some in columns.split(_COLUMNS))
         parts.append(torch.cat([(rest[:, part] @ each.pow_(3).to(rest.dtype).T).float() for each in effects], dim=1))
-    return _from_each_on(parts)
-
-
-def _from_each_on(parts: list[Tensor]) -> Tensor:
-    """The sums of the `parts` from each on, in one tensor."""
-    for index in reversed(range(len(parts) - 1)):
-        parts[index] += parts[index + 1]
-    return torch.stack(parts)
+    return from_each_on(torch.stack(parts))

@@ -101,7 +101,7 @@ class Reader:
             logits=logits,
             rest=rest,
             rest_half=copy[0] if copy else None,
-            unembedded=_from_each_on(unembedded),
+            unembedded=from_each_on(unembedded),
             along=None if vocabulary.along is None else unit @ vocabulary.along,
             **{"u_mean": None, "u_deviation": None, **joined},
         )
@@ -193,7 +193,7 @@ def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, 
             u = vocabulary.direction[part].float()
             sums["u"].append(rest[:, part] @ u)
             sums["uu"].append(rest[:, part] @ u.square())
-    on = {name: _from_each_on(torch.stack(each).double()).T for name, each in sums.items() if each}
+    on = {name: from_each_on(torch.stack(each).double()).T for name, each in sums.items() if each}
     mass = on["mass"].clamp_min(torch.finfo(torch.float32).tiny)
     mean = on["z"] / mass
     found = {
@@ -208,6 +208,6 @@ def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, 
     return found
 
 
-def _from_each_on(parts: Tensor) -> Tensor:
+def from_each_on(parts: Tensor) -> Tensor:
     """Sums over the first axis from each index to the end."""
     return parts.flip(0).cumsum(0).flip(0)

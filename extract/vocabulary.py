@@ -14,7 +14,7 @@ from extract.families import LastLayer
 
 # Ends of the segments, as shares of the vocabulary. Past each of them the rest is bounded anew.
 CUTS = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 3 / 4, 1.0)
-# Elements of the unembedding that are turned into float64 at a time: memory that need not be asked for anew.
+# Elements of the unembedding that are turned into float64 at a time: 4 MB, which the allocator keeps.
 DOUBLE_ELEMENTS = 1 << 19
 # A constant part of a logit below this makes its token impossible.
 LEAST_LOGIT = -1e6
