@@ -3,7 +3,7 @@
 python -m calibration                          all analyses, 1,000 simulations of each design, 200 for power
 python -m calibration influence spectra        these analyses only
 python -m calibration --simulations 200        fewer; a later run with more goes on from there
-python -m calibration --no-simulations         only write docs/calibration.* anew
+python -m calibration --no-simulations         only pack what is kept and write docs/calibration.* anew
 python -m calibration --check                  a few simulations of each design, held against the limits
 """
 
@@ -16,7 +16,8 @@ from calibration.families import slugs
 from calibration.figure import write
 from calibration.page import page
 from calibration.rates import rates
-from calibration.runs import FOLDER, missing, simulate_all
+from calibration.runs import missing, simulate_all
+from calibration.store import FOLDER, pack
 
 
 def main() -> int:
@@ -37,6 +38,7 @@ def main() -> int:
         return _report(check(wanted, options.processes) + published_faults(options.docs))
     if not options.no_simulations:
         simulate_all(missing(wanted, options.simulations, options.results), options.processes)
+    pack(options.results)
     table = rates(options.results)
     table.write_csv(options.docs / "calibration.csv", float_precision=6)
     (options.docs / "calibration.md").write_text(page(table), encoding="utf-8")

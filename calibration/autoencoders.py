@@ -80,10 +80,11 @@ def atom_tables(codes: Mapping[int, Array], sae: str = "topk") -> dict[str, pa.T
             {**key, "atom": i, "n_active": int(n), "mean_activation": 1.0, "cosine_final": 1.0, "direction": None}
             for i, n in enumerate((positive > 0).sum(axis=1))
         ]
+        tokens, activations = top.token_index[0], top.activation[0]
         contexts += [
-            {**key, "atom": int(atom), "rank": int(rank), "token_index": int(top.token_index[0, atom, rank]),
-             "activation": float(top.activation[0, atom, rank])}
-            for atom, rank in np.argwhere(top.token_index[0] >= 0)
+            {**key, "atom": int(atom), "rank": int(rank), "token_index": int(tokens[atom, rank]),
+             "activation": float(activations[atom, rank])}
+            for atom, rank in np.argwhere(tokens >= 0)
         ]  # fmt: skip
     rows = {"sae_steps": steps, "sae_atoms": atoms, "sae_contexts": contexts}
     return {name: pa.Table.from_pylist(each, arrow_schema(TABLES[name])) for name, each in rows.items()}

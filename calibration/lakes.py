@@ -138,7 +138,7 @@ def write_tables(
         sides = weights(world, corpus.d_model, rng)
         rows = np.stack([sides["in"], sides["out"]], axis=1).reshape(2 * N, -1).astype(np.float32)
         columns = {"layer": np.zeros(2 * N, dtype=int), "neuron": np.repeat(np.arange(N), 2), "side": ["in", "out"] * N}
-        _write(folder / "weights.parquet", {**columns, "weight": rows.tolist()})
+        _write(folder / "weights.parquet", {**columns, "weight": pl.Series(rows).arr.to_list()})
     return folder
 
 

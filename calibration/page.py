@@ -24,7 +24,8 @@ make calibrate                                        # all analyses, 1,000 simu
 .venv/bin/python -m calibration --processes 2         # a later call goes on where the last one stopped
 ```
 
-Outcomes are kept in `.calibration/ANALYSIS/`; remove that folder when the analysis has changed.
+Outcomes are kept in `.calibration/`, those that the table was made of in `.calibration/packed/ANALYSIS/`, which is part
+of the repository: remove that folder when the analysis has changed.
 
 Seed {seed}; simulations {simulations}; {dates}. The numbers are in [calibration.csv](calibration.csv). A simulation
 without an answer (too few documents hold a class, say) is not counted. Ranges are exact binomial 95 % intervals of the

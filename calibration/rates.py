@@ -9,7 +9,7 @@ from scipy import stats
 
 from calibration.caveats import limits
 from calibration.families import FAMILIES
-from calibration.runs import outcomes
+from calibration.store import outcomes
 from calibration.targets import Family, Interval, Rejection, Study
 from calibration.worlds import Design
 

@@ -1,10 +1,9 @@
 """Simulations, resumable: batches of lakes through import, SQL and analysis, their outcomes kept as Parquet.
 
-`FOLDER/<slug>/<family>-<design>/<batch>.parquet` holds the outcomes of one batch of one analysis; a batch that is there
-is not run again. A draw depends on the seed, the family, the design and its number, and on nothing else.
+A batch whose outcomes are kept (`store.py`) is not run again. A draw depends on the seed, the family, the design and
+its number, and on nothing else.
 """
 
-import datetime
 import os
 import shutil
 import tempfile
@@ -22,14 +21,14 @@ from calibration.heads import add_heads
 from calibration.lakes import add_run
 from calibration.layers import add_layers
 from calibration.paths import PART, simulate_paths
+from calibration.store import FOLDER, Key, keep, keys
 from calibration.sweeps import add_sweep
-from calibration.targets import OUTCOME, Family
+from calibration.targets import Family
 from calibration.worlds import Design, World
 from queries import Session
 from warehouse.connection import connect
 
 OPTIONAL = {"heads": add_heads, "layers": add_layers, "sae": add_atoms}
-FOLDER = Path(".calibration")
 SEED = 20260101
 BATCH = 10
 ENOUGH_POWER = 200  # simulations of a design that shows power only: its rate is then known to 0.07
@@ -48,17 +47,13 @@ class Batch:
     folder: Path = FOLDER
 
 
-def path_of(folder: Path, slug: str, family: str, design: str, number: int) -> Path:
-    """Where the outcomes of a batch are kept."""
-    return folder / slug / f"{family}-{design}" / f"{number:05d}.parquet"
-
-
 def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool = False) -> list[Batch]:
     """Batches to run for `n` simulations of each design, in an order in which all designs grow together.
 
     Those that only show power grow at a fifth of the speed, to 200; `is_small`: they are left out, others end early.
     """
     found = []
+    kept = keys(folder)
     for family in FAMILIES:
         for design in family.designs:
             slow = 5 if design.is_planted else 1
@@ -71,7 +66,7 @@ def missing(slugs: list[str], n: int, folder: Path = FOLDER, *, is_small: bool =
                     for study in family.studies
                     if study.slug in slugs
                     and study.is_for(design)
-                    and not path_of(folder, study.slug, family.name, design.name, number).exists()
+                    and Key(study.slug, family.name, design.name, number) not in kept
                 )
                 if lacking:
                     batch = Batch(family.name, design.name, number, lacking, folder=folder)
@@ -98,11 +93,7 @@ def run(batch: Batch) -> Batch:
     family = family_of(batch.family)
     design = next(each for each in family.designs if each.name == batch.design)
     for slug, outcomes in simulate(family, design, batch).items():
-        path = path_of(batch.folder, slug, batch.family, batch.design, batch.number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        outcomes.write_parquet(partial)
-        partial.rename(path)
+        keep(batch.folder, Key(slug, batch.family, batch.design, batch.number), outcomes)
     return batch
 
 
@@ -145,12 +136,3 @@ def simulate(family: Family, design: Design, batch: Batch) -> dict[str, pl.DataF
                     outcomes = study.outcomes(session.table(study.analysis), runs, worlds, design)
                     found[study.slug] = outcomes.with_columns(run=pl.col("run") + draws.start)
     return found
-
-
-def outcomes(slug: str, family: str, design: str, folder: Path = FOLDER) -> tuple[pl.DataFrame, str]:
-    """All outcomes that are kept of one analysis and design, and the day of the last batch; empty if there is none."""
-    paths = sorted((folder / slug / f"{family}-{design}").glob("*.parquet"))
-    if not paths:
-        return pl.DataFrame(schema=OUTCOME), ""
-    last = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), datetime.UTC)
-    return pl.read_parquet(paths), last.date().isoformat()

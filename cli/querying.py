@@ -56,7 +56,7 @@ def sql(
 
     A query only reads; what would write (create, copy, insert, attach, ...) is refused.
     """
-    from warehouse.catalog import refresh_catalog
+    from warehouse.catalog import comments, refresh_catalog
     from warehouse.connection import frame
 
     if query is None:
@@ -77,6 +77,7 @@ def sql(
     if output is not None and len(statements) > 1:
         raise QueryError(f"--output takes one statement, not {len(statements)}", hint="run them one by one")
     con = connect_lake(lake)
+    con.execute(comments())
     con.execute("set lock_configuration = true")  # some functions, called in a select, would open files to write
     for statement in statements:
         # 6 digits: unlike an analysis, a query may be about small differences of large numbers

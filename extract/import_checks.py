@@ -160,16 +160,28 @@ def _rules(column: Column) -> list[tuple[str, str, str]]:
 
 
 def _value_faults(con: duckdb.DuckDBPyConnection, table: Table, given: set[str]) -> list[str]:
-    """The first fault of each column."""
+    """The first fault of each column. One scan before the casts and one after say which there are."""
+    rules = {column.name: _rules(column) for column in table.columns if column.name in given}
+    present = set()
+    for kind in ("raw", "typed"):
+        conditions = [condition for each in rules.values() for of_kind, condition, _ in each if of_kind == kind]
+        present |= {(kind, condition) for condition in _met(con, f"{kind}_{table.name}", conditions)}
     found = []
-    for column in table.columns:
-        for kind, condition, what in _rules(column) if column.name in given else ():
-            if fault := _first(con, f'"{column.name}"', f"{kind}_{table.name}", condition):
+    for name, each in rules.items():
+        for kind, condition, what in each:
+            if (kind, condition) in present and (fault := _first(con, f'"{name}"', f"{kind}_{table.name}", condition)):
                 value = fault[1] or "null"
                 shown = value if len(value) <= 60 else f"{value[:57]}..."
-                found.append(f"{fault[0]}: {column.name} is {shown}, {what}")
+                found.append(f"{fault[0]}: {name} is {shown}, {what}")
                 break
     return found
+
+
+def _met(con: duckdb.DuckDBPyConnection, view: str, conditions: list[str]) -> list[str]:
+    """Those of the conditions that a row of `view` meets, in one scan."""
+    row = con.execute(f"select {', '.join(f'bool_or({each})' for each in conditions)} from {view}").fetchone()
+    assert row is not None
+    return [condition for condition, is_met in zip(conditions, row, strict=True) if is_met]
 
 
 def _key_faults(con: duckdb.DuckDBPyConnection, table: Table, given: set[str]) -> list[str]:
@@ -192,13 +204,20 @@ def _key_faults(con: duckdb.DuckDBPyConnection, table: Table, given: set[str]) -
 
 
 def _reference_faults(con: duckdb.DuckDBPyConnection, sources: dict[str, list[Path]]) -> list[str]:
+    given = [each for each in _REFERENCES if each[0] in sources and each[2] in sources]
+    broken = [
+        f'"{column}" is not null and "{column}" not in (select "{_KEY_OF.get(target, "neuron")}" from {target})'
+        for _, column, target in given
+    ]
+    asked = ", ".join(
+        f"exists(select 1 from {table} where {each})" for (table, _, _), each in zip(given, broken, strict=True)
+    )
+    row = con.execute(f"select {asked}").fetchone()
+    assert row is not None
     found = []
-    for table, column, target in _REFERENCES:
-        if table in sources and target in sources:
-            key = _KEY_OF.get(target, "neuron")
-            condition = f'"{column}" is not null and "{column}" not in (select "{key}" from {target})'
-            if fault := _first(con, f'"{column}"', table, condition):
-                found.append(f"{fault[0]}: {column} {fault[1]} is not in {target}")
+    for (table, column, target), condition, is_broken in zip(given, broken, row, strict=True):
+        if is_broken and (fault := _first(con, f'"{column}"', table, condition)):
+            found.append(f"{fault[0]}: {column} {fault[1]} is not in {target}")
     return found
 
 

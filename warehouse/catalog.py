@@ -54,7 +54,7 @@ def _source(table: Table, root: Path, runs: Sequence[RunFolder], some: bool) -> 
     )
 
 
-def statements(root: Path, runs: Sequence[RunFolder], some: bool, where: str = "") -> list[str]:
+def statements(root: Path, runs: Sequence[RunFolder], some: bool, where: str = "") -> str:
     """SQL that makes every view, in order; `where` is a condition on `tokens`."""
     made = []
     for table in TABLES.values():
@@ -63,11 +63,18 @@ def statements(root: Path, runs: Sequence[RunFolder], some: bool, where: str = "
             # the line break ends a comment in the condition, which would else swallow what follows
             source = f"select * from ({source}) where ({where}\n)"
         made.append(f"create or replace view {table.name} as {source}")
+    return ";\n".join([*made, *(path.read_text(encoding="utf-8") for path in sorted(SQL.glob("*.sql")))])
+
+
+def comments() -> str:
+    """SQL that writes the meaning and the unit of every column at the views."""
+    made = []
+    for table in TABLES.values():
         made.append(f"comment on view {table.name} is {_text(table.meaning)}")
         for column in (RUN, *table.columns):
             unit = f" [{column.unit}]" if column.unit else ""
             made.append(f"comment on column {table.name}.{_quoted(column.name)} is {_text(column.meaning + unit)}")
-    return [*made, *(path.read_text(encoding="utf-8") for path in sorted(SQL.glob("*.sql")))]
+    return ";\n".join(made)
 
 
 def refresh_catalog(lake: Path) -> Path:
@@ -78,14 +85,13 @@ def refresh_catalog(lake: Path) -> Path:
     import duckdb
 
     path, made, signature = _wanted(lake)
-    if path.exists() and _signature(path) == signature:
+    if _holds(path, signature):
         return path
     temporary = path.with_name(f".{CATALOG}.{os.getpid()}.partial")
     try:
         with duckdb.connect(temporary, config={"storage_compatibility_version": "v1.5.0"}) as con:
             con.execute("set enable_progress_bar = false")
-            for statement in made:
-                con.execute(statement)
+            con.execute(f"begin;\n{made};\ncommit")
             con.execute(f"create or replace macro catalog_signature() as {_text(signature)}")
         temporary.rename(path)
     except (OSError, duckdb.Error):
@@ -99,30 +105,24 @@ def refresh_catalog(lake: Path) -> Path:
 
 
 def looks_fresh(lake: Path) -> bool:
-    """Whether `warehouse.duckdb` seems up to date: its bytes hold the signature. Not opened, which takes DuckDB."""
+    """Whether `warehouse.duckdb` is up to date. It is not opened, which takes DuckDB."""
     path, _, signature = _wanted(lake)
+    return _holds(path, signature)
+
+
+def _holds(path: Path, signature: str) -> bool:
+    """Whether the file was made with this signature: it is written once and as a whole, so its bytes tell."""
     try:
         return signature[: len(signature) // 2].encode() in path.read_bytes()
     except OSError:
         return False
 
 
-def _wanted(lake: Path) -> tuple[Path, list[str], str]:
+def _wanted(lake: Path) -> tuple[Path, str, str]:
     """Where the catalog is, the SQL that makes it, and the signature of that: its hash, twice.
 
     DuckDB cuts long texts into blocks; of two copies in a row one at least is whole.
     """
     found = open_lake(lake)
-    made = statements(found.root, found.runs, bool(found.unreadable))
-    return found.root / CATALOG, made, 2 * hashlib.sha256("\n".join(made).encode()).hexdigest()
-
-
-def _signature(path: Path) -> str:
-    import duckdb
-
-    try:
-        with duckdb.connect(path, read_only=True) as con:
-            row = con.execute("select catalog_signature()").fetchone()
-    except duckdb.Error:
-        return ""
-    return str(row[0]) if row else ""
+    made = f"{statements(found.root, found.runs, bool(found.unreadable))};\n{comments()}"
+    return found.root / CATALOG, made, 2 * hashlib.sha256(made.encode()).hexdigest()

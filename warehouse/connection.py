@@ -1,4 +1,4 @@
-"""DuckDB on a lake: one typed, commented view per table, then the derived views and macros of `warehouse/sql`."""
+"""DuckDB on a lake: one typed view per table, then the derived views and macros of `warehouse/sql`."""
 
 import tempfile
 import threading
@@ -48,8 +48,9 @@ def connect(lake: Path, runs: Sequence[str] = (), where: str = "") -> duckdb.Duc
     single = len(chosen) == 1
     some = bool(single or runs or found.unreadable)  # a single run is named: one that comes later is not seen
     try:
-        for statement in [*statements(found.root, chosen, some, where), *([SINGLE_RUN] if single else [])]:
-            con.execute(statement)
+        con.execute(statements(found.root, chosen, some, where))
+        if single:
+            con.execute(SINGLE_RUN)
         if where:
             _check_condition(con, chosen, where)
     except duckdb.Error as error:

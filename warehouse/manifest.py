@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,13 @@ def _fault(manifest: dict[str, Any], required: Sequence[str], tables: Sequence[s
     return ""
 
 
+@cache
 def rt_version() -> str:
     """Version of this project as it is installed."""
     return metadata.version("rt-neurons")
 
 
+@cache
 def _installed(name: str) -> str:
     """Version of a package, empty where it is not installed."""
     try:

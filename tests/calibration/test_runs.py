@@ -1,9 +1,11 @@
 """Simulations through the real pipeline: the same each time, kept, not repeated; the published table holds."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import queries
 from calibration import runs
@@ -12,6 +14,7 @@ from calibration.families import FAMILIES, slugs
 from calibration.figure import write
 from calibration.page import page
 from calibration.rates import SCHEMA, missing_analyses, rates
+from calibration.store import Key, keep, keys, outcomes, pack
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -27,7 +30,7 @@ def folder(tmp_path_factory):
 def test_a_batch_is_the_same_each_time_and_its_draws_differ(folder):
     batch = runs.Batch("graded", "none", 0, ("frequency_curve", "rare_contrast"), size=2)
     again = runs.simulate(FAMILIES[0], FAMILIES[0].designs[0], batch)["rare_contrast"]
-    kept, _ = runs.outcomes("rare_contrast", "graded", "none", folder)
+    kept, _ = outcomes("rare_contrast", "graded", "none", folder)
     assert kept.equals(again, null_equal=True)
     estimates = kept.filter(pl.col("target") == "relative, top neuron", pl.col("rejects").is_null())["estimate"]
     assert estimates.n_unique() == 2
@@ -41,6 +44,25 @@ def test_what_is_there_is_not_run_again(folder):
     assert ("graded", "none", 1) in left
     small = {batch.design for batch in runs.missing(wanted, 20, folder, is_small=True)}
     assert small == {"none", "none, 8 documents"}
+
+
+def test_packed_outcomes_give_the_same_rates_and_are_not_run_again(folder, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    before, there = rates(copy), keys(copy)
+    again = copy / "rare_contrast" / "graded-none" / "00000.parquet"
+    content = again.read_bytes()
+    pack(copy)
+    assert not again.exists()
+    assert keys(copy) == there
+    assert_frame_equal(rates(copy), before)
+    again.write_bytes(content)  # as if it had been stopped before it removed the file
+    assert_frame_equal(rates(copy), before)
+    keep(copy, Key("rare_contrast", "graded", "none", 1), pl.read_parquet(again).with_columns(run=pl.col("run") + 2))
+    pack(copy)
+    assert {path.name for path in copy.glob("packed/rare_contrast/*")} == {"000.parquet", "001.parquet"}
+    assert not list(copy.glob("rare_contrast/*/*"))
+    assert rates(copy).filter(analysis="rare_contrast", design="none")["n"].max() == 4
 
 
 def test_power_needs_fewer_simulations(folder):
