@@ -134,12 +134,13 @@ def _sums(group: pl.DataFrame, documents: pl.Series, predictor: str) -> tuple[Ar
     k = len(terms)
     products, targets = np.zeros((len(documents), k, k)), np.zeros((len(documents), k))
     squares = np.zeros(len(documents))
-    squares[place] = group[f"{prefix}y_y"].to_numpy()
-    for i, one in enumerate(terms):
-        targets[place, i] = group[prefix + ("y" if i == 0 else f"{one}_y")].to_numpy()
-        for j, other in enumerate(terms[: i + 1]):
-            column = one if j == 0 else f"{other}_{one}"
-            products[place, i, j] = products[place, j, i] = group[prefix + column].to_numpy()
+    ends = ["y", *(f"{one}_y" for one in names), "y_y"]
+    pairs = [(i, j) for i in range(k) for j in range(i + 1)]
+    inner = [terms[i] if j == 0 else f"{terms[j]}_{terms[i]}" for i, j in pairs]
+    read = group.select(prefix + name for name in (*ends, *inner)).cast(pl.Float64).to_numpy()
+    targets[place], squares[place] = read[:, :k], read[:, k]
+    for (i, j), column in zip(pairs, read[:, k + 1 :].T, strict=True):
+        products[place, i, j] = products[place, j, i] = column
     return products, targets, squares
 
 

@@ -84,8 +84,9 @@ def studentise(whole: Array, without: Array) -> Studentised:
     scale = np.where(known, square, np.nan)
     error = np.sqrt((n_documents - 1) / n_documents * scale)
     freedom = np.maximum(scale**2 / np.where(known, (spread**4).sum(axis=0), 1.0) - 1.0, 1.0)
-    reach = stats.t.ppf(0.975, freedom) * error
-    p = 2.0 * stats.t.sf(np.abs(whole) / error, freedom)
+    # as stats.t.ppf and stats.t.sf, which cost ten times as much where there are few
+    reach = special.stdtrit(freedom, 0.975) * error
+    p = 2.0 * special.stdtr(freedom, -np.abs(whole) / error)
     return Studentised(whole, whole - reach, whole + reach, np.clip(p, np.finfo(float).tiny, 1.0), error, freedom)
 
 
