@@ -21,7 +21,7 @@ from torch import Tensor
 
 from extract.bound import Change
 from extract.double import in_double
-from extract.expectation import Found, expectations
+from extract.expectation import Found, expectations, n_open
 from extract.families import LastLayer
 from extract.neurons import Neurons, read_neurons
 from extract.pairs import ABSOLUTE, RELATIVE
@@ -32,6 +32,10 @@ from warehouse.errors import ModelError
 MEMORY = 2 << 30
 # Beyond this many positions at a time nothing gets faster.
 _MOST_POSITIONS = 1024
+# Positions that tell which neurons' higher moments are worth their cost: of those with more open pairs a position. They
+# are the same ones however the others are cut into blocks, so that numbers do not depend on that.
+_PROBED = 64
+_OFTEN = 1 / 32
 
 
 @dataclass
@@ -187,6 +191,7 @@ class Ablation:
         deltas = {name: torch.empty(activation.shape, device=residual.device) for name in names}
         routes = {name: Routes() for name in names}
         baselines, left = [], _Left(names)
+        often = self._often(residual, activation, target)
         for rows in self._rows(len(residual)):
             positions = self._reader.read(residual[rows], target[rows])
             baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
@@ -194,7 +199,8 @@ class Ablation:
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
                 changes = changes_of(self.last, positions, neurons, difference, names)
-                found = expectations(self.vocabulary, positions, neurons, changes)
+                columns_often = often[columns].nonzero()[:, 0]
+                found = expectations(self.vocabulary, positions, neurons, changes, columns_often)
                 for name, change, each in zip(names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)
@@ -209,6 +215,19 @@ class Ablation:
             _refuse_infinite(values)
         loss, entropy, rank = (torch.cat(each) for each in zip(*baselines, strict=True))
         return Result(deltas, loss, entropy, rank, routes)
+
+    def _often(self, residual: Tensor, activation: Tensor, target: Tensor) -> Tensor:
+        """Whether a neuron's higher moments are worth their cost, (N,) bool: the ablation itself, at some positions."""
+        some = torch.linspace(0, len(residual) - 1, min(_PROBED, len(residual)), device=residual.device).round().long()
+        counts = torch.zeros(self.last.d_mlp, device=residual.device)
+        for rows in (some[part] for part in self._rows(len(some))):
+            positions = self._reader.read(residual[rows], target[rows])
+            for columns in blocks(self.last.d_mlp, self.n_neurons):
+                neurons = self._neurons(columns)
+                difference = activation[rows, columns].double() - self.mean[columns]
+                (change,) = changes_of(self.last, positions, neurons, difference, self.names[:1])
+                counts[columns] += n_open(self.vocabulary, positions, neurons, change)
+        return counts > _OFTEN * len(some)
 
     def _rows(self, n: int) -> Iterator[slice]:
         """Blocks of positions, all of about the same size."""

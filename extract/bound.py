@@ -1,14 +1,14 @@
-"""The mean of `e^h - 1` over many improbable tokens from two or three moments of h, with a bound on what that misses.
+"""The mean of `e^h - 1` over many improbable tokens from two or four moments of h, with a bound on what that misses.
 
-With mean `m1 = E[h]` and `g = h - m1` under the normalised rest, Taylor's theorem gives
+With mean `m1 = E[h]`, `g = h - m1` under the normalised rest and M = max|g|, Taylor's theorem gives
 
-    E[e^h] = e^m1 (1 + E[g^2] / 2 + R3),               |R3| <= E[|g|^3 e^max(g,0)] / 6 <= E[g^2] M e^M / 6,
-    E[e^h] = e^m1 (1 + E[g^2] / 2 + E[g^3] / 6 + R4),  |R4| <= E[g^2] M^2 e^M / 24,     M = max|g|.
+    E[e^h] = e^m1 (1 + E[g^2] / 2 + R3),                             |R3| <= E[g^2] M e^M / 6,
+    E[e^h] = e^m1 (1 + E[g^2] / 2 + E[g^3] / 6 + E[g^4] / 24 + R5),  |R5| <= E[g^4] M e^M / 120.
 
 h is a sum of a stretch of the logits z, a push along the effect G of the neuron and, with a frozen direction, a lift
-along u. The variances of the three are known, and of G the third moment, of some neurons; what several of them have in
-common is not computed, but bounded by Cauchy and Schwarz: it is far below the tolerance for nearly all pairs, and costs
-as much as everything else.
+along u. The variances of the three are known; of some neurons also the covariance of z and G and the third and fourth
+moments of G. What else several of them have in common is not computed, but bounded by Cauchy and Schwarz, or by Hoelder
+and Minkowski where it is of third or fourth order: it is far below the tolerance for nearly all pairs.
 """
 
 from dataclasses import dataclass
@@ -34,12 +34,29 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Higher:
+    """Sums over p of z G (`crosses`, z in nats), of G^3 and of G^4; NaN where they are not known."""
+
+    crosses: Tensor
+    cubes: Tensor
+    fourths: Tensor
+
+    def at(self, *index: slice | Tensor | int) -> "Higher":
+        """The same of some, float64."""
+        return Higher(self.crosses[index].double(), self.cubes[index].double(), self.fourths[index].double())
+
+    def padded(self) -> "Higher":
+        """With one column more, of NaN: what is not known of all other neurons."""
+        return Higher(*(torch.nn.functional.pad(each, (0, 1), value=torch.nan) for each in vars(self).values()))
+
+
+@dataclass(frozen=True)
 class Moments:
     """Of the rest of a position from a segment on, of shapes that broadcast with the change's.
 
-    `effect_sum`, `effect_squares` and `effect_cubes` are sums over p, not means. `first_error` is the absolute error of
-    the first per unit of mass, `error` that of the others as a share of what all terms' sizes sum to. The cubes are NaN
-    where they are not known, None if nowhere.
+    `effect_sum`, `effect_squares` and what is `higher`, None where that is not known of any, are sums over p, not
+    means. `first_error` is the absolute error of the first per unit of mass, `error` that of the others as a share of
+    what all terms' sizes sum to.
     """
 
     mass: Tensor
@@ -48,7 +65,7 @@ class Moments:
     z_largest: Tensor
     effect_sum: Tensor
     effect_squares: Tensor
-    effect_cubes: Tensor | None
+    higher: Higher | None
     span: Tensor
     first_error: Tensor
     error: float
@@ -75,8 +92,8 @@ def underflow(n_tokens: int, farthest: Tensor) -> Tensor:
 def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
     """Sum of p (e^h - 1) over the rest, the largest error that it may have, and a bound on sum of p |e^h - 1|.
 
-    By three moments where the cubes are known, else by two. Where exponentials overflow the bounds are infinite or not
-    a number, and the value is none.
+    By four moments where they are known, else by two. Where exponentials overflow the bounds are infinite or not a
+    number, and the value is none.
     """
     stretch, push = change.stretch.abs(), change.push.abs()
     mass = rest.mass.clamp_min(torch.finfo(torch.float32).tiny)
@@ -84,36 +101,78 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
     g_square = rest.effect_squares / mass
     g_deviation = (g_square / (1 - rest.error)).sqrt_()  # about zero, so not below that about the mean
     mean = change.stretch * rest.z_mean - change.push * g_mean
-    variance = (stretch * rest.z_deviation).square_() + push.square() * (g_square - g_mean.square()).clamp_min_(0)
-    of_others, of_g = stretch * rest.z_deviation, push * g_deviation
-    cross = of_others * of_g
-    largest_others, largest_g = stretch * (rest.z_largest + rest.z_mean.abs()), push * (rest.span + g_mean.abs())
+    of_z, of_g = stretch * rest.z_deviation, push * g_deviation
+    variance = of_z.square() + push.square() * (g_square - g_mean.square()).clamp_min_(0)
+    cross = of_z * of_g
+    of_others = of_z
+    largest = stretch * (rest.z_largest + rest.z_mean.abs())
+    largest_others, largest_g = largest, push * (rest.span + g_mean.abs())
+    of_lift = torch.zeros_like(cross)  # what the lift has in common with the rest of h
     if change.lift is not None and rest.u_mean is not None and rest.u_deviation is not None:
         lift = change.lift.abs()
         of_u = lift * rest.u_deviation
         mean = mean - change.lift * rest.u_mean
         variance += of_u.square()
-        cross += (of_others + of_g) * of_u
-        of_others = of_others + of_u
-        largest_others += lift * (rest.u_largest + rest.u_mean.abs())
+        of_lift = (of_z + of_g) * of_u
+        of_others = of_z + of_u
+        largest_others = largest + lift * (rest.u_largest + rest.u_mean.abs())
     deviation, largest = of_others + of_g, largest_others + largest_g
     weight = rest.mass * mean.exp()
     steepest = largest.exp()
-    remainder = deviation.square() * largest * steepest / 6
-    half_variance = variance / 2
-    if rest.effect_cubes is not None:
-        g_cube = rest.effect_cubes / mass - 3 * g_mean * g_square + 2 * g_mean**3
-        # what is not the cube of the push: 3 y^2 x + 3 y x^2 + x^3 with y that of the push and x all else
-        mixed = 3 * largest_g * of_others * deviation + largest_others * of_others.square()
-        rounded = push**3 * g_square * (rest.span + 3 * g_mean.abs()) * (rest.error / (1 - rest.error))
-        of_third = deviation.square() * largest.square() * steepest / 24 + (mixed + rounded) / 6
-        unknown = rest.effect_cubes.isnan()
-        remainder = torch.where(unknown, remainder, of_third)
-        half_variance = half_variance - torch.where(unknown, 0.0, change.push**3 * g_cube / 6)
-    value = rest.mass * mean.expm1() + weight * half_variance
-    # of the mean, and with it of the variance and of the cube about the mean
-    of_mean = push * rest.first_error * (1 + push * g_mean.abs() + 1.5 * push.square() * g_square)
-    bound = weight * (remainder + cross + push.square() * g_square * (rest.error / 2) + of_mean)
+    # of the mean, and with it of the variance about the mean
+    of_mean = push * rest.first_error * (1 + push * g_mean.abs())
+    series = variance / 2
+    off = deviation.square() * largest * steepest / 6 + cross
+    if rest.higher is not None:
+        known = ~rest.higher.fourths.isnan()
+        more, off_more = _by_higher(change, rest, rest.higher, of_others, largest_others, largest)
+        series = series + torch.where(known, more, 0.0)
+        off = torch.where(known, off_more, off)
+    value = rest.mass * mean.expm1() + weight * series
+    bound = weight * (off + of_lift + push.square() * g_square * (rest.error / 2) + of_mean)
     bound += underflow(rest.n_tokens, rest.farthest(change))
     size = rest.mass * (mean.abs() + deviation) * steepest * mean.abs().exp()
     return value, bound, size
+
+
+def _by_higher(
+    change: Change, rest: Moments, higher: Higher, of_others: Tensor, largest_others: Tensor, largest: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What covariance, third and fourth moment add to E[g^2] / 2, and the error of the whole that they leave.
+
+    With x all of h but the push, which has a deviation of at most `of_others` and is never above `largest_others`, and
+    y the push: `largest` bounds |x + y|.
+    """
+    stretch, push, error = change.stretch.abs(), change.push.abs(), rest.error
+    mass = rest.mass.clamp_min(torch.finfo(torch.float32).tiny)
+    g_mean, g_square, g_cube, g_fourth = (
+        each / mass for each in (rest.effect_sum, rest.effect_squares, higher.cubes, higher.fourths)
+    )
+    # not below E[G^2]^(1/2), E|G|^3 and E[G^4]
+    g_deviation, g_fourth_size = (g_square / (1 - error)).sqrt(), g_fourth / (1 - error)
+    g_cube_size = g_deviation * g_fourth_size.sqrt()
+    covariance = -change.stretch * change.push * (higher.crosses / mass - rest.z_mean * g_mean)
+    third = -(change.push**3) * (g_cube - 3 * g_mean * g_square + 2 * g_mean**3)
+    fourth = push**4 * (g_fourth - 4 * g_mean * g_cube + 6 * g_mean.square() * g_square - 3 * g_mean**4)
+    of_covariance = error * stretch * push * (rest.z_deviation.square() + rest.z_mean.square()).sqrt() * g_deviation
+    of_third = push**3 * error * (g_cube_size + 3 * g_mean.abs() * g_deviation.square())
+    of_fourth = push**4 * error * (g_fourth_size + 4 * g_mean.abs() * g_cube_size + 6 * (g_mean * g_deviation).square())
+    # not below E[y^4] and E[x^4]
+    y_fourth, x_fourth = fourth.clamp_min(0) + of_fourth, (largest_others * of_others).square()
+    g_all = (y_fourth.sqrt().sqrt() + x_fourth.sqrt().sqrt()) ** 4
+    # 3 y^2 x + 3 y x^2 + x^3, and all of (x + y)^4 but y^4
+    mixed_third = of_others * (3 * y_fourth.sqrt() + largest_others * (3 * push * g_deviation + of_others))
+    mixed_fourth = g_all - y_fourth
+    # of E[G], by way of the covariance, the third and the fourth moment
+    of_mean = (
+        push
+        * rest.first_error
+        * (
+            stretch * rest.z_mean.abs()
+            + 1.5 * push.square() * g_square
+            + push**3 * (g_cube_size + g_mean.abs() * g_square)
+        )
+    )
+    remainder = g_all * largest * largest.exp() / 120
+    off = remainder + (mixed_third + of_third) / 6 + (mixed_fourth + of_fourth) / 24 + of_covariance + of_mean
+    return covariance + third / 6 + fourth / 24, off

@@ -6,14 +6,14 @@ Shapes: L segments of the vocabulary, T positions, N neurons.
 import torch
 from torch import Tensor
 
-from extract.bound import UNIT
+from extract.bound import UNIT, Higher
 from extract.neurons import Neurons
-from extract.positions import Positions, from_each_on
+from extract.positions import LOG2E, Positions, from_each_on
 
-# bfloat16 has 8 bits: p, the power of G and the result are each rounded by 2^-8 at most, and sums are float32.
+# bfloat16 has 8 bits: p or p z, the power of G and the result are each rounded by 2^-8 at most, and sums are float32.
 HALF_ERROR = 3.05 * 2.0**-8
 SINGLE_ERROR = 64 * UNIT
-_COLUMNS = 256  # neurons whose cubes are held at a time
+_COLUMNS = 256  # neurons whose powers are held at a time
 
 
 def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]) -> Tensor:
@@ -26,11 +26,20 @@ def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]
     return from_each_on(torch.stack(parts))
 
 
-def third_moments(positions: Positions, neurons: Neurons, segments: list[slice], columns: Tensor) -> Tensor:
-    """`sum p G^3` over the rest from each segment on, (L, T, n) float32, of the neurons `columns` (n,)."""
+def higher_moments(positions: Positions, neurons: Neurons, segments: list[slice], columns: Tensor) -> Higher:
+    """Sums over the rest from each segment on, (L, T, n) float32, of the neurons `columns` (n,)."""
     rest = positions.rest if positions.rest_half is None else positions.rest_half
-    parts = []
+    found: list[list[Tensor]] = [[], [], []]
     for part in segments:
-        effects = (neurons.effect[:, part].index_select(0, some) for some in columns.split(_COLUMNS))
-        parts.append(torch.cat([(rest[:, part] @ each.pow_(3).to(rest.dtype).T).float() for each in effects], dim=1))
-    return from_each_on(torch.stack(parts))
+        weighted = (positions.rest[:, part] * positions.logits[:, part]).to(rest.dtype)
+        own: list[list[Tensor]] = [[], [], []]
+        for some in columns.split(_COLUMNS):
+            effects = neurons.effect[:, part].index_select(0, some)
+            squares = effects.square()
+            own[0].append(weighted @ effects.to(rest.dtype).T)
+            own[1].append(rest[:, part] @ effects.mul_(squares).to(rest.dtype).T)
+            own[2].append(rest[:, part] @ squares.square_().to(rest.dtype).T)
+        for sums, each in zip(found, own, strict=True):
+            sums.append(torch.cat(each, dim=1).float())
+    crosses, cubes, fourths = (from_each_on(torch.stack(each)) for each in found)
+    return Higher(crosses.div_(LOG2E), cubes, fourths)

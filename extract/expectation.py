@@ -1,19 +1,18 @@
 """`log E_p[e^h]` minus the target's h, for a block of positions and neurons, with a bound for every pair.
 
 Three routes, each for the pairs whose bound misses the tolerance on the one before. (1) The probable tokens term by
-term, all others by two moments, or by three of the neurons that often need it. (2) The others term by term too, segment
+term, all others by two moments, or by four of the neurons that often need it. (2) The others term by term too, segment
 by segment from the most probable on, until moments are enough for what is left. (3) Float64 throughout, in
 `extract.double`.
 """
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from extract.bound import UNIT, Change, Moments, by_moments, underflow
-from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, second_moments, third_moments
+from extract.bound import UNIT, Change, Higher, Moments, by_moments, underflow
+from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, higher_moments, second_moments
 from extract.neurons import Neurons
 from extract.pairs import TERMS, Pairs, is_fine, misread, result_of, total
 from extract.parallel import run_each
@@ -25,11 +24,13 @@ _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
 # models, 2.8 in random ones whose rows differ 300-fold in length.
 _LOGIT = 4.0
-_TILE = 1 << 19  # elements of one step on the CPU: two megabytes; smaller steps cost more in calls than caches save
-_NARROWEST = 512  # tokens of such a step
+# Elements of one step on the CPU, two megabytes, and tokens of a step that has several pairs: smaller steps cost more
+# in calls, above all with several threads, than caches save.
+_TILE = 1 << 19
+_WIDTH = 4096
+_ON_DEVICE = 1 << 26  # elements of one step elsewhere
 _ROWS = 64  # positions that a thread works on at a time, at most
 _EVEN = 4  # pieces of a block come in multiples of this, to be shared evenly; not by threads: numbers depend on it
-_OFTEN = 1 / 16  # third moments are worth their cost for neurons with so many open pairs a position
 
 
 @dataclass
@@ -42,21 +43,18 @@ class Found:
     n_by_segment: list[int]  # pairs that needed no more than so many segments term by term
 
 
-def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change]) -> list[Found]:
-    """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen."""
-    squares = second_moments(positions, neurons, vocabulary.segments)
-    sums = torch.matmul(positions.unembedded, neurons.centred.float().T)  # (L, T, N)
-    error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
-    block = _Block(vocabulary, positions, neurons, changes, squares, sums, error)
-    device = positions.rest.device
-    n_pieces = _EVEN * -(-len(positions) // (_EVEN * _ROWS))
-    begun = run_each(block.begin, list(blocks(len(positions), -(-len(positions) // n_pieces))), device)
-    # of the first change only: the others are then no reason for its numbers to differ
-    open_ = torch.cat([piece[0].pairs.column for piece in begun])
-    columns = (torch.bincount(open_, minlength=len(neurons)) > _OFTEN * len(positions)).nonzero()[:, 0]
+def expectations(
+    vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change], columns: Tensor
+) -> list[Found]:
+    """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen.
+
+    Of the neurons `columns` (n,) higher moments are used, too.
+    """
+    block = _Block.of(vocabulary, positions, neurons, changes)
+    begun = block.begun()
     if len(columns):
-        block = block.with_cubes(columns, third_moments(positions, neurons, vocabulary.segments, columns))
-    pieces = run_each(block.end, begun, device)
+        block = block.with_higher(columns, higher_moments(positions, neurons, vocabulary.segments, columns))
+    pieces = run_each(block.end, begun, positions.rest.device)
     return [
         Found(
             delta=torch.cat([piece[k].delta for piece in pieces]),
@@ -68,6 +66,12 @@ def expectations(vocabulary: Vocabulary, positions: Positions, neurons: Neurons,
     ]
 
 
+def n_open(vocabulary: Vocabulary, positions: Positions, neurons: Neurons, change: Change) -> Tensor:
+    """Of each neuron (N,) the positions at which two moments are not enough."""
+    begun = _Block.of(vocabulary, positions, neurons, [change]).begun()
+    return torch.bincount(torch.cat([piece[0].pairs.column for piece in begun]), minlength=len(neurons))
+
+
 @dataclass(frozen=True)
 class _Block:
     vocabulary: Vocabulary
@@ -77,14 +81,29 @@ class _Block:
     squares: Tensor  # (L, T, N)
     sums: Tensor  # (L, T, N)
     error: float
-    cubes: Tensor | None = None  # (L, T, n + 1) of some neurons, NaN in the last column
-    cube_of: Tensor | None = None  # (N,) the column of a neuron in `cubes`
+    higher: Higher | None = None  # (L, T, n + 1) of some neurons, NaN in the last column
+    higher_of: Tensor | None = None  # (N,) the column of a neuron in `higher`
 
-    def with_cubes(self, columns: Tensor, cubes: Tensor) -> "_Block":
-        """With the third moments (L, T, n) of the neurons `columns` (n,)."""
-        cube_of = torch.full((len(self.neurons),), len(columns), device=columns.device)
-        cube_of[columns] = torch.arange(len(columns), device=columns.device)
-        return replace(self, cubes=torch.nn.functional.pad(cubes, (0, 1), value=torch.nan), cube_of=cube_of)
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change]) -> "_Block":
+        """With the moments that all neurons have."""
+        squares = second_moments(positions, neurons, vocabulary.segments)
+        sums = torch.matmul(positions.unembedded, neurons.centred.float().T)  # (L, T, N)
+        error = SINGLE_ERROR if positions.rest_half is None else HALF_ERROR
+        return cls(vocabulary, positions, neurons, changes, squares, sums, error)
+
+    def begun(self) -> list[list["_Open"]]:
+        """What two moments leave open: of each piece of the positions, of each change."""
+        n_positions = len(self.positions)
+        n_pieces = _EVEN * -(-n_positions // (_EVEN * _ROWS))
+        pieces = list(blocks(n_positions, -(-n_positions // n_pieces)))
+        return run_each(self.begin, pieces, self.positions.rest.device)
+
+    def with_higher(self, columns: Tensor, higher: Higher) -> "_Block":
+        """With the higher moments (L, T, n) of the neurons `columns` (n,)."""
+        higher_of = torch.full((len(self.neurons),), len(columns), device=columns.device)
+        higher_of[columns] = torch.arange(len(columns), device=columns.device)
+        return replace(self, higher=higher.padded(), higher_of=higher_of)
 
     def begin(self, rows: slice) -> list["_Open"]:
         """All changes at some positions, by two moments of all but the probable tokens."""
@@ -171,7 +190,7 @@ class _Block:
         return _Open(k, rows, delta, error, Pairs(change.at((left,)), at, column, *known))
 
     def _end(self, begun: "_Open") -> Found:
-        """Do the pairs that are left by three moments, or term by term, by as many segments as it takes."""
+        """Do the pairs that are left by four moments, or term by term, by as many segments as it takes."""
         positions, segments = self.positions, self.vocabulary.segments
         k, rows, delta, error, pairs = begun.k, begun.rows, begun.delta, begun.error, begun.pairs
         counts = [delta.numel() - len(pairs.at)]
@@ -184,7 +203,7 @@ class _Block:
             counts.append(int(fine.sum()))
             return fine
 
-        if self.cubes is not None:
+        if self.higher is not None:
             value, bound, _ = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
             off = misread(pairs.logit_error, pairs.change, pairs.size, positions.mass[rows, 0][pairs.at])
             pairs = pairs.but(settle(value, bound + pairs.rounding + off))
@@ -221,9 +240,9 @@ class _Block:
         span, length = neurons.span[:, segment], neurons.square_length.sqrt()
         if pairs is not None:
             span, length = span[pairs[1]], length[pairs[1]]
-        cubes = None
-        if pairs is not None and self.cubes is not None and self.cube_of is not None:
-            cubes = self.cubes[segment, rows][pairs[0], self.cube_of[pairs[1]]].double()
+        higher = None
+        if pairs is not None and self.higher is not None and self.higher_of is not None:
+            higher = self.higher.at(segment, rows).at(pairs[0], self.higher_of[pairs[1]])
         direction = self.vocabulary.direction
         return Moments(
             mass=of_position(positions.mass),
@@ -232,7 +251,7 @@ class _Block:
             z_largest=of_position(positions.z_largest),
             effect_sum=of_pair(self.sums),
             effect_squares=of_pair(self.squares),
-            effect_cubes=cubes,
+            higher=higher,
             span=span,
             first_error=_FIRST * UNIT * self.vocabulary.row_norm * length,
             error=self.error,
@@ -244,30 +263,24 @@ class _Block:
 
     def _segment(self, k: int, first: int, pairs: Pairs, part: slice, is_size: bool = False) -> Tensor:
         """Sum of p (e^h - 1), or of its size, over the improbable tokens of a segment, (n,) float64, for `pairs`."""
-        change, at, column = self.changes[k], pairs.at, pairs.column
-        if not len(at):
-            return torch.zeros_like(change.push[:0, 0])
+        change, at, column = self.changes[k], pairs.at + first, pairs.column
+        found = torch.zeros_like(pairs.own)
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
-        stretch, push, lift = self._factors(change, (at + first, column))
-        found = torch.zeros_like(push, dtype=torch.float64)
-        n_pairs = torch.bincount(at).tolist()
-        ends = torch.tensor([0, *n_pairs]).cumsum(0).tolist()
-        # token by token: the effects of a tile are then in the cache for the next position
-        width = _TILE * max(1, sum(n > 0 for n in n_pairs)) // len(at) if at.device.type == "cpu" else 1 << 30
-        for tile in blocks(part.stop - part.start, max(_NARROWEST, width)):
+        stretch, push, lift = self._factors(change, (at, column))
+        width = min(_WIDTH, part.stop - part.start)
+        step = max(1, (_TILE if at.device.type == "cpu" else _ON_DEVICE) // width)
+        for tile in blocks(part.stop - part.start, width):
             tokens = slice(part.start + tile.start, part.start + tile.stop)
-            effects = self.neurons.effect[:, tokens]
-            for t, (begin, end) in enumerate(pairwise(ends)):
-                if begin == end:
-                    continue
-                some = slice(begin, end)
-                h = effects.index_select(0, column[some])
-                h.mul_(push[some, None]).addr_(stretch[some], self.positions.logits[first + t, tokens])
+            each = self.neurons.effect, self.positions.logits, self.positions.rest
+            effects, logits, rest = (values[:, tokens] for values in each)
+            for some in blocks(len(at), step):
+                h = effects.index_select(0, column[some]).mul_(push[some, None])
+                h.addcmul_(logits.index_select(0, at[some]), stretch[some, None])
                 if lift is not None and u is not None:
                     h.addr_(lift[some], u[tile])
-                p = self.positions.rest[first + t, tokens]
-                torch.addcmul(-p, h.exp2_(), p, out=h)
-                found[some] += total(h.abs_() if is_size else h, 1)
+                p = rest.index_select(0, at[some])
+                torch.addcmul(p, h.exp2_(), p, value=-1, out=h)
+                found[some] -= total(h.abs_().neg_() if is_size else h, 1)
         return found
 
 

@@ -16,7 +16,7 @@ from extract.vocabulary import Vocabulary, blocks, normalise
 
 LOG2E = 1 / math.log(2)
 # A token is one of the probable ones above this, but for all beyond the MOST most probable.
-PROBABLE = 2e-4
+PROBABLE = 4e-4
 MOST = 1024
 _ROWS = 32  # positions that a thread works on at a time
 

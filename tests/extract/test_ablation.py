@@ -89,7 +89,7 @@ def test_block_sizes_change_nothing_but_rounding(kind, monkeypatch):
     assert whole.n_positions >= T
     expected = whole.delta(residual, activation, target)
     monkeypatch.setattr(expectation, "_TILE", 70)
-    monkeypatch.setattr(expectation, "_NARROWEST", 7)
+    monkeypatch.setattr(expectation, "_WIDTH", 7)
     monkeypatch.setattr(expectation, "_ROWS", 5)
     monkeypatch.setattr(positions, "_ROWS", 3)
     monkeypatch.setattr(vocabulary, "DOUBLE_ELEMENTS", 17 * D)

@@ -1,11 +1,12 @@
-"""The bounds on what two and three moments miss, against the sums that they stand for."""
+"""The bounds on what two and four moments miss, against the sums that they stand for."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
 
-from extract.bound import Change, Moments, by_moments
+from extract.bound import Change, Higher, Moments, by_moments
 
 V, N = 3000, 40
 
@@ -21,7 +22,8 @@ def moments_of(p, z, effects, u=None):
     of_z, of_u = mean_and_deviation(z), (None, None) if u is None else mean_and_deviation(u)
     return Moments(
         mass=mass, z_mean=of_z[0], z_deviation=of_z[1], z_largest=z.abs().max(), effect_sum=p @ effects,
-        effect_squares=p @ effects**2, effect_cubes=p @ effects**3, span=effects.abs().amax(0),
+        effect_squares=p @ effects**2, higher=Higher((p * z) @ effects, p @ effects**3, p @ effects**4),
+        span=effects.abs().amax(0),
         first_error=torch.tensor(0.0), error=0.0, u_mean=of_u[0], u_deviation=of_u[1],
         u_largest=0.0 if u is None else float(u.abs().max()), n_tokens=V,
     )  # fmt: skip
@@ -30,7 +32,7 @@ def moments_of(p, z, effects, u=None):
 @pytest.mark.parametrize("is_lifted", [False, True])
 @pytest.mark.parametrize("size", [0.003, 0.03, 0.3, 1.0])
 def test_no_sum_is_further_off_than_its_bound(size, is_lifted):
-    """Heavy tails, skewed effects, effects that go with the logits: the bounds hold, of two moments and of three."""
+    """Heavy tails, skewed effects, effects that go with the logits: the bounds hold, of two moments and of four."""
     torch.manual_seed(0)
     z = torch.randn(V, dtype=torch.float64) * 2
     p = z.exp() / z.exp().sum() * 0.07
@@ -44,29 +46,51 @@ def test_no_sum_is_further_off_than_its_bound(size, is_lifted):
     if change.lift is not None and u is not None:
         h -= change.lift * u[:, None]
     truth, true_size = p @ h.expm1(), p @ h.expm1().abs()
-    unknown = torch.full((N,), torch.nan, dtype=torch.float64)
-    two, three = (
-        by_moments(change, dataclasses.replace(rest, effect_cubes=each)) for each in (None, rest.effect_cubes)
-    )
-    for value, bound, largest in (two, three):
+    unknown = Higher(*torch.full((3, N), torch.nan, dtype=torch.float64))
+    two, four = (by_moments(change, dataclasses.replace(rest, higher=each)) for each in (None, rest.higher))
+    for value, bound, largest in (two, four):
         assert ((value - truth).abs() <= bound + 1e-15).all()
         assert (largest >= true_size).all()
-    mixed = by_moments(change, dataclasses.replace(rest, effect_cubes=unknown))
+    mixed = by_moments(change, dataclasses.replace(rest, higher=unknown))
     assert all(torch.equal(a, b) for a, b in zip(mixed, two, strict=True))
 
 
-def test_three_moments_are_nearer_than_two():
+def test_four_moments_are_nearer_than_two():
     torch.manual_seed(1)
     p, effects = torch.rand(V, dtype=torch.float64) * 1e-5, torch.randn(V, N, dtype=torch.float64) ** 3
     rest = moments_of(p, torch.zeros_like(p), effects)
     push = 0.3 / effects.abs().amax(0)
     change = Change(0 * push, push, None)
     truth = p @ (-push * effects).expm1()
-    two, three = (
-        by_moments(change, dataclasses.replace(rest, effect_cubes=each)) for each in (None, rest.effect_cubes)
-    )
-    assert (three[0] - truth).abs().median() < 0.3 * (two[0] - truth).abs().median()
-    assert (three[1] < 0.1 * two[1]).all()
+    two, four = (by_moments(change, dataclasses.replace(rest, higher=each)) for each in (None, rest.higher))
+    assert (four[0] - truth).abs().median() < 0.03 * (two[0] - truth).abs().median()
+    assert (four[1] < 0.03 * two[1]).all()
+
+
+def test_rounding_of_the_moments_is_within_the_bound():
+    """Every sum off by as much as is allowed for, up or down: the bound still holds, and is not far above."""
+    torch.manual_seed(2)
+    z = torch.randn(V, dtype=torch.float64)
+    p = z.exp() / z.exp().sum() * 0.2
+    effects = torch.randn(V, N, dtype=torch.float64) + 0.5 * z[:, None]
+    push = torch.linspace(-0.2, 0.2, N, dtype=torch.float64)
+    stretch = torch.full((N,), 0.02, dtype=torch.float64)
+    exact = dataclasses.replace(moments_of(p, z, effects), error=0.01, first_error=torch.tensor(1e-4).double())
+    truth = p @ (stretch * z[:, None] - push * effects).expm1()
+    closest = 0.0
+    for signs in itertools.product((-1, 1), repeat=4):
+        first, square, cross, power = (0.01 * sign for sign in signs)
+        off = Higher(
+            exact.higher.crosses + cross * (p @ (z[:, None] * effects).abs()),
+            exact.higher.cubes + power * (p @ effects.abs() ** 3),
+            exact.higher.fourths * (1 + power),
+        )
+        sums, squares = exact.effect_sum + 0.01 * first * p.sum(), exact.effect_squares * (1 + square)
+        rounded = dataclasses.replace(exact, effect_sum=sums, effect_squares=squares, higher=off)
+        value, bound, _ = by_moments(Change(stretch, push, None), rounded)
+        assert ((value - truth).abs() <= bound).all()
+        closest = max(closest, float(((value - truth).abs() / bound).max()))
+    assert closest > 0.2
 
 
 def test_what_overflows_is_not_certain():
@@ -74,5 +98,6 @@ def test_what_overflows_is_not_certain():
         torch.full((V,), 1e-5, dtype=torch.float64), torch.zeros(V, dtype=torch.float64), torch.ones(V, N).double()
     )
     one = torch.ones(N, dtype=torch.float64)
-    value, bound, _ = by_moments(Change(0 * one, one, None), dataclasses.replace(rest, effect_cubes=one * torch.inf))
+    higher = Higher(one, one, one * torch.inf)
+    value, bound, _ = by_moments(Change(0 * one, one, None), dataclasses.replace(rest, higher=higher))
     assert not (value.isfinite() & bound.isfinite()).any()
