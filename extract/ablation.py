@@ -32,9 +32,8 @@ from warehouse.errors import ModelError
 MEMORY = 2 << 30
 # Beyond this many positions at a time nothing gets faster.
 _MOST_POSITIONS = 1024
-# Positions that tell which neurons' higher moments are worth their cost: of those with more open pairs a position. They
-# are the same ones however the others are cut into blocks, so that numbers do not depend on that.
-_PROBED = 64
+# Positions that tell which neurons' higher moments are worth their cost, and the open pairs a position from which on.
+PROBED = 64
 _OFTEN = 1 / 32
 
 
@@ -150,6 +149,14 @@ class Ablation:
         self.n_positions = max(1, min(_MOST_POSITIONS, memory // 4 // per_position))
         self._reader = Reader(self.vocabulary, self.n_positions, self.half)
         self._all_neurons: Neurons | None = None
+        self._learnt: Tensor | None = None
+
+    def learn(self, residual: Tensor, activation: Tensor, target: Tensor) -> None:
+        """Choose the neurons whose higher moments are worth their cost by these positions, not by those of each `run`.
+
+        Numbers then do not depend on how positions are shared out among several calls.
+        """
+        self._learnt = self._often(residual, activation, target)
 
     def baseline(self, residual: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each position: loss (nats), entropy (nats), both float32, and how many logits exceed the target's (int64).
@@ -191,7 +198,7 @@ class Ablation:
         deltas = {name: torch.empty(activation.shape, device=residual.device) for name in names}
         routes = {name: Routes() for name in names}
         baselines, left = [], _Left(names)
-        often = self._often(residual, activation, target)
+        often = self._often(residual, activation, target) if self._learnt is None else self._learnt
         for rows in self._rows(len(residual)):
             positions = self._reader.read(residual[rows], target[rows])
             baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
@@ -218,7 +225,7 @@ class Ablation:
 
     def _often(self, residual: Tensor, activation: Tensor, target: Tensor) -> Tensor:
         """Whether a neuron's higher moments are worth their cost, (N,) bool: the ablation itself, at some positions."""
-        some = torch.linspace(0, len(residual) - 1, min(_PROBED, len(residual)), device=residual.device).round().long()
+        some = torch.linspace(0, len(residual) - 1, min(PROBED, len(residual)), device=residual.device).round().long()
         counts = torch.zeros(self.last.d_mlp, device=residual.device)
         for rows in (some[part] for part in self._rows(len(some))):
             positions = self._reader.read(residual[rows], target[rows])
