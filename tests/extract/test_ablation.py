@@ -104,6 +104,16 @@ def test_block_sizes_change_nothing_but_rounding(kind, monkeypatch):
             torch.testing.assert_close(one, other)
 
 
+def test_shards_change_nothing_but_rounding_where_the_engine_has_learnt():
+    last, residual, activation, mean, target = drawn("rms", w_out=0.5)
+    once = Ablation(last, mean)
+    once.learn(residual[::2], activation[::2], target[::2])
+    whole = once.delta(residual, activation, target)
+    cuts = (slice(0, 3), slice(3, 17), slice(17, T))
+    parts = [once.delta(residual[rows], activation[rows], target[rows]) for rows in cuts]
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-7)
+
+
 def test_routes_are_counted():
     last, residual, activation, mean, target = drawn("rms", unembed=8.0)
     routes = Ablation(last, mean).run(residual, activation, target).routes["delta_loss"]
