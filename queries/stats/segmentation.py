@@ -13,6 +13,7 @@ A bin that a breakpoint cuts is not given to one side: each column of the design
 of what the model says at each rank. So breakpoints are not bound to bin edges and a cut bin does not bend the lines.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,16 +55,34 @@ class Designs:
     """Every place for the two breakpoints, as columns averaged over the ranks of each of K bins.
 
     `steps` (S,): last rank before the first breakpoint, 0 for none. `kinks` (H,): ln rank of the second.
-    `bases` (S, K, 4): orthonormal, two lines (one line and zeros where there is no step).
-    `hinges` (S, H, K): the kink, made orthogonal to the basis of its step and of length 1; zeros where the two
-    breakpoints are too close. `columns` (S, K, 4): the lines before they were made orthogonal.
+    `bases` (S, 4, K): orthonormal, two lines (one line and zeros where there is no step); `triangles` (S, 4, 4) times
+    the basis is what the lines were before.
+    `hinges` (P, K): the kinks that are far enough from their step, step by step, made orthogonal to the basis of the
+    step and of length 1. The first T steps have any: from hinge `start` (T,) on all kinks from `first` (T,) on.
     """
 
     steps: NDArray[np.int64]
     kinks: Array
     bases: Array
+    triangles: Array
     hinges: Array
-    columns: Array
+    start: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """The best places of B curves: index of the `step` and of the `kink` (B,); what all of it explains, `most` (B,).
+
+    Minus infinity where the curve bends down nowhere. `by_step` (B, S): sums of squares that the lines explain alone,
+    `kink_alone` (B,): that the best kink without a step explains on top.
+    """
+
+    step: NDArray[np.int64]
+    kink: NDArray[np.int64]
+    most: Array
+    by_step: Array
+    kink_alone: Array
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +99,7 @@ def rank_bins(n: int, n_bins: int = N_BINS) -> Bins:
     return Bins(n, start, size, np.add.reduceat(x, start) / size, np.concatenate([[0.0], np.cumsum(x)]))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _designs(n: int, n_bins: int) -> Designs:
     bins = rank_bins(n, n_bins)
     k = len(bins.start)
@@ -97,27 +116,30 @@ def _designs(n: int, n_bins: int) -> Designs:
         )
         + 0.5
     )
-    columns = np.stack([_lines(int(step), bins) for step in steps])
     bends = _bends(kinks, bins)
-    bases = np.linalg.qr(columns)[0]
-    bases[0, :, 2:] = 0.0  # without a step there is one line
-    left = bends - np.einsum("skc,shc->shk", bases, np.einsum("skc,hk->shc", bases, bends))
-    length = np.linalg.norm(left, axis=2, keepdims=True)
+    orthonormal, triangles = np.linalg.qr(_lines(steps, bins))
+    orthonormal[0, :, 2:] = 0.0  # without a step there is one line
+    bases = np.ascontiguousarray(orthonormal.transpose(0, 2, 1))
     step_bin = np.searchsorted(edge, steps, side="left")  # whole bins up to the cut one, that one included
     kink_bin = np.searchsorted(edge, np.exp(kinks) - 0.5, side="right") - 1
-    apart = (kink_bin - np.where(steps > 0, step_bin, 0)[:, None] >= MIN_BINS)[:, :, None]
-    hinges = np.where(apart, left / np.where(length > 0, length, 1.0), 0.0)
-    return Designs(steps, kinks, bases, hinges, columns)
+    apart = kink_bin - np.where(steps > 0, step_bin, 0)[:, None] >= MIN_BINS  # (S, H): all kinks from some kink on
+    left = (bends - (bends @ orthonormal) @ bases)[apart]
+    length = np.linalg.norm(left, axis=1, keepdims=True)
+    hinges = left / np.where(length > 0, length, 1.0)
+    n_kinks = apart.sum(axis=1)
+    n_kinks = n_kinks[n_kinks > 0]
+    return Designs(steps, kinks, bases, triangles, hinges, np.cumsum(n_kinks) - n_kinks, len(kinks) - n_kinks)
 
 
-def _lines(step: int, bins: Bins) -> Array:
-    """Level and slope up to rank `step`, then level and slope after it, averaged in bins (K, 4)."""
+def _lines(steps: NDArray[np.int64], bins: Bins) -> Array:
+    """Level and slope up to each of `steps` (S,), the first 0, then level and slope after it, by bin (S, K, 4)."""
     edge, size, sum_x = np.append(bins.start, bins.n), bins.size, bins.sum_x
-    cut = np.clip(step, edge[:-1], edge[1:])
+    cut = np.clip(steps[:, None], edge[:-1], edge[1:])
     count, total = cut - edge[:-1], sum_x[cut] - sum_x[edge[:-1]]
-    if step == 0:  # the line first, then filling that spans nothing new in what the fit uses
-        return np.stack([np.ones(len(size)), bins.x, bins.x**2, bins.x**3], axis=1)
-    return np.stack([count, total, size - count, np.diff(sum_x[edge]) - total], axis=1) / size[:, None]
+    lines: Array = np.stack([count, total, size - count, np.diff(sum_x[edge]) - total], axis=2) / size[:, None]
+    # without a step: the line first, then filling that spans nothing new in what the fit uses
+    lines[0] = np.stack([np.ones(len(size)), bins.x, bins.x**2, bins.x**3], axis=1)
+    return lines
 
 
 def _bends(kinks: Array, bins: Bins) -> Array:
@@ -139,8 +161,11 @@ def last_elbow(n: int, n_bins: int = N_BINS) -> float:
 
 def bin_curves(values: Array, n_bins: int = N_BINS) -> Array:
     """Mean ln value per rank bin (B, K) of B sets of n positive `values` (B, n), each ranked on its own."""
-    ranked = np.sort(values, axis=1)[:, ::-1]
-    bins = rank_bins(values.shape[1], n_bins)
+    return _binned(-np.sort(-values, axis=1), rank_bins(values.shape[1], n_bins))
+
+
+def _binned(ranked: Array, bins: Bins) -> Array:
+    """Mean ln value per bin (B, K) of positive values in descending order (B, n)."""
     binned: Array = np.add.reduceat(np.log(ranked), bins.start, axis=1) / bins.size
     return binned
 
@@ -150,37 +175,45 @@ def fit_values(values: Array, n_bins: int = N_BINS) -> Regimes:
 
     Sets with NaN, with fewer than `MIN_RANKS` positive values, or whose curve bends down nowhere, get NaN.
     """
-    positive = np.where(np.isnan(values).any(axis=1), 0, (values > 0).sum(axis=1))
     result = no_regimes(len(values))
-    for n in np.unique(positive[positive >= MIN_RANKS]):
+    for rows, curves, n in _curves(-np.sort(-values, axis=1), n_bins):
+        put(result, rows, fit_binned(curves, n, n_bins))
+    return result
+
+
+def first_breakpoints(ranked: Array, n_bins: int = N_BINS) -> Array:
+    """`plateau_end` (B,) of the regimes alone, of B sets of values in descending order (B, n), NaN last."""
+    ends = np.full(len(ranked), np.nan)
+    for rows, curves, n in _curves(ranked, n_bins):
+        designs = _designs(n, n_bins)
+        places = _search(curves - curves.mean(axis=1, keepdims=True), designs)
+        ends[rows] = np.where(np.isfinite(places.most), designs.steps[places.step], np.nan)
+    return ends
+
+
+def _curves(ranked: Array, n_bins: int) -> Iterator[tuple[NDArray[np.int64], Array, int]]:
+    """Which rows of `ranked` (B, n) have equally many positive values, their binned curves, and how many values.
+
+    A few rows at once; none with NaN or with too few values.
+    """
+    positive = np.where(np.isnan(ranked).any(axis=1), 0, (ranked > 0).sum(axis=1))
+    for n in np.unique(positive[positive >= MIN_RANKS]).tolist():
         rows = np.flatnonzero(positive == n)
-        ranked = -np.sort(-values[rows], axis=1)[:, :n]
-        curves = bin_curves(ranked, n_bins)
+        curves = _binned(ranked[rows, :n], rank_bins(n, n_bins))
         for start in range(0, len(rows), _CURVES_AT_ONCE):
             part = slice(start, start + _CURVES_AT_ONCE)
-            put(result, rows[part], fit_binned(curves[part], int(n), n_bins))
-    return result
+            yield rows[part], curves[part], n
 
 
 def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     """Regimes of B binned curves (B, K) of n ranks each: the exhaustive least-squares fit and its BIC."""
-    designs = _designs(n, n_bins)
+    designs, bins = _designs(n, n_bins), rank_bins(n, n_bins)
     k = curves.shape[1]
     # the constant is in every design; without it the sums of squares lose fewer digits
     centred = curves - curves.mean(axis=1, keepdims=True)
     total = (centred**2).sum(axis=1)
-    fits = (centred @ designs.bases.transpose(1, 0, 2).reshape(k, -1)).reshape(len(curves), -1, 4)
-    by_step = np.einsum("bsc,bsc->bs", fits, fits)  # explained by the lines alone (B, S)
-    bend = (centred @ designs.hinges.reshape(-1, k).T).reshape(len(curves), len(designs.steps), -1)
-    kink_alone = (bend[:, 0] ** 2).max(axis=1)
-    # the last regime is a decay: steeper than the middle one, so the line bends down, and of one step the kink with the
-    # most negative product explains most
-    pairs, row = bend[:, 1:], np.arange(len(curves))
-    least = pairs.min(axis=2)  # (B, S - 1)
-    explained = np.where(least < 0, least**2, -np.inf) + by_step[:, 1:]
-    step = explained.argmax(axis=1)
-    kink = pairs[row, step].argmin(axis=1)
-    most = explained[row, step]
+    places = _search(centred, designs)
+    by_step = places.by_step
 
     def bic(explained: Array, n_parameters: int) -> Array:
         # a perfect fit leaves only rounding
@@ -189,15 +222,15 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
         return result
 
     # coefficients and, for each breakpoint, one parameter more
-    bic2 = bic(most, 7)
-    bic1 = np.minimum(bic(by_step[:, 0] + kink_alone, 4), bic(by_step[:, 1:].max(axis=1), 5))
-    bins, lines = rank_bins(n, n_bins), designs.columns[step + 1]
-    place = _refine(lines, designs.kinks, kink, curves, bins)
-    coefficients = _coefficients(lines, _bends(place, bins), curves)
-    last = designs.steps[step + 1].astype(np.float64)
+    bic2 = bic(places.most, 7)
+    bic1 = np.minimum(bic(by_step[:, 0] + places.kink_alone, 4), bic(by_step[:, 1:].max(axis=1), 5))
+    basis = designs.bases[places.step]
+    place = _refine(basis, designs.kinks, places.kink, curves, bins)
+    coefficients = _coefficients(basis, designs.triangles[places.step], _bends(place, bins), curves)
+    last = designs.steps[places.step].astype(np.float64)
     quantity = _quantities(coefficients, last, place, n)
     is_plateau = np.abs(coefficients[:, 1]) < PLATEAU_RATIO * np.abs(coefficients[:, 3])
-    found = np.isfinite(most)
+    found = np.isfinite(places.most)
     quantity[~found] = np.nan
     return Regimes(
         quantity,
@@ -210,32 +243,60 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     )
 
 
-def _coefficients(lines: Array, bends: Array, curves: Array) -> Array:
-    """Least-squares coefficients (B, 5): level, slope, level, slope, change of slope; `lines` (B, K, 4) and so on."""
-    orthonormal, triangle = np.linalg.qr(np.concatenate([lines, bends[:, :, None]], axis=2))
-    projected = np.einsum("bkc,bk->bc", orthonormal, curves)
-    coefficients: Array = np.linalg.solve(triangle, projected[:, :, None])[:, :, 0]
-    return coefficients
+def _search(centred: Array, designs: Designs) -> Places:
+    """The places that explain most of the curves `centred` (B, K), whose mean is 0."""
+    k, start, first = centred.shape[1], designs.start, designs.first
+    fits = (centred @ designs.bases.reshape(-1, k).T).reshape(len(centred), -1, 4)
+    by_step = np.einsum("bsc,bsc->bs", fits, fits)
+    bend = centred @ designs.hinges.T  # (B, P)
+    # the last regime is a decay: steeper than the middle one, so the line bends down, and of one step the kink with the
+    # most negative product explains most
+    least = np.minimum.reduceat(bend, start, axis=1)[:, 1:]
+    explained = np.where(least < 0, least**2, -np.inf) + by_step[:, 1 : len(start)]
+    step = 1 + explained.argmax(axis=1)
+    kinks = np.arange(len(designs.kinks))
+    of_step = np.take_along_axis(bend, (start - first)[step, None] + kinks, axis=1)
+    kink = np.where(kinks >= first[step, None], of_step, np.inf).argmin(axis=1)
+    most = explained[np.arange(len(step)), step - 1]
+    return Places(step, kink, most, by_step, (bend[:, : start[1]] ** 2).max(axis=1))
 
 
-def _refine(lines: Array, kinks: Array, which: NDArray[np.int64], curves: Array, bins: Bins) -> Array:
+def _left(basis: Array, vectors: Array) -> Array:
+    """What is orthogonal to the rows of each `basis` (B, 4, K) in the `vectors` (B, K)."""
+    left: Array = vectors - np.einsum("bck,bc->bk", basis, np.einsum("bck,bk->bc", basis, vectors))
+    return left
+
+
+def _coefficients(basis: Array, triangles: Array, bends: Array, curves: Array) -> Array:
+    """Least-squares coefficients (B, 5): level, slope, level, slope, change of slope.
+
+    `basis` (B, 4, K) and `triangles` (B, 4, 4) of the lines, `bends` (B, K) of the kink.
+    """
+    left = _left(basis, bends)
+    change = (left * curves).sum(axis=1) / (left**2).sum(axis=1)
+    straight = np.einsum("bck,bk->bc", basis, curves - change[:, None] * bends)
+    lines = np.linalg.solve(triangles, straight[:, :, None])[:, :, 0]
+    return np.concatenate([lines, change[:, None]], axis=1)
+
+
+def _refine(basis: Array, kinks: Array, which: NDArray[np.int64], curves: Array, bins: Bins) -> Array:
     """Place of the kink (B,) between the candidates: one Gauss-Newton step (Muggeo, 2003, Statistics in Medicine 22).
 
-    `lines` (B, K, 4) of each curve's step, `which` (B,) its best candidate of `kinks`. The derivative of a bin by the
+    `basis` (B, 4, K) of each curve's lines, `which` (B,) its best candidate of `kinks`. The derivative of a bin by the
     place of the kink is the share of its ranks beyond it.
     """
     start = kinks[which]
     edge = np.append(bins.start, bins.n)
     cut = np.clip(np.exp(start).astype(np.int64)[:, None], edge[:-1], edge[1:])
-    beyond = (edge[1:] - cut) / bins.size  # (B, K)
-    design = np.concatenate([lines, _bends(start, bins)[:, :, None], -beyond[:, :, None]], axis=2)
-    orthonormal, triangle = np.linalg.qr(design)
-    fitted = np.linalg.solve(triangle, np.einsum("bkc,bk->bc", orthonormal, curves)[:, :, None])[:, :, 0]
-    change = np.where(fitted[:, 4] == 0, np.inf, fitted[:, 4])
+    bend, moved = _left(basis, _bends(start, bins)), _left(basis, -(edge[1:] - cut) / bins.size)
+    # least squares on both: the second made orthogonal to the first
+    square, common = (bend**2).sum(axis=1), (bend * moved).sum(axis=1)
+    own = moved - (common / square)[:, None] * bend
+    slope = (own * curves).sum(axis=1) / (own**2).sum(axis=1)
+    change = ((bend * curves).sum(axis=1) - common * slope) / square
+    step = slope / np.where(change == 0, np.inf, change)
     last = len(kinks) - 1
-    refined: Array = np.clip(
-        start + fitted[:, 5] / change, kinks[np.maximum(which - 1, 0)], kinks[np.minimum(which + 1, last)]
-    )
+    refined: Array = np.clip(start + step, kinks[np.maximum(which - 1, 0)], kinks[np.minimum(which + 1, last)])
     return refined
 
 

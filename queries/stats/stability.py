@@ -17,7 +17,7 @@ from scipy import stats
 
 from queries.stats.bootstrap import N_REPLICATES, absence_reason, replicate_blocks, replicates
 from queries.stats.ranking import halves_of, ordinal_ranks
-from queries.stats.segmentation import MIN_RANKS, fit_values
+from queries.stats.segmentation import MIN_RANKS, first_breakpoints, fit_values
 from queries.stats.three_regimes import QUANTITIES
 from queries.stats.words import counted
 
@@ -97,11 +97,16 @@ class Stability:
 
 def plateau_members(values: Array) -> Members:
     """Who is in the plateau set of each curve (B, N), from `values` (B, N); nobody where it cannot be segmented."""
-    parts = []
-    for block in replicate_blocks(len(values), values.shape[1]):
-        end = fit_values(values[block]).quantity[:, QUANTITIES.index("plateau_end")]
-        parts.append(ordinal_ranks(values[block]) <= np.nan_to_num(end, nan=0.0)[:, None])
-    return np.concatenate(parts)
+    members = np.zeros(values.shape, dtype=bool)
+    for block in replicate_blocks(*values.shape):
+        ranked = -np.sort(-values[block], axis=1)
+        size = np.nan_to_num(first_breakpoints(ranked), nan=0.0).astype(np.int64)[:, None]
+        least = np.take_along_axis(ranked, np.maximum(size - 1, 0), axis=1)
+        members[block] = (values[block] >= least) & (size > 0)
+        # of values that are equal at the edge, the first by column
+        tied = block.start + np.flatnonzero(members[block].sum(axis=1) > size[:, 0])
+        members[tied] = ordinal_ranks(values[tied]) <= size[tied - block.start]
+    return members
 
 
 def jaccard_rows(first: Members, second: Members) -> Array:
@@ -181,35 +186,52 @@ def split_jaccard(
     n_documents = len(sums)
     everyone = np.ones(n_documents, dtype=bool)
     halves = halves_of(rng.random((effort.splits, n_documents)), everyone)
-    jaccard = _mean_jaccard(sums, halves, 1.0 - halves)
     n_groups = min(N_GROUPS, n_documents)
     group = rng.permutation(n_documents) % n_groups
     keys = rng.random((effort.group_splits, n_documents))
-    left_out = []
+    first, second = [halves], [1.0 - halves]
     for g in range(n_groups):
         kept = group != g
-        halves = halves_of(keys, kept)
-        left_out.append(_angle(_mean_jaccard(sums, halves, kept - halves)))
+        first.append(halves_of(keys, kept))
+        second.append(kept - first[-1])
+    shared = _shared(sums, np.concatenate(first), np.concatenate(second))
+    jaccard = float(shared[: effort.splits].mean())
+    left_out = _angle(shared[effort.splits :].reshape(n_groups, -1).mean(axis=1))
     error = np.sqrt((n_groups - 1) * np.var(left_out))
     reach = float(stats.t.ppf(0.975, n_groups - 1) * error)
     low, high = (float(np.sin(np.clip(_angle(jaccard) + side * reach, 0.0, np.pi / 2)) ** 2) for side in (-1.0, 1.0))
-    null = np.array([_null_jaccard(sums, rng) for _ in range(effort.null)])
+    null = _null(sums, rng, effort.null)
     p = (1 + int((null >= jaccard).sum())) / (1 + effort.null)
     return jaccard, min(low, jaccard), max(high, jaccard), float(null.mean()), p
 
 
-def _angle(share: float) -> float:
-    return float(np.arcsin(np.sqrt(share)))
+def _angle(share: Array | float) -> Array:
+    angle: Array = np.arcsin(np.sqrt(share))
+    return angle
 
 
-def _mean_jaccard(sums: Array, halves: Array, others: Array) -> float:
-    """Mean over the splits: `halves` and `others` (n_splits, D) say who is in which half."""
-    return float(jaccard_rows(plateau_members(halves @ sums), plateau_members(others @ sums)).mean())
+def _shared(sums: Array, first: Array, second: Array) -> Array:
+    """Jaccard (n_splits,) of the plateau sets of two halves of `sums` (D, N), `first` and `second` (n_splits, D)."""
+    blocks = replicate_blocks(len(first), 2 * sums.shape[1])
+    return np.concatenate([_jaccard(first[block] @ sums, second[block] @ sums) for block in blocks])
 
 
-def _null_jaccard(sums: Array, rng: np.random.Generator) -> float:
-    """One draw of the null: the neurons of every document permuted on their own, then split `NULL_SPLITS` times."""
-    n_documents = len(sums)
-    permuted = rng.permuted(sums, axis=1)
-    halves = halves_of(rng.random((NULL_SPLITS, n_documents)), np.ones(n_documents, dtype=bool))
-    return _mean_jaccard(permuted, halves, 1.0 - halves)
+def _jaccard(first: Array, second: Array) -> Array:
+    """Jaccard (B,) of the plateau sets of the rows of (B, N) and (B, N)."""
+    return jaccard_rows(*np.split(plateau_members(np.concatenate([first, second])), 2))
+
+
+def _null(sums: Array, rng: np.random.Generator, n_draws: int) -> Array:
+    """Draws of the null: the neurons of every document permuted on their own, then split `NULL_SPLITS` times."""
+    n_documents, n = sums.shape
+    everyone = np.ones(n_documents, dtype=bool)
+    means = []
+    for block in replicate_blocks(n_draws, 2 * NULL_SPLITS * n):
+        first, second = [], []
+        for _ in range(block.stop - block.start):
+            permuted = rng.permuted(sums, axis=1)
+            halves = halves_of(rng.random((NULL_SPLITS, n_documents)), everyone)
+            first.append(halves @ permuted)
+            second.append((1.0 - halves) @ permuted)
+        means.append(_jaccard(np.concatenate(first), np.concatenate(second)).reshape(-1, NULL_SPLITS).mean(axis=1))
+    return np.concatenate(means)

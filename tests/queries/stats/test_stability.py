@@ -6,6 +6,9 @@ from scipy import stats
 
 from queries.stats import stability
 from queries.stats.bootstrap import document_weights
+from queries.stats.ranking import ordinal_ranks
+from queries.stats.segmentation import fit_values
+from queries.stats.three_regimes import QUANTITIES
 from tests.queries.simulated import planted
 
 
@@ -36,6 +39,14 @@ def test_members_are_the_top_of_each_curve():
     assert set(np.flatnonzero(members[0])) == set(np.argsort(-values)[:12])
     assert (members[0] == members[1]).all()
     assert not members[2].any()
+
+
+def test_members_are_the_first_ranks_also_where_values_are_equal():
+    values = np.random.default_rng(2).lognormal(0, 1, (50, 200)).round(1)
+    end = fit_values(values).quantity[:, QUANTITIES.index("plateau_end")]
+    members = stability.plateau_members(values)
+    assert np.isfinite(end).sum() > 30
+    np.testing.assert_array_equal(members, ordinal_ranks(values) <= np.nan_to_num(end)[:, None])
 
 
 def test_intervals_cover_the_probability_of_being_above_a_threshold():
