@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-# Parameters (B, p) to probabilities on the grid (B, G).
-Model = Callable[[Array], Array]
 
 _FLOOR = 1e-14  # least probability of a bin
 _STEPS, _H, _TOLERANCE = 60, 1e-4, 1e-4
@@ -20,10 +18,46 @@ _STEPS, _H, _TOLERANCE = 60, 1e-4, 1e-4
 def weights_on_grid(log_density: Array) -> Array:
     """Probabilities (B, G) on the grid from log densities up to a constant."""
     peak = log_density.max(axis=1, keepdims=True)
-    mass = np.exp(log_density - peak)
+    mass = log_density - peak
+    np.exp(mass, out=mass)
     mass /= mass.sum(axis=1, keepdims=True)
     result: Array = mass
     return result
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the true values: `weights` gives its probabilities on the grid (B, G) from some `columns` of (B, p)."""
+
+    columns: slice
+    weights: Callable[[Array], Array]
+
+    def of(self, parameters: Array) -> Array:
+        """Its probabilities on the grid (B, G) from all parameters (B, p)."""
+        return self.weights(parameters[:, self.columns])
+
+
+@dataclass(frozen=True)
+class Model:
+    """Probabilities on the grid (B, G) from parameters (B, p): `parts` by their `shares`, each (B, 1).
+
+    A derivative by a parameter needs only those parts anew that depend on it.
+    """
+
+    parts: tuple[Part, ...]
+    shares: Callable[[Array], tuple[Array, ...]]
+
+    def __call__(self, parameters: Array) -> Array:
+        """Probabilities on the grid (B, G)."""
+        return self.mixed(parameters, [part.of(parameters) for part in self.parts])
+
+    def mixed(self, parameters: Array, of_parts: list[Array]) -> Array:
+        """Probabilities on the grid (B, G) from those of each part."""
+        shares = self.shares(parameters)
+        total: Array = shares[0] * of_parts[0]
+        for share, part in zip(shares[1:], of_parts[1:], strict=True):
+            total += share * part
+        return total
 
 
 @dataclass(frozen=True)
@@ -41,34 +75,51 @@ def maximise(model: Model, kernel: Array, counts: Array, start: Array) -> Fit:
     Fisher scoring with Levenberg's damping and numerical derivatives; each set keeps its own damping and stops alone.
     """
 
-    def log_probability(parameters: Array) -> Array:
-        result: Array = np.log(np.maximum(model(parameters) @ kernel, _FLOOR))
+    def log_probability(parameters: Array, of_parts: list[Array]) -> Array:
+        result: Array = np.log(np.maximum(model.mixed(parameters, of_parts) @ kernel, _FLOOR))
         return result
 
+    def slopes(at: Array, of_parts: list[Array], logs: Array) -> Array:
+        """Derivatives (B, M, p) of the log probabilities."""
+        found, which = np.empty((*logs.shape, at.shape[1])), np.arange(at.shape[1])
+        for i in which:
+            moved = at + _H * (which == i)
+            parts = [
+                part.of(moved) if i in which[part.columns] else held
+                for part, held in zip(model.parts, of_parts, strict=True)
+            ]
+            found[:, :, i] = (log_probability(moved, parts) - logs) / _H
+        return found
+
     best = np.array(start, dtype=np.float64)
-    logs = log_probability(best)
+    parts = [part.of(best) for part in model.parts]
+    logs = log_probability(best, parts)
     value = (counts * logs).sum(axis=1)
     damping, idle = np.full(len(best), 1e-2), np.zeros(len(best), dtype=int)
     for _ in range(_STEPS):
         now = np.flatnonzero(idle < 2)
         if not len(now):
             break
-        shift, promised = _shift(log_probability, best[now], logs[now], counts[now], damping[now])
-        trial = log_probability(best[now] + shift)
-        gain = (counts[now] * trial).sum(axis=1) - value[now]
+        slope = slopes(best[now], [held[now] for held in parts], logs[now])
+        shift, promised = _shift(slope, logs[now], counts[now], damping[now])
+        trial = best[now] + shift
+        trial_parts = [part.of(trial) for part in model.parts]
+        trial_logs = log_probability(trial, trial_parts)
+        gain = (counts[now] * trial_logs).sum(axis=1) - value[now]
         better = gain > 0
         damping[now] = np.clip(np.where(better, 0.25 * damping[now], 8.0 * damping[now]), 1e-6, 1e12)
         idle[now] = np.where(promised > _TOLERANCE, 0, idle[now] + 1)
         kept = now[better]
         best[kept] += shift[better]
-        logs[kept], value[kept] = trial[better], value[kept] + gain[better]
+        logs[kept], value[kept] = trial_logs[better], value[kept] + gain[better]
+        for held, of_trial in zip(parts, trial_parts, strict=True):
+            held[kept] = of_trial[better]
     return Fit(best, value, logs)
 
 
-def _shift(log_probability: Model, at: Array, logs: Array, counts: Array, damping: Array) -> tuple[Array, Array]:
+def _shift(slopes: Array, logs: Array, counts: Array, damping: Array) -> tuple[Array, Array]:
     """The damped scoring step (B, p), at most 1 in each parameter, and the gain (B,) that it promises."""
-    p = at.shape[1]
-    slopes = np.stack([(log_probability(at + _H * np.eye(p)[i]) - logs) / _H for i in range(p)], axis=2)  # (B, M, p)
+    p = slopes.shape[2]
     score = np.einsum("bm,bmp->bp", counts, slopes)
     # expected and observed counts by halves: far from the optimum either alone misjudges rare bins
     weight = 0.5 * (counts + counts.sum(axis=1, keepdims=True) * np.exp(logs))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from queries.stats.binned_fits import Fit, Model, maximise, weights_on_grid
+from queries.stats.binned_fits import Fit, Model, Part, maximise, weights_on_grid
 
 Array = NDArray[np.float64]
 
@@ -187,7 +187,11 @@ def nested(one: str, other: str) -> bool:
 
 def model_of(law: Law, bins: Bins) -> Model:
     """The law as a function of its parameters alone."""
-    return lambda parameters: weights_on_grid(law.log_density(parameters, bins))
+    return Model((_part(law, bins, slice(None)),), lambda parameters: (_ONE,))
+
+
+def _part(law: Law, bins: Bins, columns: slice) -> Part:
+    return Part(columns, lambda parameters: weights_on_grid(law.log_density(parameters, bins)))
 
 
 # The narrow, high component of a mixture: at most this share, this wide against all values, above this place.
@@ -196,10 +200,14 @@ MAX_SHARE, MAX_WIDTH, MIN_WIDTH, LEAST_PLACE = 0.25, 0.5, 0.05, 0.5
 
 def component(parameters: Array, bins: Bins) -> tuple[Array, Array, Array]:
     """Share, ln place and ln width (B, 1) of the high component from three unbounded parameters (B, 3)."""
-    share, place, width = (special.expit(parameters[:, i : i + 1]) for i in range(3))
+    return MAX_SHARE * special.expit(parameters[:, :1]), *_where(parameters[:, 1:], bins)
+
+
+def _where(parameters: Array, bins: Bins) -> tuple[Array, Array]:
+    """Ln place and ln width (B, 1) of the high component from two unbounded parameters (B, 2)."""
+    place, width = (special.expit(parameters[:, i : i + 1]) for i in range(2))
     least, top = bins.centre + LEAST_PLACE * bins.spread, bins.grid[-1] - _ABOVE * bins.spread
     return (
-        MAX_SHARE * share,
         least + (max(top, least + bins.spread) - least) * place,
         bins.spread * (MIN_WIDTH + (MAX_WIDTH - MIN_WIDTH) * width),
     )
@@ -207,15 +215,16 @@ def component(parameters: Array, bins: Bins) -> tuple[Array, Array, Array]:
 
 def mixture_of(law: Law, bins: Bins) -> Model:
     """The law with a share of the values in a narrow lognormal component above; three more parameters, at the end."""
-    body = model_of(law, bins)
 
-    def model(parameters: Array) -> Array:
-        share, place, width = component(parameters[:, -3:], bins)
-        high = weights_on_grid(-0.5 * ((bins.grid - place) / width) ** 2)
-        mixed: Array = (1 - share) * body(parameters[:, :-3]) + share * high
-        return mixed
+    def high(parameters: Array) -> Array:
+        place, width = _where(parameters, bins)
+        return weights_on_grid(-0.5 * ((bins.grid - place) / width) ** 2)
 
-    return model
+    def shares(parameters: Array) -> tuple[Array, Array]:
+        share = MAX_SHARE * special.expit(parameters[:, -3:-2])
+        return 1 - share, share
+
+    return Model((_part(law, bins, slice(None, -3)), Part(slice(-2, None), high)), shares)
 
 
 def fit_law(law: Law, bins: Bins, counts: Array, start: Array | None = None, wide: bool = False) -> Fit:

@@ -33,7 +33,7 @@ KINKS_PER_BIN = 3
 MIN_RANKS = 50
 PLATEAU_RATIO = 0.5
 # Curves whose places for the breakpoints are held at once: few enough for the processor's cache.
-_CURVES_AT_ONCE = 64
+_CURVES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,16 @@ FULL = Effort()
 
 @dataclass(frozen=True)
 class Fitted:
-    """One law on one set: its fit, BIC and BIC in each document resample (R,); `weights` (G,) of true ln values."""
+    """One law on one set: its fit and BIC, parameters (R, p) and BIC (R,) in the resamples of the documents.
+
+    `weights` (G,) of true ln values.
+    """
 
     name: str
     n_parameters: int
     fit: Fit
     bic: float
+    resampled: Array
     resampled_bic: Array
     weights: Array
 
@@ -164,18 +168,16 @@ def _fit(name: str, bins: Bins, observed: Array, drawn: Array) -> Fitted:
     again = fit_law(law, bins, drawn, start=fit.parameters, wide=True)
     penalty = law.n_parameters * np.log(observed.sum())
     weights = model_of(law, bins)(fit.parameters)[0]
-    return Fitted(
-        name, law.n_parameters, fit, _bic(fit, law.n_parameters, observed), penalty - 2 * again.log_likelihood, weights
-    )
+    bic, resampled_bic = _bic(fit, law.n_parameters, observed), penalty - 2 * again.log_likelihood
+    return Fitted(name, law.n_parameters, fit, bic, again.parameters, resampled_bic, weights)
 
 
 def _mixture(body: Fitted, fit: Fit, bins: Bins, observed: Array, drawn: Array) -> Fitted:
     law, k = LAWS[body.name], body.n_parameters + COMPONENT_PARAMETERS
-    alone = fit_law(law, bins, drawn, start=body.fit.parameters, wide=True)
-    again = fit_mixture(law, bins, drawn, alone.parameters, wide=True)
+    again = fit_mixture(law, bins, drawn, body.resampled, wide=True)
     weights = mixture_of(law, bins)(fit.parameters)[0]
-    resampled = k * np.log(observed.sum()) - 2 * again.log_likelihood
-    return Fitted(MIXTURE, k, fit, _bic(fit, k, observed), resampled, weights)
+    resampled_bic = k * np.log(observed.sum()) - 2 * again.log_likelihood
+    return Fitted(MIXTURE, k, fit, _bic(fit, k, observed), again.parameters, resampled_bic, weights)
 
 
 def _describe(body: Fitted, fit: Fit, bins: Bins) -> tuple[float, float, float]:
