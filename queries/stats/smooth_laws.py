@@ -14,12 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import interpolate, optimize, special
 
 Array = NDArray[np.float64]
 
 # Points of the grid in ln x on which the cut-off power law is normalised; the error is about 1e-7 of the integral.
 _GRID = 2000
+# Points of the grid of ln odds, out to those of the smallest share, on which quantiles of a gamma law are exact;
+# between them the error is below 1e-10 of the quantile for these shapes.
+_NODES, _FARTHEST, _SHAPES = 1 << 13, 37.0, (0.1, 1e4)
 # Standard deviation of ln x below which values count as equal.
 MIN_SPREAD = 1e-8
 
@@ -65,6 +68,11 @@ def _law(
     log_likelihood = float(logpdf(values).sum())
     bic = len(parameters) * float(np.log(len(values))) - 2.0 * log_likelihood
     return SmoothLaw(name, parameters, log_likelihood, bic, logpdf, ppf)
+
+
+def _exp_within(free: float, low: float, high: float) -> float:
+    """Exp of a free parameter held between two ends."""
+    return float(np.exp(min(max(free, low), high)))
 
 
 def _half_normal(values: Array) -> SmoothLaw:
@@ -115,6 +123,19 @@ def _gamma_power(logs: Array, power: float) -> tuple[float, float]:
     return shape, log_mean - float(np.log(shape))
 
 
+def _log_gamma_quantile(shape: float, u: Array) -> Array:
+    """Ln of the quantiles of a gamma law at the shares `u`; of many shares by a spline, many times faster."""
+    if u.size > 2 * _NODES and _SHAPES[0] <= shape <= _SHAPES[1] and shape != 1.0:
+        odds = np.linspace(-_FARTHEST, _FARTHEST, _NODES)
+        low, high = special.expit(odds[odds < 0]), special.expit(-odds[odds >= 0])
+        exact = np.concatenate([special.gammaincinv(shape, low), special.gammainccinv(shape, high)])
+        spline = interpolate.CubicSpline(odds, np.log(exact))
+        return np.asarray(spline(np.clip(special.logit(u), -_FARTHEST, _FARTHEST)))
+    quantile = -np.log1p(-u) if shape == 1.0 else special.gammaincinv(shape, u)
+    # one below the smallest number counts as that number
+    return np.asarray(np.log(np.maximum(quantile, 1e-300)))
+
+
 def _power_of_gamma(name: str, values: Array, shape: float, power: float, log_scale: float) -> SmoothLaw:
     """The law of x when x ** power is gamma distributed."""
 
@@ -124,9 +145,7 @@ def _power_of_gamma(name: str, values: Array, shape: float, power: float, log_sc
         return result
 
     def ppf(u: Array) -> Array:
-        # a quantile below the smallest number counts as that number
-        logs = np.log(np.maximum(special.gammaincinv(shape, u), 1e-300))
-        result: Array = np.exp((logs + log_scale) / power)
+        result: Array = np.exp((_log_gamma_quantile(shape, u) + log_scale) / power)
         return result
 
     size = float(np.exp(log_scale / power)) if abs(log_scale / power) < 700 else float("nan")
@@ -186,14 +205,16 @@ def _pareto_lognormal(values: Array) -> SmoothLaw:
         result: Array = ratio * (ratio / 2 - z) + special.log_ndtr(z - ratio)
         return result
 
+    least, most = float(np.log(0.01)), float(np.log(100.0))
+
     def unpack(free: Array) -> tuple[float, float, float]:
         # with a ratio of 100 the law is lognormal, with 0.01 a power law
-        sd = spread * float(np.exp(np.clip(free[1], -5.0, 3.0)))
-        return centre + spread * float(free[0]), sd, float(np.exp(np.clip(free[2], *np.log([0.01, 100.0])))) / sd
+        sd = spread * _exp_within(free[1], -5.0, 3.0)
+        return centre + spread * float(free[0]), sd, _exp_within(free[2], least, most) / sd
 
     def cost(free: Array) -> float:
         mean, sd, exponent = unpack(free)
-        return -float(np.log(exponent) + log_excess(logs, mean, sd, exponent).mean())
+        return -float(np.log(exponent) + log_excess(logs, mean, sd, exponent).sum() / len(logs))
 
     starts = ((-0.4, -0.3, 0.3), (-0.8, -1.5, -1.0), (0.0, 0.0, 2.5))
     options = {"xatol": 1e-5, "fatol": 1e-9, "maxiter": 1000}
@@ -243,7 +264,7 @@ def _truncated_power_law(values: Array) -> SmoothLaw:
     mean_log, mean, top = float(logs.mean()), float(scaled.mean()), float(logs.max())
 
     def cost(free: Array) -> float:
-        exponent, rate = float(free[0]), float(np.exp(np.clip(free[1], -30.0, 10.0)))
+        exponent, rate = float(free[0]), _exp_within(free[1], -30.0, 10.0)
         return exponent * mean_log + rate * (mean - 1) + _cutoff_grid(exponent, rate, top)[2]
 
     starts = [(1.0 + 1.0 / max(mean_log, 1e-9), -np.log(scaled.max())), (0.0, -np.log(max(mean, 1.0 + 1e-9)))]
@@ -251,7 +272,7 @@ def _truncated_power_law(values: Array) -> SmoothLaw:
         optimize.minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-8}) for start in starts
     ]
     best = min(fits, key=lambda fit: float(fit.fun))
-    exponent, rate = float(best.x[0]), float(np.exp(np.clip(best.x[1], -30.0, 10.0)))
+    exponent, rate = float(best.x[0]), _exp_within(best.x[1], -30.0, 10.0)
     grid, density, log_total = _cutoff_grid(exponent, rate, top)
     mass = np.exp(density - density.max())
     share = np.concatenate([[0.0], np.cumsum(0.5 * (mass[1:] + mass[:-1]))])

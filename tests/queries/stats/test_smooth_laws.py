@@ -106,6 +106,14 @@ def test_bad_values_are_refused(bad):
         fit_smooth_laws(bad)
 
 
+@pytest.mark.parametrize("shape", [0.1, 0.5, 1.0, 3.0, 100.0, 1e4])
+def test_many_quantiles_of_a_gamma_law_are_those_of_scipy(shape):
+    law = fit_smooth_law("gamma", stats.gamma(shape).ppf((np.arange(4000) + 0.5) / 4000))
+    shares = np.concatenate([np.random.default_rng(4).random(40_000), [2.0**-53, 1e-9, 0.5, 1 - 1e-9, 1 - 2.0**-53]])
+    fitted, scale = law.parameters
+    np.testing.assert_allclose(law.ppf(shares), stats.gamma(fitted, scale=scale).ppf(shares), rtol=1e-10)
+
+
 def test_all_laws_are_fitted_in_time():
     values = np.random.default_rng(3).lognormal(0, 2, 16_000)
     start = time.process_time()
