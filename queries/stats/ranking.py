@@ -71,6 +71,25 @@ def _descending(values: Array) -> tuple[NDArray[np.int64], Array]:
     return order, ranked
 
 
+def mean_ranks(values: Array) -> Array:
+    """Ranks (B, N) from 1 = smallest in each row; values that are equal share the mean of theirs.
+
+    Only the rows that hold a tie are left to SciPy, which is several times slower.
+
+    >>> mean_ranks(np.array([[5.0, 9.0, 5.0], [5.0, 9.0, 6.0]]))
+    array([[1.5, 3. , 1.5],
+           [1. , 3. , 2. ]])
+    """
+    order = np.argsort(values, axis=1)
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, np.arange(1.0, values.shape[1] + 1)[None], axis=1)
+    ranked = np.take_along_axis(values, order, axis=1)
+    tied = ~(ranked[:, 1:] > ranked[:, :-1]).all(axis=1)
+    if tied.any():
+        ranks[tied] = stats.rankdata(values[tied], axis=1)
+    return ranks
+
+
 def top_sizes(n: int) -> tuple[int, ...]:
     """Sizes k of a top that make sense among n neurons: those below n / 2."""
     return tuple(k for k in TOP if k < n / 2)
@@ -229,8 +248,7 @@ def _null(sums: Array, tops: tuple[int, ...], rng: np.random.Generator) -> Array
 def _compare(first: Array, second: Array, tops: tuple[int, ...]) -> Array:
     """Spearman correlation and overlaps (B, M), averaged over the splits of `first` and `second` (B, splits, N)."""
     n = first.shape[-1]
-    a = stats.rankdata(first.reshape(-1, n), axis=1)
-    b = stats.rankdata(second.reshape(-1, n), axis=1)
+    a, b = mean_ranks(first.reshape(-1, n)), mean_ranks(second.reshape(-1, n))
     overlaps = [((a > n - k) & (b > n - k)).sum(axis=1) / k for k in tops]
     measures = np.stack([spearman_rows(a, b), *overlaps], axis=1)
     means: Array = measures.reshape(len(first), -1, measures.shape[1]).mean(axis=1)
