@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import random_groups, strata
@@ -245,7 +245,7 @@ def jackknife_reach(left_out: Array) -> Array:
     >>> jackknife_reach(np.array([[0.9], [1.1], [1.0], [1.0], [1.0]])).round(3)
     array([0.351])
     """
-    reach: Array = stats.t.ppf(0.975, max(len(left_out) - 1, 1)) * jackknife_error(left_out)
+    reach: Array = special.stdtrit(max(len(left_out) - 1, 1), 0.975) * jackknife_error(left_out)
     return reach
 
 
