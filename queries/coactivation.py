@@ -57,7 +57,7 @@ from queries.stats.coactivation import (
     SIGNED,
     TARGETS,
     group_coactivation,
-    member_coactivation,
+    left_out_coactivation,
     noise_floor,
     shift_null,
 )
@@ -116,7 +116,7 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
     """The rows of one run, without its name."""
     targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
     found = assess(
-        plan, partial(group_coactivation, targets=targets), partial(member_coactivation, targets=targets), rng
+        plan, partial(group_coactivation, targets=targets), partial(left_out_coactivation, targets=targets), rng
     )
     n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}

@@ -56,7 +56,7 @@ from queries.stats.coordination import (
     assess,
     jackknife_reach,
 )
-from queries.stats.dimension import MEASURES, group_dimensions, member_dimensions
+from queries.stats.dimension import MEASURES, group_dimensions, left_out_dimensions
 from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
 from queries.stats.words import counted
@@ -86,7 +86,7 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name; the plan holds the draws that `effort` asks for."""
-    found = assess(plan, group_dimensions, member_dimensions, rng)
+    found = assess(plan, group_dimensions, left_out_dimensions, rng)
     rows = [
         _row(plan, token_class, group, i, found.get((token_class, group)))
         for token_class in (*CLASSES, CONTRAST)

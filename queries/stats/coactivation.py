@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from queries.stats.dimension import correlation, unit_columns
+from queries.stats.left_out import without_sets
 from queries.stats.nulls import circular_shifts
 
 Array = NDArray[np.float64]
@@ -119,9 +120,34 @@ def _of_pairs(r: Floats, cosine: Floats, is_pair: NDArray[np.bool_]) -> Array:
     return np.stack([*(total / n for total in sums), median], axis=1)
 
 
-def member_coactivation(values: Floats, members: Index, targets: Mapping[str, Index]) -> Array:
-    """The measures (K,) of one group `members` (m,) at `values` (T, N), from m x N products only."""
-    return _of_units(_units(values[:, members]), _around(values, members, targets))
+def left_out_coactivation(values: Floats, set_of: Index, members: Index, targets: Mapping[str, Index]) -> Array:
+    """The measures (G, K) of `members` (m,) at `values` (T, N) without one set of `set_of` (T,) at a time."""
+    i, j = np.triu_indices(len(members), 1)
+    rest = np.setdiff1d(np.arange(values.shape[1]), members)
+    pairs = [(i, members[j])]
+    for target in (targets.get(name, rest[:0]) for name in TARGETS):
+        i, j = (members[:, None] != target[None, :]).nonzero()
+        pairs.append((i, target[j]))
+    found = []
+    for r, cosine in without_sets(values, set_of, members):
+        within, *paired = (_with_median(r[:, i, j], cosine[:, i, j]) for i, j in pairs)
+        outside = _means(*(each[:, :, rest].reshape(len(r), -1) for each in (r, cosine)))
+        found.append(np.hstack([within, outside, *paired]))
+    return np.concatenate(found)
+
+
+def _with_median(r: Array, cosine: Array) -> Array:
+    """The measures (B, 7) of pairs with `r` and `cosine` (B, P); NaN without any."""
+    median = np.median(r, axis=1) if r.shape[1] else np.full(len(r), np.nan)
+    return np.column_stack([_means(r, cosine), median])
+
+
+def _means(r: Array, cosine: Array) -> Array:
+    """The measures (B, 6) of pairs that are means."""
+    if not r.shape[1]:
+        return np.full((len(r), len(PAIRS)), np.nan)
+    of_pair = {name: f(cosine if name == "share_orthogonal" else r) for name, f in PAIRS.items()}
+    return np.stack([each.mean(axis=1, dtype=np.float64) for each in of_pair.values()], axis=1)
 
 
 _Units = tuple[NDArray[np.float32], NDArray[np.float32]]

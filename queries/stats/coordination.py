@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import random_groups, strata
@@ -189,13 +189,13 @@ def _draws(
 def assess(
     plan: Design,
     of_groups: Callable[[Floats], Callable[[Index], Array]],
-    of_members: Callable[[Floats, Index], Array],
+    of_left_out: Callable[[Floats, Index, Index], Array],
     rng: np.random.Generator,
 ) -> dict[tuple[str, str], Found]:
     """The statistic of every class and group with an answer, and of the contrast of the classes.
 
     `of_groups(values)` prepares positions (T, N) and returns a function of groups (B, m) that gives (B, K);
-    `of_members(values, members)` gives (K,) of one group, without what only many groups are worth.
+    `of_left_out(values, set_of, members)` gives (G, K) of one group without one set of `set_of` (T,) at a time.
     """
     documents = np.unique(np.concatenate([plan.document[each[0]] for each in plan.samples.values()]))
     part = rng.permutation(len(documents)) % min(MAX_SETS, max(1, len(documents)))
@@ -215,17 +215,12 @@ def assess(
                 if name == "plateau" and len(plan.windows) >= MIN_WINDOWS:
                     null[TREND] = statistic(plan.windows)
                 value = statistic(plan.members[name][None])[0]
-                parts[name].append(Found(value, _left_out(values, set_of, plan.members[name], of_members), null))
+                parts[name].append(Found(value, of_left_out(values, set_of, plan.members[name]), null))
         found |= {(token_class, name): _mean(each) for name, each in parts.items()}
     for name in names:
         if all((token_class, name) in found for token_class in CLASSES):
             found[CONTRAST, name] = found["rare", name] - found["common", name]
     return found
-
-
-def _left_out(values: Floats, set_of: Index, members: Index, of_members: Callable[[Floats, Index], Array]) -> Array:
-    """The statistic (G, K) without one set of documents at a time."""
-    return np.array([of_members(values[set_of != each], members) for each in np.unique(set_of)])
 
 
 def _mean(parts: list[Found]) -> Found:
@@ -250,7 +245,7 @@ def jackknife_reach(left_out: Array) -> Array:
     >>> jackknife_reach(np.array([[0.9], [1.1], [1.0], [1.0], [1.0]])).round(3)
     array([0.351])
     """
-    reach: Array = stats.t.ppf(0.975, max(len(left_out) - 1, 1)) * jackknife_error(left_out)
+    reach: Array = special.stdtrit(max(len(left_out) - 1, 1), 0.975) * jackknife_error(left_out)
     return reach
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from queries.stats.left_out import without_sets
+
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 Index = NDArray[np.int64]
@@ -89,7 +91,8 @@ def group_dimensions(values: Floats) -> Callable[[Index], Array]:
     return of_groups
 
 
-def member_dimensions(values: Floats, members: Index) -> Array:
-    """The dimensions (4,) of one group `members` (m,) at `values` (T, N)."""
-    found: Array = spectrum_dimensions(np.linalg.eigvalsh(correlation(values[:, members]).astype(np.float64))[None])[0]
-    return found
+def left_out_dimensions(values: Floats, set_of: Index, members: Index) -> Array:
+    """The dimensions (G, 4) of `members` (m,) at `values` (T, N) without one set of `set_of` (T,) at a time."""
+    own = values[:, members]
+    parts = [np.linalg.eigvalsh(r) for r, _ in without_sets(own, set_of, np.arange(len(members)))]
+    return spectrum_dimensions(np.concatenate(parts))

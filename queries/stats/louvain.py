@@ -48,21 +48,28 @@ def quality(matrix: Array, labels: Index) -> Array:
     return np.asarray(total)
 
 
-def maximise(matrix: Array, rng: np.random.Generator, n_restarts: int = 20) -> Partitions:
+def at_once(m: int, n_restarts: int) -> int:
+    """How many graphs are searched at once, at least one: what a block holds."""
+    return max(1, _BLOCK // (4 * n_restarts * m * m))
+
+
+def maximise(matrix: Array, rng: np.random.Generator, n_restarts: int = 20, n_kinds: int = 1) -> Partitions:
     """The best of `n_restarts` searches for each of G quality matrices (G, m, m).
 
-    Every search visits the nodes in an order of its own. The same generator gives the same partitions.
+    Every search visits the nodes in an order of its own. The same generator gives the same partitions. The matrices may
+    be of several kinds, G / `n_kinds` of each one after another: they are searched at once, with the partitions that
+    one kind after another gives.
 
     >>> blocks = np.kron(np.eye(2), np.ones((3, 3))) - 0.5
     >>> maximise(blocks[None], np.random.default_rng(0), 3).labels
     array([[0, 0, 0, 1, 1, 1]])
     """
     n_graphs, m, _ = matrix.shape
-    step = max(1, _BLOCK // (4 * n_restarts * m * m))
+    step = at_once(m, n_restarts) if n_kinds == 1 else max(1, n_graphs)
     labels = np.zeros((n_graphs, n_restarts, m), dtype=np.int64)
     for start in range(0, n_graphs, step):
         block = slice(start, start + step)
-        labels[block] = _restarts(matrix[block], rng, n_restarts)
+        labels[block] = _restarts(matrix[block], rng, n_restarts, n_kinds)
     found = np.stack([quality(matrix, labels[:, r]) for r in range(n_restarts)], axis=1)  # (G, R)
     best = found.argmax(axis=1)
     rows = np.arange(n_graphs)
@@ -95,7 +102,7 @@ def agreement(labels: Index) -> Array:
     upper = np.triu_indices(m, 1)
     pairs = np.triu_indices(n_restarts, 1)
     means = np.zeros(n_graphs)
-    step = max(1, _BLOCK // (4 * n_restarts * m * m))
+    step = at_once(m, n_restarts)
     for start in range(0, n_graphs, step):
         part = labels[start : start + step]
         same = (part[..., upper[0]] == part[..., upper[1]]).astype(np.float32)  # (G, R, pairs of nodes)
@@ -122,7 +129,7 @@ def _in_order_of_nodes(labels: Index) -> Index:
     return np.asarray(np.take_along_axis(rank, first, axis=1))
 
 
-def _restarts(matrix: Array, rng: np.random.Generator, n_restarts: int) -> Index:
+def _restarts(matrix: Array, rng: np.random.Generator, n_restarts: int, n_kinds: int) -> Index:
     """Labels (G, R, m) of every restart."""
     n_graphs, m, _ = matrix.shape
     n_searches = n_graphs * n_restarts
@@ -132,20 +139,20 @@ def _restarts(matrix: Array, rng: np.random.Generator, n_restarts: int) -> Index
     single[:, np.arange(m), np.arange(m)] = 0.0  # a node is always with itself
     graph = np.repeat(np.arange(n_graphs), n_restarts)
     shuffled = single[graph[:, None, None], order[:, :, None], order[:, None, :]]
-    found = _search(shuffled)
+    found = _search(shuffled, graph * n_kinds // n_graphs)
     labels = np.empty_like(found)
     np.put_along_axis(labels, order, found, axis=1)
     return labels.reshape(n_graphs, n_restarts, m)
 
 
-def _search(matrix: Single) -> Index:
-    """Labels (P, m) at which neither a node's move nor a merger of two communities gains."""
+def _search(matrix: Single, kind: Index) -> Index:
+    """Labels (P, m) at which neither a node's move nor a merger gains; `kind` (P,) of each search."""
     n_searches, m, _ = matrix.shape
     labels = np.tile(np.arange(m), (n_searches, 1))
     active = np.arange(n_searches)
     for _ in range(_MAX_ROUNDS):
         part, moved = matrix[active], labels[active]
-        _move_nodes(part, moved)
+        _move_nodes(part, moved, kind[active])
         moved, has_merged = _merge(part, moved)
         labels[active] = moved
         active = active[has_merged]
@@ -167,12 +174,14 @@ def _links(matrix: Single, labels: Index, n_labels: int) -> Single:
     return np.asarray(member @ matrix)
 
 
-def _move_nodes(matrix: Single, labels: Index) -> None:
+def _move_nodes(matrix: Single, labels: Index, kind: Index) -> None:
     """Moves single nodes, in order, while that gains; changes `labels` (P, m) in place."""
     m = labels.shape[1]
-    # one community more than there are: a node may leave for an empty one
-    n_labels = min(m, int(labels.max(initial=0)) + 2)
-    links = _links(matrix, labels, n_labels)
+    # one community more than a search of the same `kind` (P,) has: a node may leave for an empty one
+    n_labels = np.zeros(kind.max(initial=0) + 1, dtype=np.int64)
+    np.maximum.at(n_labels, kind, np.minimum(labels.max(axis=1) + 2, m))
+    links = _links(matrix, labels, int(n_labels.max()))
+    links[np.arange(links.shape[1]) >= n_labels[kind, None]] = -np.inf
     place = np.arange(len(labels))  # rows of `labels` that still change
     current = labels.copy()
     for _ in range(_MAX_ROUNDS):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queries.stats.correlations import same_signs
-from queries.stats.louvain import maximise
+from queries.stats.louvain import at_once, maximise
 from queries.stats.modularity import correlation_modularity_matrix, keep_strongest, signed_modularity_matrix
 
 Array = NDArray[np.float64]
@@ -93,10 +93,16 @@ def measure(
     With `signed_q` come `n_communities` (those of two or more neurons) and `ari` (agreement between restarts) of its
     partition.
     """
+    n_graphs, m, _ = correlations.shape
+    step = max(1, at_once(m, n_restarts) // max(1, n_graphs))
     found: dict[str, Array] = {}
-    for name in names:
-        best = maximise(_MATRICES[name](correlations, n_positions), rng, n_restarts)
-        found[name] = best.quality
-        if name == "signed_q":
-            found["n_communities"], found["ari"] = best.n_communities, best.agreement
+    for start in range(0, len(names), step):
+        part = names[start : start + step]
+        matrices = np.concatenate([_MATRICES[name](correlations, n_positions) for name in part])
+        best = maximise(matrices, rng, n_restarts, len(part))
+        for i, name in enumerate(part):
+            own = slice(i * n_graphs, (i + 1) * n_graphs)
+            found[name] = best.quality[own]
+            if name == "signed_q":
+                found["n_communities"], found["ari"] = best.n_communities[own], best.agreement[own]
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from queries.stats.correlations import independent, of_groups, shifted
 from queries.stats.groups import FIRST_DRAWS, monte_carlo_p, random_groups, strata
@@ -81,7 +81,7 @@ def compare_trend(observed: Mapping[str, float], trend: Trend) -> dict[str, Comp
     is_same = (trend.error == 0) & (value == trend.mean)
     greater, two = (np.where(is_same, 1.0, trend.p(value, side)) for side in ("greater", "two"))
     low, high = trend.range()
-    limit = trend.mean + stats.t.ppf(0.95, trend.freedom) * trend.error
+    limit = trend.mean + special.stdtrit(trend.freedom, 0.95) * trend.error
     return {
         name: Comparison(
             float(trend.mean[k]), float(low[k]), float(high[k]),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.correlations import of_groups, with_modules, without_documents
@@ -44,7 +44,7 @@ def jackknife_interval(estimate: float, replicates: Array, bounds: tuple[float, 
     if np.ptp(replicates) == 0.0:
         return float("nan"), float("nan")
     error = np.sqrt((n - 1) / n * ((replicates - replicates.mean()) ** 2).sum())
-    reach = float(stats.t.ppf(0.975, n - 1) * error)
+    reach = float(special.stdtrit(n - 1, 0.975) * error)
     return max(estimate - reach, min(bounds[0], estimate)), min(estimate + reach, max(bounds[1], estimate))
 
 

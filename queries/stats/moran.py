@@ -36,7 +36,7 @@ def morans_i(values: Array, neighbours: Index) -> Array:
     z = values - values.mean(axis=1, keepdims=True)
     lag = np.zeros_like(z)
     for column in neighbours.T:
-        lag += z[:, column]
+        lag += z.take(column, axis=1)
     size = (z**2).sum(axis=1)
     found: Array = (z * lag).sum(axis=1) / neighbours.shape[1] / np.where(size > 1e-12 * values.shape[1], size, np.nan)
     return found

@@ -32,10 +32,10 @@ def trend_columns(
 
     `shown` and `tested` (W,) are the statistic of the windows. All NaN without a trend.
     """
-    predicted = continued(place, shown[:, None], at)
+    predicted = continued(place, np.stack([shown, tested], axis=1), at)
     low, high = predicted.range()
-    p = continued(place, tested[:, None], at).p(np.array([value]), side)
+    p = predicted.p(np.array([value, value]), side)
     return {
         f"null_{name}_mean": float(predicted.mean[0]), f"null_{name}_low": float(low[0]),
-        f"null_{name}_high": float(high[0]), f"p_{name}": float(p[0]),
+        f"null_{name}_high": float(high[0]), f"p_{name}": float(p[1]),
     }  # fmt: skip

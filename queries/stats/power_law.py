@@ -67,6 +67,38 @@ def fit_power_law(values: Array, n_thresholds: int | None = None) -> PowerLaw:
     return PowerLaw(alpha, (alpha - 1.0) / float(np.sqrt(tail)), float(np.exp(logs[first[at]])), distance, tail)
 
 
+def power_law_exponents(values: Array, n_thresholds: int) -> Array:
+    """Exponents (B,) of the fits to each row of positive `values` (B, n), as by `fit_power_law`; NaN: no fit.
+
+    A threshold is held against all rows at once, at all their values: for many rows of up to a few hundred values.
+
+    >>> power_law_exponents(np.array([[8.0, 6.0, 4.0, 3.0, 2.0, 1.0]]), 100).round(3)
+    array([2.395])
+    """
+    logs = np.log(np.sort(values, axis=1))
+    is_tied = (np.diff(logs, axis=1) <= 0).any(axis=1)
+    alpha = np.empty(len(logs))
+    alpha[~is_tied] = _exponents(logs[~is_tied], n_thresholds)
+    for row in np.flatnonzero(is_tied):  # a threshold takes all values equal to it: such a row has others
+        alpha[row] = fit_power_law(values[row], n_thresholds).alpha
+    return alpha
+
+
+def _exponents(logs: Array, n_thresholds: int) -> Array:
+    """`power_law_exponents` (B,) of logarithms (B, n), each row rising."""
+    n = logs.shape[1]
+    n_tried = max(n - _LEAST + 1, 0)
+    above = np.cumsum(logs[:, ::-1], axis=1)[:, ::-1]
+    nearest, alpha = np.full(len(logs), np.inf), np.full(len(logs), np.nan)
+    for first in np.linspace(0, n_tried - 1, min(n_tried, n_thresholds)).round().astype(int):
+        rate = 1.0 / (above[:, first] / (n - first) - logs[:, first])
+        index = np.arange(first, n)
+        distance = _gaps(logs[:, first:] - logs[:, first, None], index, first, rate[:, None], n).max(axis=1)
+        is_nearer = distance < nearest
+        nearest[is_nearer], alpha[is_nearer] = distance[is_nearer], 1.0 + rate[is_nearer]
+    return alpha
+
+
 def _nearest(logs: Array, first: NDArray[np.int64], rate: Array) -> tuple[int, float]:
     """Which threshold has the smallest distance, and that distance: lower bounds first, exact ones until they win."""
     n, bounds = len(logs), np.empty(len(first))
@@ -75,21 +107,25 @@ def _nearest(logs: Array, first: NDArray[np.int64], rate: Array) -> tuple[int, f
         part = slice(start, start + step)
         share = (np.arange(_PROBES) + 0.5) / _PROBES
         index = first[part, None] + (share * (n - first[part, None])).astype(np.int64)  # (K, probes)
-        bounds[part] = _gaps(logs[index], index, first[part, None], rate[part, None], n, logs).max(axis=1)
+        excess = logs[index] - logs[first[part, None]]
+        bounds[part] = _gaps(excess, index, first[part, None], rate[part, None], n).max(axis=1)
     best, distance = -1, np.inf
     for each in np.argsort(bounds, kind="stable"):
         if bounds[each] >= distance:
             break
         index = np.arange(first[each], n)
-        exact = float(_gaps(logs[index], index, first[each], rate[each], n, logs).max())
+        exact = float(_gaps(logs[first[each] :] - logs[first[each]], index, first[each], rate[each], n).max())
         if exact < distance:
             best, distance = int(each), exact
     return best, distance
 
 
-def _gaps(at: Array, index: NDArray[np.int64], first: NDArray[np.int64], rate: Array, n: int, logs: Array) -> Array:
-    """Largest of the two gaps between the fitted and the empirical share below each value, before and after it."""
-    model = -np.expm1(-rate * (at - logs[first]))
+def _gaps(excess: Array, index: NDArray[np.int64], first: NDArray[np.int64], rate: Array, n: int) -> Array:
+    """Largest of the two gaps between the fitted and the empirical share below each value, before and after it.
+
+    `excess` is by how much the logarithms of the values `index` exceed those of their thresholds `first`.
+    """
+    model = -np.expm1(-rate * excess)
     size = n - first
     gaps: Array = np.maximum(model - (index - first) / size, (index - first + 1) / size - model)
     return gaps

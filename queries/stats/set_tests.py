@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
 from queries.stats.groups import FIRST_DRAWS, floor_p, is_open, monte_carlo_p, random_groups
@@ -184,7 +184,7 @@ def jackknife(
         return nothing, nothing, f"only {few} with this class; at least {MIN_DOCUMENTS} are needed"
     left = statistic(space.leave_out(members), rng)  # (G, S)
     n = len(left)
-    half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
+    half = special.stdtrit(n - 1, 0.975) * np.sqrt((n - 1) / n * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
     return observed - half, observed + half, ""
 
 
@@ -207,7 +207,7 @@ def trend_limit(trend: Trend, level: float) -> Array:
     """Values (S,) that are exceeded with probability `level` where the trend leads; NaN without a trend."""
     if trend.freedom <= 0:
         return np.full(len(trend.mean), np.nan)
-    limit: Array = trend.mean + stats.t.ppf(1 - level, trend.freedom) * trend.error
+    limit: Array = trend.mean + special.stdtrit(trend.freedom, 1 - level) * trend.error
     return limit
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from queries.stats.power_law import fit_power_law
+from queries.stats.power_law import power_law_exponents
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -168,7 +168,7 @@ def measure(found: Spectra, d: int, names: Sequence[str] = MEASURES) -> Array:
         elif name == "hill_alpha_rest":
             columns.append(hill_alpha(found.rest, _TAIL[name]))
         elif name == "csn_alpha":
-            columns.append(np.array([_density_exponent(row) for row in eigenvalues]))
+            columns.append(density_exponent(eigenvalues))
         elif name == "edge_share":
             columns.append((eigenvalues > edge(eigenvalues.shape[1], d)).mean(axis=1))
         else:
@@ -176,15 +176,24 @@ def measure(found: Spectra, d: int, names: Sequence[str] = MEASURES) -> Array:
     return np.column_stack(columns)
 
 
-def _density_exponent(eigenvalues: Array) -> float:
-    positive = eigenvalues[eigenvalues > 0]
-    return fit_power_law(positive, _N_THRESHOLDS).alpha if len(positive) else float("nan")
+def density_exponent(eigenvalues: Array) -> Array:
+    """Exponent (B,) of the density of the positive eigenvalues (B, m), by a power law fitted to their tail."""
+    size = (eigenvalues > 0).sum(axis=1)
+    found = np.full(len(eigenvalues), np.nan)
+    for n in np.unique(size[size > 0]):
+        found[size == n] = power_law_exponents(eigenvalues[size == n, :n], _N_THRESHOLDS)
+    return found
 
 
 def permuted_rows(rows: Array, members: Index, n_draws: int, rng: np.random.Generator) -> Spectra:
     """Spectra (n_draws, m) of the rows `members` (m,) with the values of each row permuted on its own."""
-    found = [spectra(rng.permuted(rows[members], axis=1), np.arange(len(members))[None]) for _ in range(n_draws)]
-    return Spectra(np.concatenate([each.values for each in found]), np.concatenate([each.rest for each in found]))
+    return _joined(
+        [spectra(rng.permuted(rows[members], axis=1), np.arange(len(members))[None]) for _ in range(n_draws)]
+    )
+
+
+def _joined(parts: Sequence[Spectra]) -> Spectra:
+    return Spectra(np.concatenate([part.values for part in parts]), np.concatenate([part.rest for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -224,13 +233,12 @@ def column_halves(
 ) -> Array:
     """Means (n_draws, K) over `groups` (B, m) of `names`, each of a random half of the d columns of `rows` (N, d)."""
     d = rows.shape[1]
-    drawn = np.empty((n_draws, len(names)))
     used = np.unique(groups)
     place = np.searchsorted(used, groups)
-    for draw in range(n_draws):
-        half = standardise(rows[np.ix_(used, rng.permutation(d)[: d // 2])])
-        drawn[draw] = measure(spectra(half, place), d // 2, names).mean(axis=0)
-    return drawn
+    halves = (standardise(rows[np.ix_(used, rng.permutation(d)[: d // 2])]) for _ in range(n_draws))
+    drawn = measure(_joined([spectra(half, place) for half in halves]), d // 2, names)
+    means: Array = drawn.reshape(n_draws, len(groups), len(names)).mean(axis=1)
+    return means
 
 
 def intervals_of_halves(

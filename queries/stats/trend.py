@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -36,7 +36,7 @@ class Trend:
 
     def range(self) -> tuple[Array, Array]:
         """Ends (K,) of the 95 % prediction interval."""
-        half = stats.t.ppf(0.975, self.freedom) * self.error if self.freedom > 0 else np.nan * self.error
+        half = special.stdtrit(self.freedom, 0.975) * self.error if self.freedom > 0 else np.nan * self.error
         return self.mean - half, self.mean + half
 
     def p(self, observed: Array, side: str) -> Array:
@@ -47,7 +47,7 @@ class Trend:
         with np.errstate(divide="ignore", invalid="ignore"):
             # what windows without any scatter predict exactly is as predicted
             t = np.where(apart == 0, 0.0, apart / self.error)
-        upper, lower = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
+        upper, lower = special.stdtr(self.freedom, -t), special.stdtr(self.freedom, t)
         found: Array = {"greater": upper, "less": lower, "two": 2.0 * np.minimum(upper, lower)}[side]
         return np.maximum(found, np.finfo(np.float64).tiny)
 

@@ -26,44 +26,48 @@ def ward(grams: Array) -> tuple[Array, Array]:
     np.einsum("bii->bi", distance)[:] = 0.0
     upper = np.triu_indices(m, 1)
     pairs = distance[:, upper[0], upper[1]]  # (B, m (m - 1) / 2)
-    labels = np.empty((last - 1, n_sets, m), dtype=np.int64)
-    leaves, heights = np.empty((n_sets, m), dtype=np.int64), np.empty((n_sets, m - 1))
-    for i, each in enumerate(pairs):
-        labels[:, i], leaves[i], heights[i] = read_tree(hierarchy.linkage(each, "ward"), last)
+    merges = np.array([hierarchy.linkage(each, "ward") for each in pairs]).reshape(n_sets, m - 1, 4)
+    labels, place, heights = read_trees(merges, last)
     found = np.stack([silhouettes(distance, labels[k - 2], k) for k in range(2, last + 1)], axis=1)
-    return _row_correlation(pairs, cophenetic(leaves, heights)[:, upper[0], upper[1]]), found
+    return _row_correlation(pairs, cophenetic(place, heights)[:, upper[0], upper[1]]), found
 
 
-def read_tree(merges: Array, last: int) -> tuple[Labels, list[int], list[float]]:
-    """Cuts, leaves and heights of a linkage (m-1, 4).
+def read_trees(merges: Array, last: int) -> tuple[Labels, Labels, Array]:
+    """Cuts, places and heights of linkages `merges` (B, m-1, 4).
 
-    Labels (last-1, m), from 0, of its cuts into 2..`last` clusters; its m leaves from left to right, and the m-1
-    heights at which each of them joins the next.
+    Labels (last-1, B, m), from 0, of the cuts into 2..`last` clusters; the place (B, m) of every point among the leaves
+    from left to right, and the heights (B, m-1) at which each leaf joins the next. A cluster is a stretch of leaves, so
+    from the top down every merge says only where its second cluster starts.
     """
-    m = len(merges) + 1
-    leaves: dict[int, list[int]] = {i: [i] for i in range(m)}
-    heights: dict[int, list[float]] = {i: [] for i in range(m)}
-    labels = np.empty((last - 1, m), dtype=np.int64)
-    for step, (a, b, height, _) in enumerate(merges.tolist()):
-        k = m - step
-        if 2 <= k <= last:
-            for label, points in enumerate(leaves.values()):
-                labels[k - 2, points] = label
-        leaves[m + step] = leaves.pop(int(a)) + leaves.pop(int(b))
-        heights[m + step] = [*heights.pop(int(a)), height, *heights.pop(int(b))]
-    return labels, leaves[2 * m - 2], heights[2 * m - 2]
+    n_sets, m = len(merges), merges.shape[1] + 1
+    sets, children = np.arange(n_sets), merges[:, :, :2].astype(np.int64)
+    size = np.ones((n_sets, 2 * m - 1), dtype=np.int64)
+    size[:, m:] = merges[:, :, 3]
+    start, is_start = np.zeros((n_sets, 2 * m - 1), dtype=np.int64), np.zeros((n_sets, m), dtype=np.int64)
+    heights, along = np.empty((n_sets, m - 1)), []
+    for step in range(m - 2, -1, -1):
+        first, second = children[:, step].T
+        place = start[:, m + step]
+        start[sets, first] = place
+        place = place + size[sets, first]
+        start[sets, second] = place
+        heights[sets, place - 1] = merges[:, step, 2]
+        is_start[sets, place] = 1
+        if m - step <= last:
+            along.append(np.cumsum(is_start, axis=1))
+    places = start[:, :m]
+    return np.stack([np.take_along_axis(labels, places, axis=1) for labels in along]), places, heights
 
 
-def cophenetic(leaves: Labels, heights: Array) -> Array:
-    """Distances (B, m, m) in trees, from `leaves` (B, m) and `heights` (B, m-1): the highest join between two leaves.
+def cophenetic(place: Labels, heights: Array) -> Array:
+    """Distances (B, m, m) in trees, from `place` (B, m) and `heights` (B, m-1): the highest join between two leaves.
 
     `scipy.cluster.hierarchy.cophenet` takes one tree, and most of its time to check it.
     """
-    n_sets, m = leaves.shape
+    n_sets, m = place.shape
     along = np.zeros((n_sets, m, m))
     for i in range(m - 1):
         along[:, i, i + 1 :] = along[:, i + 1 :, i] = np.maximum.accumulate(heights[:, i:], axis=1)
-    place = np.argsort(leaves, axis=1)
     found: Array = along[np.arange(n_sets)[:, None, None], place[:, :, None], place[:, None, :]]
     return found
 

@@ -9,7 +9,7 @@ from queries.stats.coactivation import (
     TARGETS,
     WITHIN,
     group_coactivation,
-    member_coactivation,
+    left_out_coactivation,
     noise_floor,
     shift_null,
 )
@@ -49,15 +49,26 @@ def test_against_pairs_counted_one_by_one():
     targets = {"power_law": np.array([4, 6, 8, 10, 12]), "decay": np.array([20, 21, 22, 23, 24])}
     expected = np.array([by_pairs(values, group, targets) for group in groups])
     np.testing.assert_allclose(group_coactivation(values, targets)(groups), expected, atol=2e-5)
-    for group, row in zip(groups, expected, strict=True):
-        np.testing.assert_allclose(member_coactivation(values, group, targets), row, atol=2e-5)
+    set_of = np.arange(40) % 7
+    for group in groups:
+        left = [by_pairs(values[set_of != each], group, targets) for each in range(7)]
+        np.testing.assert_allclose(left_out_coactivation(values, set_of, group, targets), left, atol=1e-9)
+
+
+def test_what_does_not_vary_without_a_set_is_as_if_the_set_had_not_been_read():
+    rng = np.random.default_rng(7)
+    values = (rng.standard_normal((100, 20)) + 3.0 * rng.random(20)).astype(np.float32)
+    values[:, 3], values[:, 5], values[20:, 7], values[20:, 8] = 7.0, 0.0, 0.0, 0.3
+    group, set_of, targets = np.array([1, 3, 7, 9, 12]), np.repeat(np.arange(5), 20), {"decay": np.array([5, 6, 8])}
+    expected = [group_coactivation(values[set_of != each], targets)(group[None])[0] for each in range(5)]
+    np.testing.assert_allclose(left_out_coactivation(values, set_of, group, targets), expected, atol=1e-6)
 
 
 def test_all_neurons_have_no_rest():
     """Nor is there a group to pair with."""
     values = np.random.default_rng(1).standard_normal((20, 6))
     for found in (
-        member_coactivation(values, np.arange(6), {}),
+        left_out_coactivation(values, np.arange(20) % 2, np.arange(6), {})[0],
         group_coactivation(values, {})(np.arange(6)[None])[0],
     ):
         missing = [pairs for (pairs, _), value in zip(MEASURES, found, strict=True) if np.isnan(value)]
@@ -67,7 +78,8 @@ def test_all_neurons_have_no_rest():
 def test_the_noise_floor_is_that_of_independent_neurons():
     rng = np.random.default_rng(2)
     targets = {"power_law": np.arange(30, 45), "decay": np.arange(40, 60)}
-    drawn = [member_coactivation(rng.standard_normal((30, 60)), np.arange(30), targets) for _ in range(40)]
+    group = np.arange(30)[None]
+    drawn = [group_coactivation(rng.standard_normal((30, 60)), targets)(group)[0] for _ in range(40)]
     found = np.mean(drawn, axis=0)
     floor = noise_floor(30)
     for (_, name), value in zip(MEASURES, found, strict=True):
@@ -123,7 +135,7 @@ def test_samples_that_share_positions_share_their_turned_copy():
     seed = int(np.random.default_rng(6).integers(2**63))
     (turned,) = circular_shifts(values[:, members], document, 1, np.random.default_rng(seed))
     turned = np.hstack([turned, values[:, 6:]])
-    np.testing.assert_allclose(one[0], member_coactivation(turned[half], members, {}), atol=1e-6)
+    np.testing.assert_allclose(one[0], group_coactivation(turned[half], {})(members[None])[0], atol=1e-6)
 
 
 MEANS = {"any": 0.10, "activation": 0.10, "influence": 0.12, "shift": 0.08}

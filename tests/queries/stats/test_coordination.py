@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from queries.stats.coordination import TREND, assess, design, jackknife_reach
-from queries.stats.dimension import group_dimensions, member_dimensions
+from queries.stats.dimension import group_dimensions, left_out_dimensions
 
 
 def plan(rng, *, n=96, m=8, documents=10, positions=20, values=None, **changes):
@@ -55,7 +55,7 @@ def test_what_has_no_answer_says_why(changes, reason):
     found = plan(rng, **changes)
     assert reason in found.reason("rare", "plateau")
     assert reason in found.reason("rare_minus_common", "plateau")
-    assert ("rare", "plateau") not in assess(found, group_dimensions, member_dimensions, rng)
+    assert ("rare", "plateau") not in assess(found, group_dimensions, left_out_dimensions, rng)
 
 
 def test_a_regime_smaller_than_the_core():
@@ -75,7 +75,7 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 def test_contrasts_are_differences_of_the_same_groups():
     rng = np.random.default_rng(6)
-    found = assess(plan(rng), group_dimensions, member_dimensions, rng)
+    found = assess(plan(rng), group_dimensions, left_out_dimensions, rng)
     rare, common, contrast = (found[name, "decay"] for name in ("rare", "common", "rare_minus_common"))
     np.testing.assert_allclose(contrast.value, rare.value - common.value)
     np.testing.assert_allclose(contrast.nulls["any"], rare.nulls["any"] - common.nulls["any"])
@@ -88,10 +88,10 @@ def test_windows_of_the_ranking_are_the_plateaus_only_and_enough():
     assert design_of.windows.shape == (11, 8)
     assert (np.diff(design_of.place) < 0).all()
     assert design_of.at > design_of.place[0]
-    found = assess(design_of, group_dimensions, member_dimensions, rng)
+    found = assess(design_of, group_dimensions, left_out_dimensions, rng)
     assert found["rare", "plateau"].nulls[TREND].shape == (11, 4)
     assert TREND in found["rare_minus_common", "plateau"].nulls
     assert TREND not in found["rare", "decay"].nulls
     few = plan(rng, m=12)
     assert len(few.windows) == 7
-    assert TREND not in assess(few, group_dimensions, member_dimensions, rng)["rare", "plateau"].nulls
+    assert TREND not in assess(few, group_dimensions, left_out_dimensions, rng)["rare", "plateau"].nulls

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from queries.stats.dimension import correlation, group_dimensions, member_dimensions, spectrum_dimensions
+from queries.stats.dimension import correlation, group_dimensions, left_out_dimensions, spectrum_dimensions
 from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.group_evidence import GroupEvidence
 
@@ -22,10 +22,12 @@ def test_against_singular_values():
             1 / (share**2).sum() / m,
             np.exp(-(share * np.log(share)).sum()) / m,
         ]
-        found = member_dimensions(values, np.arange(m))
+        found = group_dimensions(values)(np.arange(m)[None])[0]
         np.testing.assert_allclose(found[:3], expected, rtol=1e-4)
         assert found[0] - 1 / m < found[3] <= found[0] + 1e-9
-        np.testing.assert_allclose(group_dimensions(values)(np.arange(m)[None])[0], found, rtol=1e-4)
+        # without the second set, what is left are these positions
+        more, set_of = np.concatenate([values, rng.standard_normal((30, m))]), np.repeat([4, 7], [n_positions, 30])
+        np.testing.assert_allclose(left_out_dimensions(more, set_of, np.arange(m))[1], found, rtol=1e-4)
 
 
 def test_extremes():
@@ -38,7 +40,7 @@ def test_extremes():
 
 def test_fewer_positions_than_neurons_bound_the_dimension():
     values = np.random.default_rng(1).standard_normal((11, 40))
-    found = member_dimensions(values, np.arange(40))
+    found = group_dimensions(values)(np.arange(40)[None])
     assert (found * 40 <= 10 + 1e-4).all()
 
 

@@ -165,3 +165,14 @@ def test_scale_and_order_of_nodes_do_not_matter(seed, scale):
     q = quality(signed_modularity_matrix(weights), labels)
     assert quality(signed_modularity_matrix(scale * weights), labels) == pytest.approx(q)
     assert quality(signed_modularity_matrix(weights[np.ix_(order, order)]), labels[order]) == pytest.approx(q)
+
+
+def test_several_kinds_at_once_are_partitioned_as_one_after_another():
+    rng = np.random.default_rng(9)
+    kinds = [np.stack([symmetric(rng, 12) * scale - shift for _ in range(50)]) for scale, shift in ((1, 0), (2, 0.5))]
+    one = np.random.default_rng(1)
+    alone = [maximise(kind, one, 3) for kind in kinds]
+    found = maximise(np.concatenate(kinds), np.random.default_rng(1), 3, n_kinds=2)
+    np.testing.assert_array_equal(found.labels, np.concatenate([each.labels for each in alone]))
+    np.testing.assert_array_equal(found.agreement, np.concatenate([each.agreement for each in alone]))
+    assert maximise(np.empty((0, 12, 12)), one, 3, n_kinds=2).labels.shape == (0, 12)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from queries.stats.power_law import MIN_TAIL, PowerLaw, against_cutoff, against_lognormal, bootstrap_p, fit_power_law
+from queries.stats.power_law import (
+    MIN_TAIL,
+    PowerLaw,
+    against_cutoff,
+    against_lognormal,
+    bootstrap_p,
+    fit_power_law,
+    power_law_exponents,
+)
 
 
 def slow_fit(values):
@@ -40,6 +48,14 @@ def test_it_equals_the_slow_fit(seed):
     assert fit.alpha == pytest.approx(alpha)
     assert fit.distance == pytest.approx(distance)
     assert fit.standard_error == pytest.approx((alpha - 1) / np.sqrt(n))
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 16, 130])
+def test_many_fits_at_once_are_the_same_fits(n):
+    values = np.random.default_rng(n).lognormal(0, 1, (40, n))
+    values[::5] = np.round(values[::5], 1) + 0.1  # ties
+    expected = [fit_power_law(row, 100).alpha for row in values]
+    np.testing.assert_array_equal(power_law_exponents(values, 100), expected)
 
 
 def test_the_exponent_is_recovered_and_its_error_is_right():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from queries.stats import dimension
 from queries.stats.bootstrap import document_weights, replicates
-from queries.stats.dimension import member_dimensions
 from queries.stats.segmentation import fit_values
 from queries.stats.step_measures import (
     curves,
@@ -74,9 +74,9 @@ def test_dimensions_are_those_of_the_positions_themselves():
     products, sums = np.stack([part.T @ part for part in parts]), np.stack([part.sum(axis=0) for part in parts])
     weights = np.array([[0.0, 3.0, 0.0], [1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])
     found = group_dimensions(products, sums, np.full(3, 30.0), weights)
-    members = np.arange(6)
+    members = np.arange(6)[None]
     for row, texts in enumerate([[0, 1, 2], [1], [0, 1, 2], [0, 0, 1]]):
-        direct = member_dimensions(np.concatenate([parts[each] for each in texts]), members)
+        direct = dimension.group_dimensions(np.concatenate([parts[each] for each in texts]))(members)[0]
         assert found["participation"][row] == pytest.approx(direct[1], rel=1e-4)
         assert found["d95"][row] == pytest.approx(direct[3], rel=1e-4)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from queries.stats.ward import cophenetic, read_tree, ward
+from queries.stats.ward import cophenetic, read_trees, ward
 
 
 def correlations(rng, m=20):
@@ -15,17 +15,18 @@ def correlations(rng, m=20):
 def test_cuts_are_those_of_scipy():
     rng = np.random.default_rng(0)
     merges = hierarchy.linkage(rng.random(20 * 19 // 2), "ward")
-    for k, labels in enumerate(read_tree(merges, 10)[0], start=2):
+    for k, labels in enumerate(read_trees(merges[None], 10)[0][:, 0], start=2):
         reference = hierarchy.fcluster(merges, k, "maxclust")
         assert len(np.unique(labels)) == k
         assert len(set(zip(labels.tolist(), reference.tolist(), strict=True))) == k
 
 
 def test_distances_in_a_tree_are_those_of_scipy():
-    merges = hierarchy.linkage(np.random.default_rng(3).random(15 * 14 // 2), "ward")
-    _, leaves, heights = read_tree(merges, 2)
-    found = cophenetic(np.array([leaves]), np.array([heights]))[0]
-    np.testing.assert_array_equal(found, squareform(hierarchy.cophenet(merges)))
+    rng = np.random.default_rng(3)
+    merges = np.stack([hierarchy.linkage(rng.random(15 * 14 // 2), "ward") for _ in range(4)])
+    _, place, heights = read_trees(merges, 2)
+    expected = [squareform(hierarchy.cophenet(each)) for each in merges]
+    np.testing.assert_array_equal(cophenetic(place, heights), expected)
 
 
 def test_cophenetic_correlation_is_that_of_scipy():
