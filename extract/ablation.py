@@ -21,6 +21,7 @@ from torch import Tensor
 
 from extract.bound import Change
 from extract.double import in_double
+from extract.effect_moments import Powers
 from extract.expectation import Found, expectations, n_open
 from extract.families import LastLayer
 from extract.neurons import Neurons, read_neurons
@@ -131,6 +132,7 @@ class Ablation:
         self.last = last
         device = last.w_out.device
         self.mean = mean.to(device, torch.float64)
+        self.memory = memory
         self.half = has_fast_half(device) if half is None else half
         direction = _unit(log_unigram) if frozen and log_unigram is not None else None
         self.names = ["delta_loss"]
@@ -146,9 +148,10 @@ class Ablation:
         self.n_neurons = max(1, min(last.d_mlp, memory // 2 // per_neuron))
         # logits, the rest and its copy in bfloat16; the scalars of each pair
         per_position = 12 * size + 240 * self.n_neurons + 64 * width
-        self.n_positions = max(1, min(_MOST_POSITIONS, memory // 4 // per_position))
+        self.n_positions = max(1, min(_MOST_POSITIONS, memory * 3 // 16 // per_position))
         self._reader = Reader(self.vocabulary, self.n_positions, self.half)
         self._all_neurons: Neurons | None = None
+        self._all_powers: tuple[Tensor, Powers] | None = None
         self._learnt: Tensor | None = None
 
     def learn(self, residual: Tensor, activation: Tensor, target: Tensor) -> None:
@@ -206,8 +209,9 @@ class Ablation:
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
                 changes = changes_of(self.last, positions, neurons, difference, names)
-                columns_often = often[columns].nonzero()[:, 0]
-                found = expectations(self.vocabulary, positions, neurons, changes, columns_often)
+                found = expectations(
+                    self.vocabulary, positions, neurons, changes, self._powers(neurons, often[columns])
+                )
                 for name, change, each in zip(names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)
@@ -247,6 +251,17 @@ class Ablation:
         if self.n_neurons == self.last.d_mlp:  # they all fit: keep them for the next block of positions
             self._all_neurons = neurons
         return neurons
+
+    def _powers(self, neurons: Neurons, often: Tensor) -> Powers:
+        if self._all_powers is not None and torch.equal(self._all_powers[0], often):
+            return self._all_powers[1]
+        columns = often.nonzero()[:, 0]
+        held = (8 if self.half else 16) * len(columns) * self.last.n_vocabulary
+        keep = neurons is self._all_neurons and held <= self.memory * 3 // 16
+        powers = Powers(neurons, self.vocabulary.segments, columns, keep, self.half)
+        if keep:
+            self._all_powers = (often, powers)
+        return powers
 
 
 class _Left:

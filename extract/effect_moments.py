@@ -3,6 +3,8 @@
 Shapes: L segments of the vocabulary, T positions, N neurons.
 """
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
@@ -26,20 +28,43 @@ def second_moments(positions: Positions, neurons: Neurons, segments: list[slice]
     return from_each_on(torch.stack(parts))
 
 
-def higher_moments(positions: Positions, neurons: Neurons, segments: list[slice], columns: Tensor) -> Higher:
-    """Sums over the rest from each segment on, (L, T, n) float32, of the neurons `columns` (n,)."""
-    rest = positions.rest if positions.rest_half is None else positions.rest_half
-    found: list[list[Tensor]] = [[], [], []]
-    for part in segments:
-        weighted = (positions.rest[:, part] * positions.logits[:, part]).to(rest.dtype)
-        own: list[list[Tensor]] = [[], [], []]
-        for some in columns.split(_COLUMNS):
-            effects = neurons.effect[:, part].index_select(0, some)
+class Powers:
+    """G, G^2, G^3 and G^4 of some `columns` (n,) of `neurons`, in the format of the matrix products.
+
+    `keep`: hold them, not make them each time.
+    """
+
+    def __init__(self, neurons: Neurons, segments: list[slice], columns: Tensor, keep: bool, half: bool) -> None:
+        self._neurons, self.segments, self.columns = neurons, segments, columns
+        self._kind = torch.bfloat16 if half else torch.float32
+        self._held = [list(self._made(part)) for part in segments] if keep else None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def of(self, segment: int) -> Iterable[list[Tensor]]:
+        """The four powers, (n', V_l) each, of one part of the columns after the other."""
+        return self._made(self.segments[segment]) if self._held is None else self._held[segment]
+
+    def _made(self, part: slice) -> Iterator[list[Tensor]]:
+        for some in self.columns.split(_COLUMNS):
+            effects = self._neurons.effect[:, part].index_select(0, some)
             squares = effects.square()
-            own[0].append(weighted @ effects.to(rest.dtype).T)
-            own[1].append(rest[:, part] @ effects.mul_(squares).to(rest.dtype).T)
-            own[2].append(rest[:, part] @ squares.square_().to(rest.dtype).T)
-        for sums, each in zip(found, own, strict=True):
+            powers = (effects, squares, effects * squares, squares.square())
+            yield [power.to(self._kind) for power in powers]
+
+
+def higher_moments(positions: Positions, powers: Powers) -> Higher:
+    """Sums over the rest from each segment on, (L, T, n) float32, of the neurons of `powers`."""
+    rest = positions.rest if positions.rest_half is None else positions.rest_half
+    found: list[list[Tensor]] = [[], [], [], []]
+    for index, part in enumerate(powers.segments):
+        p, pz = rest[:, part], (positions.rest[:, part] * positions.logits[:, part]).to(rest.dtype)
+        own = [
+            [weight @ power.T for weight, power in zip((pz, pz, p, p), of_some, strict=True)]
+            for of_some in powers.of(index)
+        ]
+        for sums, each in zip(found, zip(*own, strict=True), strict=True):
             sums.append(torch.cat(each, dim=1).float())
-    crosses, cubes, fourths = (from_each_on(torch.stack(each)) for each in found)
-    return Higher(crosses.div_(LOG2E), cubes, fourths)
+    crosses, skews, cubes, fourths = (from_each_on(torch.stack(each)) for each in found)
+    return Higher(crosses.div_(LOG2E), skews.div_(LOG2E), cubes, fourths)

@@ -6,15 +6,16 @@ by segment from the most probable on, until moments are enough for what is left.
 `extract.double`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from extract.bound import UNIT, Change, Higher, Moments, by_moments, underflow
-from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, higher_moments, second_moments
+from extract.effect_moments import HALF_ERROR, SINGLE_ERROR, Powers, higher_moments, second_moments
 from extract.neurons import Neurons
-from extract.pairs import TERMS, Pairs, is_fine, misread, result_of, total
+from extract.pairs import TERMS, Pairs, is_fine, misread, result_of, size_of, total
 from extract.parallel import run_each
 from extract.positions import LOG2E, Positions
 from extract.vocabulary import Vocabulary, blocks
@@ -24,11 +25,9 @@ _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
 # models, 2.8 in random ones whose rows differ 300-fold in length.
 _LOGIT = 4.0
-# Elements of one step on the CPU, two megabytes, and tokens of a step that has several pairs: smaller steps cost more
-# in calls, above all with several threads, than caches save.
-_TILE = 1 << 19
-_WIDTH = 4096
+_TILE = 1 << 18  # elements of one step on the CPU: in its caches, but large beside the cost of a call
 _ON_DEVICE = 1 << 26  # elements of one step elsewhere
+_WIDTH = 4096  # tokens of one step elsewhere
 _ROWS = 64  # positions that a thread works on at a time, at most
 _EVEN = 4  # pieces of a block come in multiples of this, to be shared evenly; not by threads: numbers depend on it
 
@@ -44,16 +43,16 @@ class Found:
 
 
 def expectations(
-    vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change], columns: Tensor
+    vocabulary: Vocabulary, positions: Positions, neurons: Neurons, changes: list[Change], powers: Powers
 ) -> list[Found]:
     """One `Found` for each of `changes` (T, N): the ablation itself and its variants with something frozen.
 
-    Of the neurons `columns` (n,) higher moments are used, too.
+    Of the neurons of `powers` higher moments are used, too.
     """
     block = _Block.of(vocabulary, positions, neurons, changes)
     begun = block.begun()
-    if len(columns):
-        block = block.with_higher(columns, higher_moments(positions, neurons, vocabulary.segments, columns))
+    if len(powers):
+        block = block.with_higher(powers.columns, higher_moments(positions, powers))
     pieces = run_each(block.end, begun, positions.rest.device)
     return [
         Found(
@@ -175,18 +174,20 @@ class _Block:
             farthest += change.lift.abs() * rest.u_largest
         # of exp2, of the operations that give h, and of the sum
         rounding = UNIT * ((3 + 3 * farthest) * (1 + excess) + (2 + TERMS) * size)
-        value, bound, size = by_moments(change, rest)
+        value, bound, spread = by_moments(change, rest)
         logit = (
             _LOGIT * self.vocabulary.row_norm * positions.length[rows, None] + positions.constant_largest[rows, None]
         )
         logit_error = (UNIT * logit).expand_as(push)
-        off = misread(logit_error, change, size, positions.mass[rows, 0, None])
+        mass = positions.mass[rows, 0, None]
+        off = misread(logit_error, change, size_of(value.abs() + bound, spread, mass), mass)
         delta, error = result_of(excess + value, bound + rounding + off, own)
         left = ~is_fine(delta, error)
         farthest = rest.farthest(change)
         lost = underflow(rest.n_tokens, farthest)
         at, column = left.nonzero(as_tuple=True)
-        known = (each[left] for each in (own, excess, rounding, lost, size, logit_error, 3 + 3 * farthest))
+        unknown = torch.full_like(own, torch.inf)
+        known = (each[left] for each in (own, excess, rounding, lost, unknown, spread, logit_error, 3 + 3 * farthest))
         return _Open(k, rows, delta, error, Pairs(change.at((left,)), at, column, *known))
 
     def _end(self, begun: "_Open") -> Found:
@@ -204,8 +205,9 @@ class _Block:
             return fine
 
         if self.higher is not None:
-            value, bound, _ = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
-            off = misread(pairs.logit_error, pairs.change, pairs.size, positions.mass[rows, 0][pairs.at])
+            value, bound, spread = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
+            mass = positions.mass[rows, 0][pairs.at]
+            off = misread(pairs.logit_error, pairs.change, size_of(value.abs() + bound, spread, mass), mass)
             pairs = pairs.but(settle(value, bound + pairs.rounding + off))
             counts = [sum(counts)]
         exact = torch.zeros_like(pairs.own)
@@ -216,10 +218,14 @@ class _Block:
                 value, bound, _ = by_moments(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
             fine = settle(exact + value, bound + pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
             pairs, exact = pairs.but(fine), exact[~fine]
-        # no token is left, but the bounds on rounding may be too coarse: the size of what was summed is summed, too
+        # no token is left, but bounds on rounding may be too coarse: first that of the probable tokens' part, then that
+        # of the others', where the size of what was summed is summed, too
+        pairs = self._probable_in_double(rows.start, pairs)
+        fine = settle(exact, pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
+        pairs, exact = pairs.but(fine), exact[~fine]
         mass = positions.mass[rows, 0][pairs.at]
         sizes = [self._segment(k, rows.start, pairs, part, is_size=True) for part in segments]
-        pairs = self._probable_in_double(rows.start, pairs.sized(torch.stack(sizes).sum(0), mass))
+        pairs = pairs.sized(torch.stack(sizes).sum(0), mass)
         pairs = pairs.but(settle(exact, pairs.rounded(exact, mass)))
         left = torch.zeros_like(delta, dtype=torch.bool)
         left[pairs.at, pairs.column] = True
@@ -248,6 +254,7 @@ class _Block:
             mass=of_position(positions.mass),
             z_mean=of_position(positions.z_mean),
             z_deviation=of_position(positions.z_deviation),
+            z_fourth=of_position(positions.z_fourth),
             z_largest=of_position(positions.z_largest),
             effect_sum=of_pair(self.sums),
             effect_squares=of_pair(self.squares),
@@ -263,25 +270,40 @@ class _Block:
 
     def _segment(self, k: int, first: int, pairs: Pairs, part: slice, is_size: bool = False) -> Tensor:
         """Sum of p (e^h - 1), or of its size, over the improbable tokens of a segment, (n,) float64, for `pairs`."""
-        change, at, column = self.changes[k], pairs.at + first, pairs.column
+        change, at = self.changes[k], pairs.at + first
         found = torch.zeros_like(pairs.own)
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
-        stretch, push, lift = self._factors(change, (at, column))
-        width = min(_WIDTH, part.stop - part.start)
-        step = max(1, (_TILE if at.device.type == "cpu" else _ON_DEVICE) // width)
-        for tile in blocks(part.stop - part.start, width):
-            tokens = slice(part.start + tile.start, part.start + tile.stop)
-            each = self.neurons.effect, self.positions.logits, self.positions.rest
-            effects, logits, rest = (values[:, tokens] for values in each)
-            for some in blocks(len(at), step):
-                h = effects.index_select(0, column[some]).mul_(push[some, None])
-                h.addcmul_(logits.index_select(0, at[some]), stretch[some, None])
+        effects, logits, rest = (
+            values[:, part] for values in (self.neurons.effect, self.positions.logits, self.positions.rest)
+        )
+        for some, rows in _groups(at):
+            column = pairs.column[some]
+            stretch, push, lift = self._factors(change, (at[some], column))
+            step = max(TERMS, _TILE // len(column) // TERMS * TERMS)
+            for tile in blocks(part.stop - part.start, step if at.device.type == "cpu" else _WIDTH):
+                h = effects[:, tile].index_select(0, column).mul_(push[:, None])
+                h.addcmul_(logits[rows, tile], stretch[:, None])
                 if lift is not None and u is not None:
-                    h.addr_(lift[some], u[tile])
-                p = rest.index_select(0, at[some])
+                    h.addr_(lift, u[tile])
+                p = rest[rows, tile]
                 torch.addcmul(p, h.exp2_(), p, value=-1, out=h)
                 found[some] -= total(h.abs_().neg_() if is_size else h, 1)
         return found
+
+
+def _groups(at: Tensor) -> Iterator[tuple[slice, slice | Tensor]]:
+    """Pairs at positions `at` (n,), in order, that are done together, and their rows: on the CPU those of one position.
+
+    Elsewhere as many as fit.
+    """
+    if at.device.type != "cpu":
+        for some in blocks(len(at), _ON_DEVICE // _WIDTH):
+            yield some, at[some]
+        return
+    start = 0
+    for row, n in zip(*(each.tolist() for each in at.unique_consecutive(return_counts=True)), strict=True):
+        yield slice(start, start + n), slice(row, row + 1)
+        start += n
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class Pairs:
     excess: Tensor  # of the probable tokens
     rounding: Tensor  # of the probable tokens
     lost: Tensor  # what underflow may hide
-    size: Tensor  # bound on sum p |e^h - 1| over all others
+    size: Tensor  # bound on sum p |e^h - 1| over all others, once it is known
+    spread: Tensor  # bound on sum p |h| over all others
     logit_error: Tensor  # relative error of their probabilities
     power_error: Tensor  # relative error of their e^h, in UNIT
 
@@ -38,8 +39,7 @@ class Pairs:
 
     def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
         """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""
-        # |e^h - 1| is at most e^h - 1 + 2
-        size = torch.fmin(self.size, exact.abs() + 2 * mass)
+        size = torch.fmin(self.size, size_of(exact, self.spread, mass))
         off = misread(self.logit_error, self.change, size, mass) + (2 + TERMS) * UNIT * size
         return self.rounding + self.lost + off + UNIT * self.power_error * (exact + mass)
 
@@ -50,6 +50,14 @@ def total(terms: Tensor, dim: int) -> Tensor:
     parts = terms.narrow(dim, 0, whole).unflatten(dim, (-1, TERMS)).sum(dim + 1).double().sum(dim)
     found: Tensor = parts + terms.narrow(dim, whole, terms.shape[dim] - whole).sum(dim).double()
     return found
+
+
+def size_of(value: Tensor, spread: Tensor, mass: Tensor) -> Tensor:
+    """Bound on the sum of p |e^h - 1| from that of p (e^h - 1), of p |h| and of p.
+
+    The one is the other and twice what is below 0, where 1 - e^h is below |h| and 1.
+    """
+    return value.abs() + 2 * torch.fmin(spread, mass)
 
 
 def misread(logit_error: Tensor, change: Change, size: Tensor, mass: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from extract.bound import UNIT
 from extract.parallel import run_each
 from extract.vocabulary import Vocabulary, blocks, normalise
 
@@ -18,6 +19,7 @@ LOG2E = 1 / math.log(2)
 # A token is one of the probable ones above this, but for all beyond the MOST most probable.
 PROBABLE = 4e-4
 MOST = 1024
+SUMS = 64 * UNIT  # rounding of a float32 sum, as a share of what its terms' sizes sum to
 _ROWS = 32  # positions that a thread works on at a time
 
 
@@ -29,7 +31,8 @@ class Positions:
     `logits` (T, V) float32, minus their mean, in units of ln 2, so that exp2 applies; `rest` (T, V) float32: the
     softmax, 0 at the probable tokens; `rest_half` the same in bfloat16, for the matrix products of processors that have
     them. The moments (T, L) float64 are of the rest from segment l on, in nats:
-    `mass`, `z_mean`, `z_deviation`, `z_largest` of the logits and, with a direction, `u_mean`, `u_deviation`.
+    `mass`, `z_mean`, `z_deviation`, `z_fourth`, `z_largest` of the logits and, with a direction, `u_mean` and
+    `u_deviation`. `z_fourth` is about the mean, and not below what it is without rounding.
     `unembedded` (L, T, d) float32: the rest from segment l on times the unembedding.
     """
 
@@ -47,6 +50,7 @@ class Positions:
     mass: Tensor
     z_mean: Tensor
     z_deviation: Tensor
+    z_fourth: Tensor
     z_largest: Tensor
     u_mean: Tensor | None
     u_deviation: Tensor | None
@@ -180,31 +184,38 @@ def _probable(weight: Tensor, place: Tensor) -> list[Tensor]:
 
 def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, Tensor]:
     """Moments (T, L) of the rest from each segment on: of the centred logits, and of the direction if there is one."""
-    weighted = rest * logits
-    sums: dict[str, list[Tensor]] = {"mass": [], "z": [], "zz": [], "u": [], "uu": []}
+    powers: list[list[Tensor]] = [[] for _ in range(5)]
+    of_u: list[list[Tensor]] = [[], []]
     largest = []
     for part in vocabulary.segments:
-        own = logits[:, part]
-        sums["mass"].append(rest[:, part].sum(1))
-        sums["z"].append(weighted[:, part].sum(1))
-        sums["zz"].append(torch.linalg.vecdot(weighted[:, part], own))
-        largest.append(torch.maximum(own.amax(1), -own.amin(1)))
+        p, z = rest[:, part], logits[:, part]
+        largest.append(torch.maximum(z.amax(1), -z.amin(1)))
+        powers[0].append(p.sum(1))
+        weighted = p * z
+        powers[1].append(weighted.sum(1))
+        powers[2].append(torch.linalg.vecdot(weighted, z))
+        weighted.mul_(z).mul_(z)
+        powers[3].append(weighted.sum(1))
+        powers[4].append(torch.linalg.vecdot(weighted, z))
         if vocabulary.direction is not None:
             u = vocabulary.direction[part].float()
-            sums["u"].append(rest[:, part] @ u)
-            sums["uu"].append(rest[:, part] @ u.square())
-    on = {name: from_each_on(torch.stack(each).double()).T for name, each in sums.items() if each}
-    mass = on["mass"].clamp_min(torch.finfo(torch.float32).tiny)
-    mean = on["z"] / mass
+            of_u[0].append(p @ u)
+            of_u[1].append(p @ u.square())
+    mass, *sums = (from_each_on(torch.stack(each).double()).T for each in powers)
+    some = mass.clamp_min(torch.finfo(torch.float32).tiny)
+    mean, square, cube, fourth = (each / some for each in sums)
+    rounding = SUMS * (fourth + 6 * mean.square() * square + 4 * mean.abs() * (square * fourth).sqrt())
+    about_mean = fourth - 4 * mean * cube + 6 * mean.square() * square - 3 * mean**4
     found = {
-        "mass": on["mass"],
+        "mass": mass,
         "z_mean": mean / LOG2E,
-        "z_deviation": (on["zz"] / mass - mean.square()).clamp_min_(0).sqrt_() / LOG2E,
+        "z_deviation": (square - mean.square()).clamp_min_(0).sqrt_() / LOG2E,
+        "z_fourth": (about_mean.clamp_min_(0) + rounding) / LOG2E**4,
         "z_largest": torch.stack(largest).double().flip(0).cummax(0).values.flip(0).T / LOG2E,
     }
     if vocabulary.direction is not None:
-        mean = on["u"] / mass
-        found |= {"u_mean": mean, "u_deviation": (on["uu"] / mass - mean.square()).clamp_min_(0).sqrt_()}
+        mean, square = (from_each_on(torch.stack(each).double()).T / some for each in of_u)
+        found |= {"u_mean": mean, "u_deviation": (square - mean.square()).clamp_min_(0).sqrt_()}
     return found
 
 

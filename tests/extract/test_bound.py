@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
 
-from extract.bound import Change, Higher, Moments, by_moments
+from extract.bound import Change, Higher, Moments, by_moments, tail
+from extract.pairs import size_of
 
 V, N = 3000, 40
 
@@ -22,7 +24,8 @@ def moments_of(p, z, effects, u=None):
     of_z, of_u = mean_and_deviation(z), (None, None) if u is None else mean_and_deviation(u)
     return Moments(
         mass=mass, z_mean=of_z[0], z_deviation=of_z[1], z_largest=z.abs().max(), effect_sum=p @ effects,
-        effect_squares=p @ effects**2, higher=Higher((p * z) @ effects, p @ effects**3, p @ effects**4),
+        z_fourth=(p * (z - of_z[0]) ** 4).sum() / mass, effect_squares=p @ effects**2,
+        higher=Higher((p * z) @ effects, (p * z) @ effects**2, p @ effects**3, p @ effects**4),
         span=effects.abs().amax(0),
         first_error=torch.tensor(0.0), error=0.0, u_mean=of_u[0], u_deviation=of_u[1],
         u_largest=0.0 if u is None else float(u.abs().max()), n_tokens=V,
@@ -45,14 +48,24 @@ def test_no_sum_is_further_off_than_its_bound(size, is_lifted):
     h = stretch * z[:, None] - push * effects
     if change.lift is not None and u is not None:
         h -= change.lift * u[:, None]
-    truth, true_size = p @ h.expm1(), p @ h.expm1().abs()
-    unknown = Higher(*torch.full((3, N), torch.nan, dtype=torch.float64))
+    truth, spread = p @ h.expm1(), p @ h.abs()
+    unknown = Higher(*torch.full((4, N), torch.nan, dtype=torch.float64))
     two, four = (by_moments(change, dataclasses.replace(rest, higher=each)) for each in (None, rest.higher))
     for value, bound, largest in (two, four):
         assert ((value - truth).abs() <= bound + 1e-15).all()
-        assert (largest >= true_size).all()
+        assert (largest >= spread).all()
+    assert (size_of(truth, spread, p.sum()) >= p @ h.expm1().abs()).all()
     mixed = by_moments(change, dataclasses.replace(rest, higher=unknown))
     assert all(torch.equal(a, b) for a, b in zip(mixed, two, strict=True))
+
+
+@pytest.mark.parametrize("order", [2, 4])
+def test_the_tail_of_the_series_is_bounded_and_not_much_too_large(order):
+    x = torch.linspace(-4, 4, 801, dtype=torch.float64)
+    left = x.exp() - sum(x**k / math.factorial(k) for k in range(order + 1))
+    bound = tail(order, x.abs())
+    assert (left.abs() <= x.abs() ** order * bound + 1e-13).all()
+    assert (bound[x > 0.1] < 1.5 * (left / x**order)[x > 0.1]).all()
 
 
 def test_four_moments_are_nearer_than_two():
@@ -78,10 +91,11 @@ def test_rounding_of_the_moments_is_within_the_bound():
     exact = dataclasses.replace(moments_of(p, z, effects), error=0.01, first_error=torch.tensor(1e-4).double())
     truth = p @ (stretch * z[:, None] - push * effects).expm1()
     closest = 0.0
-    for signs in itertools.product((-1, 1), repeat=4):
-        first, square, cross, power = (0.01 * sign for sign in signs)
+    for signs in itertools.product((-1, 1), repeat=5):
+        first, square, cross, skew, power = (0.01 * sign for sign in signs)
         off = Higher(
             exact.higher.crosses + cross * (p @ (z[:, None] * effects).abs()),
+            exact.higher.skews + skew * (p @ (z[:, None] * effects**2).abs()),
             exact.higher.cubes + power * (p @ effects.abs() ** 3),
             exact.higher.fourths * (1 + power),
         )
@@ -98,6 +112,6 @@ def test_what_overflows_is_not_certain():
         torch.full((V,), 1e-5, dtype=torch.float64), torch.zeros(V, dtype=torch.float64), torch.ones(V, N).double()
     )
     one = torch.ones(N, dtype=torch.float64)
-    higher = Higher(one, one, one * torch.inf)
+    higher = Higher(one, one, one, one * torch.inf)
     value, bound, _ = by_moments(Change(0 * one, one, None), dataclasses.replace(rest, higher=higher))
     assert not (value.isfinite() & bound.isfinite()).any()

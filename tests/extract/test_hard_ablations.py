@@ -7,6 +7,7 @@ import torch
 
 from extract.ablation import Ablation, changes_of
 from extract.bound import UNIT
+from extract.effect_moments import Powers
 from extract.expectation import expectations
 from extract.neurons import read_neurons
 from extract.pairs import ABSOLUTE, RELATIVE, TERMS, total
@@ -73,7 +74,8 @@ def test_no_error_exceeds_its_bound(scales, n_vocabulary, half):
     names = ["delta_loss", "delta_frozen_norm", "delta_frozen_frequency"]
     changes = changes_of(last, read, neurons, activation.double() - mean, names)
     # higher moments of every other neuron
-    found = expectations(engine.vocabulary, read, neurons, changes, torch.arange(0, N, 2))
+    powers = Powers(neurons, engine.vocabulary.segments, torch.arange(0, N, 2), keep=True, half=half)
+    found = expectations(engine.vocabulary, read, neurons, changes, powers)
     n_sure = 0
     for each, frozen in zip(found, (None, "norm", frequency), strict=True):
         truth = reference_delta(last, residual, activation, mean, target, frozen=frozen)
@@ -202,7 +204,8 @@ def test_equal_probabilities_that_bfloat16_rounds_alike(half):
         read = Reader(engine.vocabulary, 8, half).read(residual, target)
         neurons = read_neurons(engine.vocabulary, slice(0, n), half)
         changes = changes_of(plain, read, neurons, activation.double(), ["delta_loss"])
-        (found,) = expectations(engine.vocabulary, read, neurons, changes, torch.arange(n))
+        powers = Powers(neurons, engine.vocabulary.segments, torch.arange(n), keep=False, half=half)
+        (found,) = expectations(engine.vocabulary, read, neurons, changes, powers)
         truth = reference_delta(plain, residual, activation, mean, target)
         assert ((found.delta - truth).abs() <= found.error)[~found.left].all()
         assert ((engine.delta(residual, activation, target) - truth).abs() <= ABSOLUTE + RELATIVE * truth.abs()).all()
