@@ -20,6 +20,7 @@ LOG2E = 1 / math.log(2)
 PROBABLE = 4e-4
 MOST = 1024
 SUMS = 64 * UNIT  # rounding of a float32 sum, as a share of what its terms' sizes sum to
+_GROUP = 64  # tokens that are looked at together in search of probable ones
 _ROWS = 32  # positions that a thread works on at a time
 
 
@@ -124,7 +125,8 @@ def _softmax(
     """Fill `rest` (T, V), and its `copy`, from `logits` (T, V), centre those, and return the sets and the moments."""
     constant = None if vocabulary.constant is None else (vocabulary.constant * LOG2E).float()
     clean = logits if constant is None else logits + constant
-    rank = (clean > clean.gather(1, place[:, None])).sum(1)
+    # counted in float32, which is exact so far and much faster than in bool
+    rank = torch.gt(clean, clean.gather(1, place[:, None]), out=rest).sum(1).long()
     top = clean.amax(1)
     torch.sub(clean, top[:, None], out=rest).exp2_()
     chosen = _probable(rest, place)
@@ -142,8 +144,7 @@ def _softmax(
     if copy is not None:
         copy.copy_(rest)
     log_total = top.double() + total.log2()
-    weighted = rest * logits
-    z_mean = weighted.sum(1).double()
+    z_mean = torch.linalg.vecdot(rest, logits).double()
     clean_mean = z_mean.clone() if constant is None else torch.linalg.vecdot(rest, clean).double()
     probabilities = [weight / each for weight, each in zip(weights, total, strict=True)]
     z_mean += torch.stack([p @ own for p, (own, _) in zip(probabilities, mine, strict=True)])
@@ -172,14 +173,25 @@ def _largest(constant: Tensor, rest: Tensor) -> Tensor:
 
 def _probable(weight: Tensor, place: Tensor) -> list[Tensor]:
     """Of each row of the unnormalised softmax `weight` (T, V) the places of its probable tokens, the target's too."""
+    n, size = weight.shape
     limit = PROBABLE * weight.sum(1)
-    mask = weight > limit[:, None]
-    for t in (mask.sum(1) > MOST).nonzero()[:, 0].tolist():
-        mask[t] = False
-        mask[t, weight[t].topk(MOST).indices] = True
-    mask.scatter_(1, place[:, None], value=True)
-    rows, places = mask.nonzero(as_tuple=True)
-    return list(places.split(torch.bincount(rows, minlength=len(weight)).tolist()))
+    # most groups of tokens have none; what is left over of the last one is looked through
+    whole = size // _GROUP * _GROUP
+    is_high = weight[:, :whole].unflatten(1, (whole // _GROUP, _GROUP)).amax(2) > limit[:, None]
+    inside = (place < whole).nonzero()[:, 0]
+    is_high[inside, place[inside] // _GROUP] = True
+    row, group = is_high.nonzero(as_tuple=True)
+    some, left = (torch.arange(*ends, device=weight.device) for ends in ((0, _GROUP), (whole, size)))
+    rows = torch.cat([row.repeat_interleave(_GROUP), torch.arange(n, device=row.device).repeat_interleave(len(left))])
+    places = torch.cat([(group[:, None] * _GROUP + some).flatten(), left.repeat(n)])
+    chosen = (weight[rows, places] > limit[rows]) | (places == place[rows])
+    rows, places = rows[chosen], places[chosen]
+    rows, order = rows.sort(stable=True)
+    found = list(places[order].split(torch.bincount(rows, minlength=n).tolist()))
+    for t, mine in enumerate(found):
+        if len(mine) > MOST:
+            found[t] = torch.cat([weight[t].topk(MOST).indices, place[t : t + 1]]).unique()
+    return found
 
 
 def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, Tensor]:
@@ -191,12 +203,12 @@ def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, 
         p, z = rest[:, part], logits[:, part]
         largest.append(torch.maximum(z.amax(1), -z.amin(1)))
         powers[0].append(p.sum(1))
-        weighted = p * z
-        powers[1].append(weighted.sum(1))
-        powers[2].append(torch.linalg.vecdot(weighted, z))
-        weighted.mul_(z).mul_(z)
-        powers[3].append(weighted.sum(1))
-        powers[4].append(torch.linalg.vecdot(weighted, z))
+        squares = z * z
+        weighted = p * squares
+        powers[1].append(torch.linalg.vecdot(p, z))
+        powers[2].append(weighted.sum(1))
+        powers[3].append(torch.linalg.vecdot(weighted, z))
+        powers[4].append(torch.linalg.vecdot(weighted, squares))
         if vocabulary.direction is not None:
             u = vocabulary.direction[part].float()
             of_u[0].append(p @ u)
