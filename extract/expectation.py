@@ -6,7 +6,6 @@ by segment from the most probable on, until moments are enough for what is left.
 `extract.double`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,9 +24,11 @@ _FIRST = 4.0
 # Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
 # models, 2.8 in random ones whose rows differ 300-fold in length.
 _LOGIT = 4.0
-_TILE = 1 << 18  # elements of one step on the CPU: in its caches, but large beside the cost of a call
+# Elements of one step on the CPU, two megabytes, and tokens of a step that has several pairs: smaller steps cost more
+# in calls, above all with several threads, than caches save.
+_TILE = 1 << 19
+_WIDTH = 4096
 _ON_DEVICE = 1 << 26  # elements of one step elsewhere
-_WIDTH = 4096  # tokens of one step elsewhere
 _ROWS = 64  # positions that a thread works on at a time, at most
 _EVEN = 4  # pieces of a block come in multiples of this, to be shared evenly; not by threads: numbers depend on it
 
@@ -216,7 +217,8 @@ class _Block:
             value, bound = torch.zeros_like(exact), torch.zeros_like(exact)
             if segment + 1 < len(segments):
                 value, bound, _ = by_moments(pairs.change, self._moments(segment + 1, rows, (pairs.at, pairs.column)))
-            fine = settle(exact + value, bound + pairs.rounded(exact, positions.mass[rows, 0][pairs.at]))
+            mass = positions.mass[rows, 0][pairs.at]
+            fine = settle(exact + value, bound + pairs.rounded(exact, mass, value.abs() + bound))
             pairs, exact = pairs.but(fine), exact[~fine]
         # no token is left, but bounds on rounding may be too coarse: first that of the probable tokens' part, then that
         # of the others', where the size of what was summed is summed, too
@@ -270,40 +272,25 @@ class _Block:
 
     def _segment(self, k: int, first: int, pairs: Pairs, part: slice, is_size: bool = False) -> Tensor:
         """Sum of p (e^h - 1), or of its size, over the improbable tokens of a segment, (n,) float64, for `pairs`."""
-        change, at = self.changes[k], pairs.at + first
+        change, at, column = self.changes[k], pairs.at + first, pairs.column
         found = torch.zeros_like(pairs.own)
         u = None if self.vocabulary.direction is None else self.vocabulary.direction[part].float()
-        effects, logits, rest = (
-            values[:, part] for values in (self.neurons.effect, self.positions.logits, self.positions.rest)
-        )
-        for some, rows in _groups(at):
-            column = pairs.column[some]
-            stretch, push, lift = self._factors(change, (at[some], column))
-            step = max(TERMS, _TILE // len(column) // TERMS * TERMS)
-            for tile in blocks(part.stop - part.start, step if at.device.type == "cpu" else _WIDTH):
-                h = effects[:, tile].index_select(0, column).mul_(push[:, None])
-                h.addcmul_(logits[rows, tile], stretch[:, None])
+        stretch, push, lift = self._factors(change, (at, column))
+        width = min(_WIDTH, part.stop - part.start)
+        step = max(1, (_TILE if at.device.type == "cpu" else _ON_DEVICE) // width)
+        for tile in blocks(part.stop - part.start, width):
+            tokens = slice(part.start + tile.start, part.start + tile.stop)
+            each = self.neurons.effect, self.positions.logits, self.positions.rest
+            effects, logits, rest = (values[:, tokens] for values in each)
+            for some in blocks(len(at), step):
+                h = effects.index_select(0, column[some]).mul_(push[some, None])
+                h.addcmul_(logits.index_select(0, at[some]), stretch[some, None])
                 if lift is not None and u is not None:
-                    h.addr_(lift, u[tile])
-                p = rest[rows, tile]
+                    h.addr_(lift[some], u[tile])
+                p = rest.index_select(0, at[some])
                 torch.addcmul(p, h.exp2_(), p, value=-1, out=h)
                 found[some] -= total(h.abs_().neg_() if is_size else h, 1)
         return found
-
-
-def _groups(at: Tensor) -> Iterator[tuple[slice, slice | Tensor]]:
-    """Pairs at positions `at` (n,), in order, that are done together, and their rows: on the CPU those of one position.
-
-    Elsewhere as many as fit.
-    """
-    if at.device.type != "cpu":
-        for some in blocks(len(at), _ON_DEVICE // _WIDTH):
-            yield some, at[some]
-        return
-    start = 0
-    for row, n in zip(*(each.tolist() for each in at.unique_consecutive(return_counts=True)), strict=True):
-        yield slice(start, start + n), slice(row, row + 1)
-        start += n
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,12 @@ class Pairs:
         """With `size` (n,), the sum of p |e^h - 1| over all others in float32, out of a sum of p of `mass`."""
         return replace(self, size=1.001 * (size + UNIT * self.power_error * (size + mass)))
 
-    def rounded(self, exact: Tensor, mass: Tensor) -> Tensor:
-        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`."""
-        size = torch.fmin(self.size, size_of(exact, self.spread, mass))
+    def rounded(self, exact: Tensor, mass: Tensor, left: Tensor | float = 0.0) -> Tensor:
+        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`.
+
+        `left` (n,): the most that those may add that are not summed yet.
+        """
+        size = torch.fmin(self.size, size_of(exact.abs() + left, self.spread, mass))
         off = misread(self.logit_error, self.change, size, mass) + (2 + TERMS) * UNIT * size
         return self.rounding + self.lost + off + UNIT * self.power_error * (exact + mass)
 
