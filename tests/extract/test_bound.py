@@ -61,7 +61,7 @@ def test_no_sum_is_further_off_than_its_bound(size, is_lifted):
 
 @pytest.mark.parametrize("order", [2, 4])
 def test_the_tail_of_the_series_is_bounded_and_not_much_too_large(order):
-    x = torch.linspace(-4, 4, 801, dtype=torch.float64)
+    x = torch.linspace(-2.5, 2.5, 501, dtype=torch.float64)
     left = x.exp() - sum(x**k / math.factorial(k) for k in range(order + 1))
     bound = tail(order, x.abs())
     assert (left.abs() <= x.abs() ** order * bound + 1e-13).all()
