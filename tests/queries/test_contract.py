@@ -1,5 +1,6 @@
 """What every analysis keeps to; the folder listing names them."""
 
+import json
 import os
 import re
 from dataclasses import replace
@@ -133,6 +134,32 @@ def test_the_folder_is_the_index(slug):
         f"docs/methods/{slug}.md",
     ):
         assert (ROOT / path).is_file(), path
+
+
+# Columns with a value per position, or of many per neuron: where the bytes of a lake are.
+LARGE = {"delta_loss", "delta_frozen_norm", "delta_frozen_frequency", "activation", "weight", "state", "sum_abs_change"}
+
+
+def columns_scanned(plan):
+    """The large columns that each scan of a physical plan reads."""
+    if plan["name"].strip() == "READ_PARQUET":
+        read = plan["extra_info"].get("Projections", [])
+        yield LARGE & set([read] if isinstance(read, str) else read)
+    for child in plan["children"]:
+        yield from columns_scanned(child)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_nothing_large_is_read_twice(slug, lake, session):
+    analysis = queries.load(slug)
+    con = prepared(opened(lake), slug, session)
+    sql = queries.statement(analysis.sql)
+    named = {name: value for name, value in queries.PARAMETERS.items() if f"${name}" in sql}
+    ((_, plan),) = con.execute(f"explain (format json) {sql}", named).fetchall()
+    read = [name for columns in columns_scanned(json.loads(plan)[0]) for name in columns]
+    assert sorted(read) == sorted(set(read))
+    if analysis.matrix:  # its values come by a scan of their own
+        assert not read or read == ["weight"]
 
 
 @pytest.mark.parametrize("slug", SLUGS)
