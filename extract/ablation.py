@@ -134,6 +134,8 @@ class Ablation:
         self.mean = mean.to(device, torch.float64)
         self.memory = memory
         self.half = has_fast_half(device) if half is None else half
+        if device.type == "cuda":  # partial sums of a product stay in float32: the bound allows for no rounding of them
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         direction = _unit(log_unigram) if frozen and log_unigram is not None else None
         self.names = ["delta_loss"]
         if frozen:
@@ -258,6 +260,7 @@ class Ablation:
         columns = often.nonzero()[:, 0]
         held = (8 if self.half else 16) * len(columns) * self.last.n_vocabulary
         keep = neurons is self._all_neurons and held <= self.memory * 3 // 16
+        self._all_powers = None  # before others are made, these can go
         powers = Powers(neurons, self.vocabulary.segments, columns, keep, self.half)
         if keep:
             self._all_powers = (often, powers)

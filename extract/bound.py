@@ -21,6 +21,8 @@ from torch import Tensor
 
 # Half a unit in the last place of float32, relative.
 UNIT = 2.0**-24
+# Rounding of a float32 sum, as a share of what its terms' sizes sum to.
+SUMS = 64 * UNIT
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
     mass = rest.mass.clamp_min(torch.finfo(torch.float32).tiny)
     g_mean = rest.effect_sum / mass
     g_square = rest.effect_squares / mass
+    z_square = rest.z_deviation.square() + rest.z_mean.square()
     g_deviation = (g_square / (1 - rest.error)).sqrt_()  # about zero, so not below that about the mean
     mean = change.stretch * rest.z_mean - change.push * g_mean
-    of_z, of_g = stretch * rest.z_deviation, push * g_deviation
+    of_z, of_g = stretch * (rest.z_deviation.square() + 4 * SUMS * z_square).sqrt(), push * g_deviation
+    of_sums = _rounded_sums(stretch, z_square)
     variance = of_z.square() + push.square() * (g_square - g_mean.square()).clamp_min_(0)
     cross = of_z * of_g
     of_others = of_z
@@ -126,7 +130,9 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
     of_lift = torch.zeros_like(cross)  # what the lift has in common with the rest of h
     if change.lift is not None and rest.u_mean is not None and rest.u_deviation is not None:
         lift = change.lift.abs()
-        of_u = lift * rest.u_deviation
+        u_square = rest.u_deviation.square() + rest.u_mean.square()
+        of_u = lift * (rest.u_deviation.square() + 4 * SUMS * u_square).sqrt()
+        of_sums = of_sums + _rounded_sums(lift, u_square)
         mean = mean - change.lift * rest.u_mean
         variance += of_u.square()
         of_lift = (of_z + of_g) * of_u
@@ -134,8 +140,8 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
         largest_others = largest_others + lift * (rest.u_largest + rest.u_mean.abs())
     deviation, largest = of_others + of_g, largest_others + push * (rest.span + g_mean.abs())
     weight = rest.mass * mean.exp()
-    # of the mean, and with it of the variance about the mean
-    of_mean = push * rest.first_error * (1 + push * g_mean.abs())
+    # of the means, and with them of the variance about them
+    of_mean = push * rest.first_error * (1 + push * g_mean.abs()) + of_sums * (1 + push * g_deviation).square()
     series = variance / 2
     off = deviation.square() * tail(2, largest) + cross
     if rest.higher is not None:
@@ -144,9 +150,15 @@ def by_moments(change: Change, rest: Moments) -> tuple[Tensor, Tensor, Tensor]:
         series = series + torch.where(known, more, 0.0)
         off = torch.where(known, off_more, off)
     value = rest.mass * mean.expm1() + weight * series
-    bound = weight * (off + of_lift + push.square() * g_square * (rest.error / 2) + of_mean)
+    bound = weight * (off + of_lift + of_g.square() * (rest.error / 2) + of_mean * (1 + series.abs()))
     bound += underflow(rest.n_tokens, rest.farthest(change))
     return value, bound, rest.mass * (mean.abs() + deviation)
+
+
+def _rounded_sums(factor: Tensor, square: Tensor) -> Tensor:
+    """What rounding of the first two sums of `factor` times x does, with `square` the mean of x^2."""
+    root = factor * square.sqrt()
+    return SUMS * root * (1 + 4 * root)
 
 
 def _by_higher(

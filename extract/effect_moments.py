@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from extract.bound import UNIT, Higher
+from extract.bound import SUMS, Higher
 from extract.neurons import Neurons
 from extract.positions import LOG2E, Positions, from_each_on
 
 # bfloat16 has 8 bits: p or p z, the power of G and the result are each rounded by 2^-8 at most, and sums are float32.
 HALF_ERROR = 3.05 * 2.0**-8
-SINGLE_ERROR = 64 * UNIT
+SINGLE_ERROR = SUMS
 _COLUMNS = 256  # neurons whose powers are held at a time
 
 

@@ -21,8 +21,8 @@ from extract.vocabulary import Vocabulary, blocks
 
 # Rounding of E[G] by two float32 matrix products, in UNIT |w| |row|; measured: 2.1 at most.
 _FIRST = 4.0
-# Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts: 0.36 at most in
-# models, 2.8 in random ones whose rows differ 300-fold in length.
+# Rounding of a float32 logit, in UNIT |x| |row|; measured in the mean over p, which is what counts unless one token
+# with a very long row has nearly all of it: 0.36 at most in models, 2.8 in random ones whose lengths differ 300-fold.
 _LOGIT = 4.0
 # Elements of one step on the CPU, two megabytes, and tokens of a step that has several pairs: smaller steps cost more
 # in calls, above all with several threads, than caches save.
@@ -174,21 +174,23 @@ class _Block:
         if change.lift is not None:
             farthest += change.lift.abs() * rest.u_largest
         # of exp2, of the operations that give h, and of the sum
-        rounding = UNIT * ((3 + 3 * farthest) * (1 + excess) + (2 + TERMS) * size)
+        rounding = UNIT * ((3 + 5 * farthest) * (1 + excess) + (2 + TERMS) * size)
         value, bound, spread = by_moments(change, rest)
         logit = (
-            _LOGIT * self.vocabulary.row_norm * positions.length[rows, None] + positions.constant_largest[rows, None]
+            _LOGIT * self.vocabulary.row_norm * positions.length[rows, None]
+            + 2 * positions.constant_largest[rows, None]  # rounded to float32, and where it is added
         )
         logit_error = (UNIT * logit).expand_as(push)
         mass = positions.mass[rows, 0, None]
-        off = misread(logit_error, change, size_of(value.abs() + bound, spread, mass), mass)
+        whole = (excess + value).abs() + bound
+        off = misread(logit_error, change, size_of(value.abs() + bound, spread, mass), mass, whole)
         delta, error = result_of(excess + value, bound + rounding + off, own)
         left = ~is_fine(delta, error)
         farthest = rest.farthest(change)
         lost = underflow(rest.n_tokens, farthest)
         at, column = left.nonzero(as_tuple=True)
         unknown = torch.full_like(own, torch.inf)
-        known = (each[left] for each in (own, excess, rounding, lost, unknown, spread, logit_error, 3 + 3 * farthest))
+        known = (each[left] for each in (own, excess, rounding, lost, unknown, spread, logit_error, 3 + 5 * farthest))
         return _Open(k, rows, delta, error, Pairs(change.at((left,)), at, column, *known))
 
     def _end(self, begun: "_Open") -> Found:
@@ -208,7 +210,8 @@ class _Block:
         if self.higher is not None:
             value, bound, spread = by_moments(pairs.change, self._moments(0, rows, (pairs.at, pairs.column)))
             mass = positions.mass[rows, 0][pairs.at]
-            off = misread(pairs.logit_error, pairs.change, size_of(value.abs() + bound, spread, mass), mass)
+            size, whole = size_of(value.abs() + bound, spread, mass), (pairs.excess + value).abs() + bound
+            off = misread(pairs.logit_error, pairs.change, size, mass, whole)
             pairs = pairs.but(settle(value, bound + pairs.rounding + off))
             counts = [sum(counts)]
         exact = torch.zeros_like(pairs.own)

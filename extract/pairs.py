@@ -43,7 +43,8 @@ class Pairs:
         `left` (n,): the most that those may add that are not summed yet.
         """
         size = torch.fmin(self.size, size_of(exact.abs() + left, self.spread, mass))
-        off = misread(self.logit_error, self.change, size, mass) + (2 + TERMS) * UNIT * size
+        whole = self.excess.abs() + exact.abs() + left
+        off = misread(self.logit_error, self.change, size, mass, whole) + (2 + TERMS) * UNIT * size
         return self.rounding + self.lost + off + UNIT * self.power_error * (exact + mass)
 
 
@@ -63,9 +64,13 @@ def size_of(value: Tensor, spread: Tensor, mass: Tensor) -> Tensor:
     return value.abs() + 2 * torch.fmin(spread, mass)
 
 
-def misread(logit_error: Tensor, change: Change, size: Tensor, mass: Tensor) -> Tensor:
-    """What errors of the improbable tokens' logits do, by p and by h; `size` sums p |e^h - 1|, `mass` p."""
-    off: Tensor = logit_error * (size + change.stretch.abs() * (size + mass))
+def misread(logit_error: Tensor, change: Change, size: Tensor, mass: Tensor, whole: Tensor) -> Tensor:
+    """What errors of the improbable tokens' logits do, by p and by h.
+
+    `size` sums p |e^h - 1| over them, `mass` p; `whole` is not below the size of the sum of p (e^h - 1) over all
+    tokens: where they weigh more, all others weigh less.
+    """
+    off: Tensor = logit_error * (size + mass * whole + change.stretch.abs() * (size + mass))
     return off
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extract.bound import UNIT
+from extract.bound import SUMS
 from extract.parallel import run_each
 from extract.vocabulary import Vocabulary, blocks, normalise
 
@@ -19,7 +19,6 @@ LOG2E = 1 / math.log(2)
 # A token is one of the probable ones above this, but for all beyond the MOST most probable.
 PROBABLE = 4e-4
 MOST = 1024
-SUMS = 64 * UNIT  # rounding of a float32 sum, as a share of what its terms' sizes sum to
 _GROUP = 64  # tokens that are looked at together in search of probable ones
 _ROWS = 32  # positions that a thread works on at a time
 
@@ -216,7 +215,8 @@ def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, 
     mass, *sums = (from_each_on(torch.stack(each).double()).T for each in powers)
     some = mass.clamp_min(torch.finfo(torch.float32).tiny)
     mean, square, cube, fourth = (each / some for each in sums)
-    rounding = SUMS * (fourth + 6 * mean.square() * square + 4 * mean.abs() * (square * fourth).sqrt())
+    # of the sums themselves, and of the mean that they are taken about
+    rounding = SUMS * (fourth + 8 * mean.abs() * (square * fourth).sqrt() + 18 * mean.square() * square + 12 * mean**4)
     about_mean = fourth - 4 * mean * cube + 6 * mean.square() * square - 3 * mean**4
     found = {
         "mass": mass,

@@ -218,3 +218,25 @@ def test_sums_of_many_terms_are_exact_enough():
     exact = terms.double().sum(1)
     for found in (total(terms, 1), total(terms.T.contiguous(), 0)):
         assert ((found - exact).abs() <= TERMS * UNIT * exact).all()
+
+
+@pytest.mark.parametrize("bias", [-1e4, -1e5])
+def test_wrong_weights_of_the_rest_are_wrong_weights_of_the_probable_tokens(bias):
+    """Neurons move two probable tokens only; all others weigh a fifth, with logits that a large bias rounds alike."""
+    width, n, n_vocabulary = 512, 21, 4096
+    last, *_ = drawn("rms", n_vocabulary=n_vocabulary)
+    axes = torch.linalg.qr(torch.randn(width, width, dtype=torch.float64))[0]
+    unembed = (axes[5] / width**0.5).repeat(n_vocabulary, 1)
+    unembed[0] = axes[0] * (8.3 / width**0.5) + axes[1]
+    unembed[1] = axes[0] * (8.3 / width**0.5) + 0.5 * axes[1]
+    biases = torch.zeros(n_vocabulary)
+    biases[n_vocabulary // 2 :] = bias
+    plain = dataclasses.replace(
+        last, gain=torch.ones(width), norm_bias=None, unembed_bias=biases, unembed=unembed.float(),
+        w_out=axes[1].float().repeat(n, 1), w_in=torch.zeros(n, width), d_model=width, d_mlp=n,
+    )  # fmt: skip
+    residual, target = (axes[0] * width**0.5).float()[None], torch.tensor([1])
+    activation, mean = torch.linspace(-2, 2, n)[None], torch.zeros(n, dtype=torch.float64)
+    truth = reference_delta(plain, residual, activation, mean, target)
+    error = (Ablation(plain, mean).delta(residual, activation, target) - truth).abs()
+    assert (error <= ABSOLUTE + RELATIVE * truth.abs()).all()
