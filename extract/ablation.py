@@ -21,8 +21,7 @@ from torch import Tensor
 
 from extract.bound import Change
 from extract.double import in_double
-from extract.effect_moments import Powers
-from extract.expectation import Found, expectations, n_open
+from extract.expectation import Found, expectations
 from extract.families import LastLayer
 from extract.neurons import Neurons, read_neurons
 from extract.pairs import ABSOLUTE, RELATIVE
@@ -33,9 +32,6 @@ from warehouse.errors import ModelError
 MEMORY = 2 << 30
 # Beyond this many positions at a time nothing gets faster.
 _MOST_POSITIONS = 1024
-# Positions that tell which neurons' higher moments are worth their cost, and the open pairs a position from which on.
-PROBED = 64
-_OFTEN = 1 / 32
 
 
 @dataclass
@@ -150,18 +146,9 @@ class Ablation:
         self.n_neurons = max(1, min(last.d_mlp, memory // 2 // per_neuron))
         # logits, the rest and its copy in bfloat16; the scalars of each pair
         per_position = 12 * size + 240 * self.n_neurons + 64 * width
-        self.n_positions = max(1, min(_MOST_POSITIONS, memory * 3 // 16 // per_position))
+        self.n_positions = max(1, min(_MOST_POSITIONS, memory * 3 // 8 // per_position))
         self._reader = Reader(self.vocabulary, self.n_positions, self.half)
         self._all_neurons: Neurons | None = None
-        self._all_powers: tuple[Tensor, Powers] | None = None
-        self._learnt: Tensor | None = None
-
-    def learn(self, residual: Tensor, activation: Tensor, target: Tensor) -> None:
-        """Choose the neurons whose higher moments are worth their cost by these positions, not by those of each `run`.
-
-        Numbers then do not depend on how positions are shared out among several calls.
-        """
-        self._learnt = self._often(residual, activation, target)
 
     def baseline(self, residual: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each position: loss (nats), entropy (nats), both float32, and how many logits exceed the target's (int64).
@@ -203,7 +190,6 @@ class Ablation:
         deltas = {name: torch.empty(activation.shape, device=residual.device) for name in names}
         routes = {name: Routes() for name in names}
         baselines, left = [], _Left(names)
-        often = self._often(residual, activation, target) if self._learnt is None else self._learnt
         for rows in self._rows(len(residual)):
             positions = self._reader.read(residual[rows], target[rows])
             baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
@@ -211,9 +197,7 @@ class Ablation:
                 neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
                 changes = changes_of(self.last, positions, neurons, difference, names)
-                found = expectations(
-                    self.vocabulary, positions, neurons, changes, self._powers(neurons, often[columns])
-                )
+                found = expectations(self.vocabulary, positions, neurons, changes)
                 for name, change, each in zip(names, changes, found, strict=True):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)
@@ -229,19 +213,6 @@ class Ablation:
         loss, entropy, rank = (torch.cat(each) for each in zip(*baselines, strict=True))
         return Result(deltas, loss, entropy, rank, routes)
 
-    def _often(self, residual: Tensor, activation: Tensor, target: Tensor) -> Tensor:
-        """Whether a neuron's higher moments are worth their cost, (N,) bool: the ablation itself, at some positions."""
-        some = torch.linspace(0, len(residual) - 1, min(PROBED, len(residual)), device=residual.device).round().long()
-        counts = torch.zeros(self.last.d_mlp, device=residual.device)
-        for rows in (some[part] for part in self._rows(len(some))):
-            positions = self._reader.read(residual[rows], target[rows])
-            for columns in blocks(self.last.d_mlp, self.n_neurons):
-                neurons = self._neurons(columns)
-                difference = activation[rows, columns].double() - self.mean[columns]
-                (change,) = changes_of(self.last, positions, neurons, difference, self.names[:1])
-                counts[columns] += n_open(self.vocabulary, positions, neurons, change)
-        return counts > _OFTEN * len(some)
-
     def _rows(self, n: int) -> Iterator[slice]:
         """Blocks of positions, all of about the same size."""
         return blocks(n, -(-n // -(-n // self.n_positions)) if n else 1)
@@ -253,18 +224,6 @@ class Ablation:
         if self.n_neurons == self.last.d_mlp:  # they all fit: keep them for the next block of positions
             self._all_neurons = neurons
         return neurons
-
-    def _powers(self, neurons: Neurons, often: Tensor) -> Powers:
-        if self._all_powers is not None and torch.equal(self._all_powers[0], often):
-            return self._all_powers[1]
-        columns = often.nonzero()[:, 0]
-        held = (8 if self.half else 16) * len(columns) * self.last.n_vocabulary
-        keep = neurons is self._all_neurons and held <= self.memory * 3 // 16
-        self._all_powers = None  # before others are made, these can go
-        powers = Powers(neurons, self.vocabulary.segments, columns, keep, self.half)
-        if keep:
-            self._all_powers = (often, powers)
-        return powers
 
 
 class _Left:

@@ -1,15 +1,16 @@
 """Pairs whose moments are not enough: how their sums are rounded, and when their deltas are certain."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from extract.bound import UNIT, Change
+from extract.compiled import TERMS
+from extract.terms import POWER, TERM
 
 # The tolerance that every pair meets: |error| <= ABSOLUTE + RELATIVE |delta|, in nats.
 ABSOLUTE, RELATIVE = 1e-6, 1e-3
-TERMS = 64  # of one float32 sum: it is then off by that many UNIT of their sizes at most
 
 
 @dataclass(frozen=True)
@@ -23,37 +24,32 @@ class Pairs:
     excess: Tensor  # of the probable tokens
     rounding: Tensor  # of the probable tokens
     lost: Tensor  # what underflow may hide
-    size: Tensor  # bound on sum p |e^h - 1| over all others, once it is known
-    spread: Tensor  # bound on sum p |h| over all others
-    logit_error: Tensor  # relative error of their probabilities
-    power_error: Tensor  # relative error of their e^h, in UNIT
+    logit_error: Tensor  # relative error of the others' probabilities
+    farthest: Tensor  # the most that the sizes add up to that any |h| of the others sums
 
     def but(self, done: Tensor) -> "Pairs":
         """Those that are not `done` (n,)."""
         rest = {field.name: getattr(self, field.name)[~done] for field in fields(self) if field.name != "change"}
         return Pairs(**rest, change=self.change.at((~done,)))
 
-    def sized(self, size: Tensor, mass: Tensor) -> "Pairs":
-        """With `size` (n,), the sum of p |e^h - 1| over all others in float32, out of a sum of p of `mass`."""
-        return replace(self, size=1.001 * (size + UNIT * self.power_error * (size + mass)))
+    def rounded(self, sums: Tensor, left: Tensor, mass: Tensor) -> Tensor:
+        """Rounding errors (n,) after `sums` (2, n) of p (e^h - 1) and of its size over some of the improbable tokens.
 
-    def rounded(self, exact: Tensor, mass: Tensor, left: Tensor | float = 0.0) -> Tensor:
-        """Rounding errors after the improbable tokens' `exact` sum of p (e^h - 1), out of a sum of p of `mass`.
-
-        `left` (n,): the most that those may add that are not summed yet.
+        `left`: the most that the sizes of those may sum to that are not summed yet; `mass`: sum of p over all of them.
         """
-        size = torch.fmin(self.size, size_of(exact.abs() + left, self.spread, mass))
+        exact, size = sums
+        off = rounded(self.farthest, size, mass + exact)
+        size = 1.001 * (size + off) + left
         whole = self.excess.abs() + exact.abs() + left
-        off = misread(self.logit_error, self.change, size, mass, whole) + (2 + TERMS) * UNIT * size
-        return self.rounding + self.lost + off + UNIT * self.power_error * (exact + mass)
+        return self.rounding + self.lost + off + misread(self.logit_error, self.change, size, mass, whole)
 
 
-def total(terms: Tensor, dim: int) -> Tensor:
-    """The sum over an axis in float64, of float32 sums of at most `TERMS` each."""
-    whole = terms.shape[dim] // TERMS * TERMS
-    parts = terms.narrow(dim, 0, whole).unflatten(dim, (-1, TERMS)).sum(dim + 1).double().sum(dim)
-    found: Tensor = parts + terms.narrow(dim, whole, terms.shape[dim] - whole).sum(dim).double()
-    return found
+def rounded(farthest: Tensor, size: Tensor, weight: Tensor) -> Tensor:
+    """Rounding of sums of p (e^h - 1) whose sizes sum to `size` and whose p e^h to `weight`.
+
+    `farthest`: the most that the sizes of the terms of any h add up to.
+    """
+    return UNIT * (POWER * farthest * weight + (TERM + TERMS) * size)
 
 
 def size_of(value: Tensor, spread: Tensor, mass: Tensor) -> Tensor:

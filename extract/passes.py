@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from extract.ablation import PROBED, Ablation, Result, Routes, joined
+from extract.ablation import Ablation, Result, Routes, joined
 from extract.families import LastLayer, capture
 from extract.merge import STAGED_NEURONS, gather_rows, merge_pairs
 from extract.progress import Progress
@@ -136,7 +136,6 @@ class Passes:
                 log_unigram=torch.from_numpy(self.log_unigram).to(device),
                 frozen=self.settings.frozen_tokens > 0,
             )
-            engine.learn(*(torch.from_numpy(each).to(device) for each in self._probed()))
             with Progress("ablation", self.n_positions, "positions", done) as bar:
                 for index in todo:
                     residual, activation = self._read_forward(index)
@@ -169,17 +168,6 @@ class Passes:
             part = pq.read_table(self.stage.folder / _forward_file(index), columns=["residual"])
             parts.append(_matrix(part, "residual")[:: -(-part.num_rows * len(shards) // SAMPLE)])
         return np.concatenate(parts)
-
-    def _probed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Residuals (n, d), activations (n, N) and targets (n,) from all over the run, whatever its shards."""
-        chosen = np.unique(np.linspace(0, self.n_positions - 1, PROBED).round().astype(np.int64))
-        shard, row = np.divmod(chosen, self.per_shard * self.per_window)
-        parts = []
-        for index in np.unique(shard).tolist():
-            values = *self._read_forward(index), self._targets(index).numpy()
-            parts.append([each[row[shard == index]] for each in values])
-        residual, activation, target = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return residual, activation, target
 
     def _write_ablation(self, index: int, target: np.ndarray, activation: np.ndarray, found: Result) -> None:
         """`tokens` and `neuron_tokens` of a shard; the latter last, as it tells whether the shard is done."""

@@ -11,15 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extract.bound import SUMS
+from extract import softmax
 from extract.parallel import run_each
 from extract.vocabulary import Vocabulary, blocks, normalise
 
 LOG2E = 1 / math.log(2)
 # A token is one of the probable ones above this, but for all beyond the MOST most probable.
-PROBABLE = 4e-4
+PROBABLE = 2e-4
 MOST = 1024
-_GROUP = 64  # tokens that are looked at together in search of probable ones
 _ROWS = 32  # positions that a thread works on at a time
 
 
@@ -31,8 +30,7 @@ class Positions:
     `logits` (T, V) float32, minus their mean, in units of ln 2, so that exp2 applies; `rest` (T, V) float32: the
     softmax, 0 at the probable tokens; `rest_half` the same in bfloat16, for the matrix products of processors that have
     them. The moments (T, L) float64 are of the rest from segment l on, in nats:
-    `mass`, `z_mean`, `z_deviation`, `z_fourth`, `z_largest` of the logits and, with a direction, `u_mean` and
-    `u_deviation`. `z_fourth` is about the mean, and not below what it is without rounding.
+    `mass`, `z_mean`, `z_deviation`, `z_largest` of the logits and, with a direction, `u_mean` and `u_deviation`.
     `unembedded` (L, T, d) float32: the rest from segment l on times the unembedding.
     """
 
@@ -50,7 +48,6 @@ class Positions:
     mass: Tensor
     z_mean: Tensor
     z_deviation: Tensor
-    z_fourth: Tensor
     z_largest: Tensor
     u_mean: Tensor | None
     u_deviation: Tensor | None
@@ -123,12 +120,8 @@ def _softmax(
 ) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[str, Tensor]]:
     """Fill `rest` (T, V), and its `copy`, from `logits` (T, V), centre those, and return the sets and the moments."""
     constant = None if vocabulary.constant is None else (vocabulary.constant * LOG2E).float()
-    clean = logits if constant is None else logits + constant
-    # counted in float32, which is exact so far and much faster than in bool
-    rank = torch.gt(clean, clean.gather(1, place[:, None]), out=rest).sum(1).long()
-    top = clean.amax(1)
-    torch.sub(clean, top[:, None], out=rest).exp2_()
-    chosen = _probable(rest, place)
+    top, total, rank = softmax.exponentials(logits, constant, place, rest)
+    chosen = softmax.probable(rest, PROBABLE * total, place, MOST)
     sets, mine, weights, totals = [], [], [], []
     for t, places in enumerate(chosen):
         own = vocabulary.logits(places, unit[t]) * LOG2E
@@ -139,16 +132,14 @@ def _softmax(
         totals.append(weight.sum())
         mine.append((own, full))
     total = rest.sum(1).double() + torch.stack(totals)
-    rest.mul_((1 / total).float()[:, None])
+    z_mean, clean_mean = softmax.scale(rest, logits, constant, (1 / total).float())
     if copy is not None:
         copy.copy_(rest)
     log_total = top.double() + total.log2()
-    z_mean = torch.linalg.vecdot(rest, logits).double()
-    clean_mean = z_mean.clone() if constant is None else torch.linalg.vecdot(rest, clean).double()
     probabilities = [weight / each for weight, each in zip(weights, total, strict=True)]
     z_mean += torch.stack([p @ own for p, (own, _) in zip(probabilities, mine, strict=True)])
     clean_mean += torch.stack([p @ full for p, (_, full) in zip(probabilities, mine, strict=True)])
-    logits.sub_(z_mean.float()[:, None])
+    sums, largest = softmax.centre(logits, rest, vocabulary.direction, z_mean.float(), vocabulary.segments)
     for t, (places, p) in enumerate(zip(chosen, probabilities, strict=True)):
         sets.append((places, p.float(), (mine[t][0] - z_mean[t]).float()))
     target = vocabulary.double(place)
@@ -162,7 +153,7 @@ def _softmax(
         "constant_largest": torch.zeros_like(log_total) if constant is None else _largest(constant, rest) / LOG2E,
         "set_largest": torch.stack([logit.abs().max() for _, _, logit in sets]).double() / LOG2E,
     }
-    return sets, found | _moments(vocabulary, rest, logits)
+    return sets, found | _moments(sums, largest)
 
 
 def _largest(constant: Tensor, rest: Tensor) -> Tensor:
@@ -170,67 +161,25 @@ def _largest(constant: Tensor, rest: Tensor) -> Tensor:
     return torch.stack([(constant.abs() * (row > 0)).max() for row in rest]).double()
 
 
-def _probable(weight: Tensor, place: Tensor) -> list[Tensor]:
-    """Of each row of the unnormalised softmax `weight` (T, V) the places of its probable tokens, the target's too."""
-    n, size = weight.shape
-    limit = PROBABLE * weight.sum(1)
-    # most groups of tokens have none; what is left over of the last one is looked through
-    whole = size // _GROUP * _GROUP
-    is_high = weight[:, :whole].unflatten(1, (whole // _GROUP, _GROUP)).amax(2) > limit[:, None]
-    inside = (place < whole).nonzero()[:, 0]
-    is_high[inside, place[inside] // _GROUP] = True
-    row, group = is_high.nonzero(as_tuple=True)
-    some, left = (torch.arange(*ends, device=weight.device) for ends in ((0, _GROUP), (whole, size)))
-    rows = torch.cat([row.repeat_interleave(_GROUP), torch.arange(n, device=row.device).repeat_interleave(len(left))])
-    places = torch.cat([(group[:, None] * _GROUP + some).flatten(), left.repeat(n)])
-    chosen = (weight[rows, places] > limit[rows]) | (places == place[rows])
-    rows, places = rows[chosen], places[chosen]
-    rows, order = rows.sort(stable=True)
-    found = list(places[order].split(torch.bincount(rows, minlength=n).tolist()))
-    for t, mine in enumerate(found):
-        if len(mine) > MOST:
-            found[t] = torch.cat([weight[t].topk(MOST).indices, place[t : t + 1]]).unique()
-    return found
-
-
-def _moments(vocabulary: Vocabulary, rest: Tensor, logits: Tensor) -> dict[str, Tensor]:
-    """Moments (T, L) of the rest from each segment on: of the centred logits, and of the direction if there is one."""
-    powers: list[list[Tensor]] = [[] for _ in range(5)]
-    of_u: list[list[Tensor]] = [[], []]
-    largest = []
-    for part in vocabulary.segments:
-        p, z = rest[:, part], logits[:, part]
-        largest.append(torch.maximum(z.amax(1), -z.amin(1)))
-        powers[0].append(p.sum(1))
-        squares = z * z
-        weighted = p * squares
-        powers[1].append(torch.linalg.vecdot(p, z))
-        powers[2].append(weighted.sum(1))
-        powers[3].append(torch.linalg.vecdot(weighted, z))
-        powers[4].append(torch.linalg.vecdot(weighted, squares))
-        if vocabulary.direction is not None:
-            u = vocabulary.direction[part].float()
-            of_u[0].append(p @ u)
-            of_u[1].append(p @ u.square())
-    mass, *sums = (from_each_on(torch.stack(each).double()).T for each in powers)
+def _moments(parts: list[Tensor], largest: Tensor) -> dict[str, Tensor]:
+    """Moments (T, L) of the rest from each segment on, from sums over each: of the logits, and of the direction."""
+    mass, *sums = (from_each_on(each.T).T for each in parts)
     some = mass.clamp_min(torch.finfo(torch.float32).tiny)
-    mean, square, cube, fourth = (each / some for each in sums)
-    # of the sums themselves, and of the mean that they are taken about
-    rounding = SUMS * (fourth + 8 * mean.abs() * (square * fourth).sqrt() + 18 * mean.square() * square + 12 * mean**4)
-    about_mean = fourth - 4 * mean * cube + 6 * mean.square() * square - 3 * mean**4
+    mean, square = (each / some for each in sums[:2])
     found = {
         "mass": mass,
         "z_mean": mean / LOG2E,
         "z_deviation": (square - mean.square()).clamp_min_(0).sqrt_() / LOG2E,
-        "z_fourth": (about_mean.clamp_min_(0) + rounding) / LOG2E**4,
-        "z_largest": torch.stack(largest).double().flip(0).cummax(0).values.flip(0).T / LOG2E,
+        "z_largest": largest.flip(1).cummax(1).values.flip(1) / LOG2E,
     }
-    if vocabulary.direction is not None:
-        mean, square = (from_each_on(torch.stack(each).double()).T / some for each in of_u)
+    if len(sums) > 2:
+        mean, square = (each / some for each in sums[2:])
         found |= {"u_mean": mean, "u_deviation": (square - mean.square()).clamp_min_(0).sqrt_()}
     return found
 
 
 def from_each_on(parts: Tensor) -> Tensor:
-    """Sums over the first axis from each index to the end."""
-    return parts.flip(0).cumsum(0).flip(0)
+    """Sums over the first axis from each index to the end, in place."""
+    for index in range(len(parts) - 1, 0, -1):
+        parts[index - 1] += parts[index]
+    return parts

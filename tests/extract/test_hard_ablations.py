@@ -7,12 +7,13 @@ import torch
 
 from extract.ablation import Ablation, changes_of
 from extract.bound import UNIT
-from extract.effect_moments import Powers
+from extract.compiled import TERMS
 from extract.expectation import expectations
 from extract.neurons import read_neurons
-from extract.pairs import ABSOLUTE, RELATIVE, TERMS, total
+from extract.pairs import ABSOLUTE, RELATIVE
 from extract.positions import Reader
 from extract.reference import reference_delta
+from extract.terms import total
 from tests.extract.drawn_layers import N, T, V, drawn, excess
 from warehouse.errors import ModelError
 
@@ -73,9 +74,7 @@ def test_no_error_exceeds_its_bound(scales, n_vocabulary, half):
     neurons = read_neurons(engine.vocabulary, slice(0, N), half)
     names = ["delta_loss", "delta_frozen_norm", "delta_frozen_frequency"]
     changes = changes_of(last, read, neurons, activation.double() - mean, names)
-    # higher moments of every other neuron
-    powers = Powers(neurons, engine.vocabulary.segments, torch.arange(0, N, 2), keep=True, half=half)
-    found = expectations(engine.vocabulary, read, neurons, changes, powers)
+    found = expectations(engine.vocabulary, read, neurons, changes)
     n_sure = 0
     for each, frozen in zip(found, (None, "norm", frequency), strict=True):
         truth = reference_delta(last, residual, activation, mean, target, frozen=frozen)
@@ -204,8 +203,7 @@ def test_equal_probabilities_that_bfloat16_rounds_alike(half):
         read = Reader(engine.vocabulary, 8, half).read(residual, target)
         neurons = read_neurons(engine.vocabulary, slice(0, n), half)
         changes = changes_of(plain, read, neurons, activation.double(), ["delta_loss"])
-        powers = Powers(neurons, engine.vocabulary.segments, torch.arange(n), keep=False, half=half)
-        (found,) = expectations(engine.vocabulary, read, neurons, changes, powers)
+        (found,) = expectations(engine.vocabulary, read, neurons, changes)
         truth = reference_delta(plain, residual, activation, mean, target)
         assert ((found.delta - truth).abs() <= found.error)[~found.left].all()
         assert ((engine.delta(residual, activation, target) - truth).abs() <= ABSOLUTE + RELATIVE * truth.abs()).all()
