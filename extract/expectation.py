@@ -17,6 +17,7 @@ from extract.neurons import Neurons
 from extract.pairs import Pairs, is_fine, misread, result_of, rounded, size_of
 from extract.parallel import run_each
 from extract.positions import LOG2E, Positions
+from extract.softmax import WEIGHT
 from extract.terms import sums_over_sets, sums_over_tokens
 from extract.vocabulary import Vocabulary, blocks
 
@@ -119,7 +120,8 @@ class _Block:
         rounding = rounded(farthest, size, 1 + excess)
         value, bound, spread = by_moments(change, rest)
         logit = (
-            _LOGIT * self.vocabulary.row_norm * positions.length[rows, None]
+            WEIGHT
+            + _LOGIT * self.vocabulary.row_norm * positions.length[rows, None]
             + 2 * positions.constant_largest[rows, None]  # rounded to float32, and where it is added
         )
         logit_error = (UNIT * logit).expand_as(push)

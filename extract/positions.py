@@ -131,7 +131,7 @@ def _softmax(
         weights.append(weight)
         totals.append(weight.sum())
         mine.append((own, full))
-    total = rest.sum(1).double() + torch.stack(totals)
+    total = rest.sum(1, dtype=torch.float64) + torch.stack(totals)
     z_mean, clean_mean = softmax.scale(rest, logits, constant, (1 / total).float())
     if copy is not None:
         copy.copy_(rest)
@@ -139,6 +139,7 @@ def _softmax(
     probabilities = [weight / each for weight, each in zip(weights, total, strict=True)]
     z_mean += torch.stack([p @ own for p, (own, _) in zip(probabilities, mine, strict=True)])
     clean_mean += torch.stack([p @ full for p, (_, full) in zip(probabilities, mine, strict=True)])
+    z_mean = z_mean.float().double()  # the same of all tokens
     sums, largest = softmax.centre(logits, rest, vocabulary.direction, z_mean.float(), vocabulary.segments)
     for t, (places, p) in enumerate(zip(chosen, probabilities, strict=True)):
         sets.append((places, p.float(), (mine[t][0] - z_mean[t]).float()))

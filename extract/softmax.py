@@ -10,16 +10,19 @@ from torch import Tensor
 from extract import compiled
 from extract.terms import arrays, is_compiled
 
+# Rounding of the weights of a softmax, relative, in 2^-24: two exponentials (on a device; compiled it is one), their
+# product and that with 1 / total.
+WEIGHT = 8.0
 _GROUP = 64  # tokens that are looked at together in search of probable ones
 
 
 def exponentials(
     logits: Tensor, constant: Tensor | None, place: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill `weight` (T, V) with 2^(logit - top).
+    """Fill `weight` (T, V) with 2^(logit - top), off by `WEIGHT` units at most.
 
-    Returns `top` (T,) float32, the largest logit, the sum of `weight` (T,) float64, and how many logits exceed that of
-    `place`, (T,) int64.
+    Returns `top` (T,) float32, the least whole number that no logit exceeds, the sum of `weight` (T,) float64, and how
+    many logits exceed that of `place`, (T,) int64.
     """
     if is_compiled(logits.device):
         n = len(logits)
@@ -29,8 +32,10 @@ def exponentials(
     clean = logits if constant is None else logits + constant
     # counted in float32, which is exact so far and much faster than in bool
     rank = torch.gt(clean, clean.gather(1, place[:, None]), out=weight).sum(1).long()
-    top = clean.amax(1)
-    torch.sub(clean, top[:, None], out=weight).exp2_()
+    top = clean.amax(1).ceil_()
+    # split first, as the difference of a logit and the top would be rounded
+    whole = (clean + 0.5).floor_()
+    torch.sub(clean, whole, out=weight).exp2_().mul_(whole.sub_(top[:, None]).exp2_())
     return top, weight.sum(1).double(), rank
 
 

@@ -16,7 +16,7 @@ from extract import compiled
 from extract.compiled import TERMS
 from extract.vocabulary import blocks
 
-TERM = 1 + compiled.EXPM1
+TERM = 1 + compiled.EXPM1  # that of p itself is among the `TERMS`, which are one addition less
 # An effect, its factor, their product and two sums; with array operations also ln 2 and the product with it.
 POWER = 7
 _LN2 = math.log(2)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from extract import compiled, expectation, positions, vocabulary
+from extract import expectation, positions, vocabulary
 from extract.ablation import Ablation
 from extract.families import capture, describe
 from extract.reference import reference_delta
@@ -88,7 +88,6 @@ def test_block_sizes_change_nothing_but_rounding(kind, monkeypatch):
     assert whole.n_neurons == N
     assert whole.n_positions >= T
     expected = whole.delta(residual, activation, target)
-    monkeypatch.setattr(compiled, "_TOKENS", 7)
     monkeypatch.setattr(expectation, "_ROWS", 5)
     monkeypatch.setattr(positions, "_ROWS", 3)
     monkeypatch.setattr(vocabulary, "DOUBLE_ELEMENTS", 17 * D)

@@ -1,10 +1,12 @@
 """The closed form where it is hard: saturated, underflowing, tied, huge and tiny, against plain float64."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
+from extract import softmax, terms
 from extract.ablation import Ablation, changes_of
 from extract.bound import UNIT
 from extract.compiled import TERMS
@@ -238,3 +240,42 @@ def test_wrong_weights_of_the_rest_are_wrong_weights_of_the_probable_tokens(bias
     truth = reference_delta(plain, residual, activation, mean, target)
     error = (Ablation(plain, mean).delta(residual, activation, target) - truth).abs()
     assert (error <= ABSOLUTE + RELATIVE * truth.abs()).all()
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+@pytest.mark.parametrize(
+    ("n_vocabulary", "highest", "raised", "effect"),
+    [(5_000, 7.912236579, 4.724016619, 0.0158176), (200_000, 11.201898246, 4.617028241, 0.0173498),
+     (200_000, 11.160838291, 11.808004459, 0.0159375)],
+)  # fmt: skip
+def test_equal_logits_of_the_rest_are_rounded_alike(n_vocabulary, highest, raised, effect, is_compiled, monkeypatch):
+    """All of the rest has one logit far below the top: what is rounded there is the same for all of its mass."""
+    for module in (terms, softmax):
+        monkeypatch.setattr(module, "is_compiled", lambda device: is_compiled)
+    width, n, below = 16, 6, 4
+    top = math.exp(highest)
+    total = n_vocabulary + top + math.exp(highest - below)
+    of_target = raised
+    for _ in range(200):  # the effect on the target with which the delta is all but 0
+        others = top * math.expm1(raised) + math.exp(highest - below) * math.expm1(of_target)
+        of_target = math.log1p(others / total)
+    unembed, written = torch.zeros(n_vocabulary, width), torch.zeros(n, width)
+    unembed[0, 0], unembed[2, 0] = highest / width**0.5, (highest - below) / width**0.5
+    unembed[0, 1], unembed[2, 1] = effect, effect * of_target / raised
+    written[:, 1] = -1.0
+    last = dataclasses.replace(
+        drawn("rms", n_vocabulary=8)[0], gain=torch.ones(width), unembed_bias=None, norm_bias=None, unembed=unembed,
+        w_out=written, w_in=torch.zeros(n, width), d_mlp=n, n_vocabulary=n_vocabulary,
+    )  # fmt: skip
+    residual, target, mean = torch.zeros(1, width), torch.tensor([2]), torch.zeros(n, dtype=torch.float64)
+    residual[0, 0] = width**0.5
+    activation = (raised / effect * torch.linspace(0.99999, 1.00001, n))[None]
+    engine = Ablation(last, mean, frozen=True, half=False)
+    read = Reader(engine.vocabulary, 1, False).read(residual, target)
+    neurons = read_neurons(engine.vocabulary, slice(0, n), False)
+    changes = changes_of(last, read, neurons, activation.double(), ["delta_frozen_norm"])
+    (found,) = expectations(engine.vocabulary, read, neurons, changes)
+    truth = reference_delta(last, residual, activation, mean, target, frozen="norm")
+    assert ((found.delta - truth).abs() <= found.error + 1e-12)[~found.left].all()
+    found_of_all = engine.run(residual, activation, target).deltas["delta_frozen_norm"]
+    assert excess(found_of_all, truth) < 1
