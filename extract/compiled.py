@@ -251,6 +251,25 @@ def above(weight: Floats, limit: np.float32, place: int, found: Indices) -> int:
 
 
 @_loop
+def products(rows: Floats, ids: Indices, ends: Indices, vectors: Doubles, found: Doubles) -> None:
+    """Write to `found` (K,) the products in float64 of the `rows` (V, d) `ids` (K,) and of `vectors` (T, d).
+
+    Vector t goes with the ids from `ends[t]` to `ends[t + 1]`.
+    """
+    for t in range(len(ends) - 1):
+        for k in range(ends[t], ends[t + 1]):
+            found[k] = _product(rows[ids[k]], vectors[t])
+
+
+@njit(forceinline=True, fastmath=_FAST)
+def _product(row: Floats, vector: Doubles) -> np.float64:
+    total = np.float64(0.0)
+    for i in range(np.uint32(len(row))):
+        total += row[i] * vector[i]
+    return total
+
+
+@_loop
 def normalise(
     rest: Floats, logits: Floats, constant: Maybe, factor: Floats, z_mean: Doubles, clean_mean: Doubles
 ) -> None:

@@ -79,7 +79,8 @@ class _Block:
         """`pairs` with the probable tokens' part summed in float64, of float32 probabilities, logits and effects."""
         excess, rounding = torch.zeros_like(pairs.own), torch.zeros_like(pairs.own)
         for i, (t, column) in enumerate(zip(pairs.at.tolist(), pairs.column.tolist(), strict=True)):
-            places, p, z = self.positions.sets[first + t]
+            mine = self.positions.sets[first + t : first + t + 1]
+            places, p, z = mine.places, mine.p, mine.logits
             change = pairs.change.at((torch.tensor(i),))  # of one pair
             of_z, of_effect = (
                 change.stretch * (z.double() / LOG2E),

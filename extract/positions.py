@@ -13,6 +13,7 @@ from torch import Tensor
 
 from extract import softmax
 from extract.parallel import run_each
+from extract.terms import Sets, ends_of
 from extract.vocabulary import Vocabulary, blocks, normalise
 
 LOG2E = 1 / math.log(2)
@@ -26,7 +27,7 @@ _ROWS = 32  # positions that a thread works on at a time
 class Positions:
     """T positions. Places are in the order of the vocabulary; logits are without the part that the norm leaves alone.
 
-    `sets`: of each position the places of its probable tokens (K,), their probabilities and their logits, float32.
+    `sets`: the probable tokens of each position, with logits as below.
     `logits` (T, V) float32, minus their mean, in units of ln 2, so that exp2 applies; `rest` (T, V) float32: the
     softmax, 0 at the probable tokens; `rest_half` the same in bfloat16, for the matrix products of processors that have
     them. The moments (T, L) float64 are of the rest from segment l on, in nats:
@@ -39,7 +40,7 @@ class Positions:
     length: Tensor  # (T,) float64: |xC| / s
     place: Tensor  # (T,) of the target
     target_logit: Tensor  # (T,) float64, minus the mean, nats
-    sets: list[tuple[Tensor, Tensor, Tensor]]
+    sets: Sets
     set_largest: Tensor  # (T,) float64: largest size of a probable token's logit, nats
     constant_largest: Tensor  # (T,) float64: of the part of the logits that the norm leaves alone, in the rest, nats
     logits: Tensor
@@ -98,7 +99,7 @@ class Reader:
             scale=scale,
             length=unit.square().sum(1).sqrt(),
             place=place,
-            sets=[one for sets, _ in found for one in sets],
+            sets=Sets.joined([sets for sets, _ in found]),
             logits=logits,
             rest=rest,
             rest_half=copy[0] if copy else None,
@@ -117,42 +118,42 @@ class Reader:
 
 def _softmax(
     vocabulary: Vocabulary, unit: Tensor, place: Tensor, logits: Tensor, rest: Tensor, copy: Tensor | None = None
-) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[str, Tensor]]:
+) -> tuple[Sets, dict[str, Tensor]]:
     """Fill `rest` (T, V), and its `copy`, from `logits` (T, V), centre those, and return the sets and the moments."""
     constant = None if vocabulary.constant is None else (vocabulary.constant * LOG2E).float()
     top, total, rank = softmax.exponentials(logits, constant, place, rest)
     chosen = softmax.probable(rest, PROBABLE * total, place, MOST)
-    sets, mine, weights, totals = [], [], [], []
-    for t, places in enumerate(chosen):
-        own = vocabulary.logits(places, unit[t]) * LOG2E
-        full = own if vocabulary.constant is None else own + vocabulary.constant[places] * LOG2E
-        weight = torch.exp2(full - top[t].double())
-        rest[t, places] = 0.0
-        weights.append(weight)
-        totals.append(weight.sum())
-        mine.append((own, full))
-    total = rest.sum(1, dtype=torch.float64) + torch.stack(totals)
+    places, ends = torch.cat(chosen), ends_of(torch.tensor([len(each) for each in chosen], device=rest.device))
+    row = torch.arange(len(chosen), device=rest.device).repeat_interleave(ends.diff())
+
+    def sum_of(values: Tensor) -> Tensor:
+        """Over the set of each position, (T,)."""
+        return torch.zeros(len(chosen), dtype=values.dtype, device=row.device).index_add_(0, row, values)
+
+    own = vocabulary.products(places, ends, unit) * LOG2E
+    full = own if vocabulary.constant is None else own + vocabulary.constant[places] * LOG2E
+    weight = torch.exp2(full - top.double()[row])
+    rest[row, places] = 0.0
+    total = rest.sum(1, dtype=torch.float64) + sum_of(weight)
     z_mean, clean_mean = softmax.scale(rest, logits, constant, (1 / total).float())
     if copy is not None:
         copy.copy_(rest)
     log_total = top.double() + total.log2()
-    probabilities = [weight / each for weight, each in zip(weights, total, strict=True)]
-    z_mean += torch.stack([p @ own for p, (own, _) in zip(probabilities, mine, strict=True)])
-    clean_mean += torch.stack([p @ full for p, (_, full) in zip(probabilities, mine, strict=True)])
-    z_mean = z_mean.float().double()  # the same of all tokens
+    p = weight / total[row]
+    z_mean = (z_mean + sum_of(p * own)).float().double()  # the same of all tokens
     sums, largest = softmax.centre(logits, rest, vocabulary.direction, z_mean.float(), vocabulary.segments)
-    for t, (places, p) in enumerate(zip(chosen, probabilities, strict=True)):
-        sets.append((places, p.float(), (mine[t][0] - z_mean[t]).float()))
+    sets = Sets(places, p.float(), (own - z_mean[row]).float(), ends)
+    set_largest = torch.zeros_like(total).scatter_reduce_(0, row, sets.logits.abs().double(), "amax")
     target = vocabulary.double(place)
     z_target = torch.linalg.vecdot(target, unit) * LOG2E
     c_target = z_target if vocabulary.constant is None else z_target + vocabulary.constant[place] * LOG2E
     found = {
         "target_logit": (z_target - z_mean) / LOG2E,
         "loss": (log_total - c_target) / LOG2E,
-        "entropy": (log_total - clean_mean) / LOG2E,
+        "entropy": (log_total - clean_mean - sum_of(p * full)) / LOG2E,
         "rank": rank,
         "constant_largest": torch.zeros_like(log_total) if constant is None else _largest(constant, rest) / LOG2E,
-        "set_largest": torch.stack([logit.abs().max() for _, _, logit in sets]).double() / LOG2E,
+        "set_largest": set_largest / LOG2E,
     }
     return sets, found | _moments(sums, largest)
 

@@ -6,6 +6,7 @@ and h by up to `POWER` units of the sizes that it sums.
 """
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -24,8 +25,37 @@ _TILE = 1 << 26  # elements of one step of array operations
 
 # Of the logits (in units of ln 2), the effects and the direction, to give h in units of ln 2: float32, of one shape.
 Factors = tuple[Tensor, Tensor, Tensor | None]
-# Places, probabilities and logits of a position's probable tokens, (K,) each.
-Set = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The probable tokens of T positions, one position after the other: those of position t begin at `ends[t]`.
+
+    `places` (K,) int64, `p` and `logits` (K,) float32, `ends` (T + 1,) int64.
+    """
+
+    places: Tensor
+    p: Tensor
+    logits: Tensor
+    ends: Tensor
+
+    def __getitem__(self, rows: slice) -> "Sets":
+        """Those of some positions."""
+        ends = self.ends[rows.start : rows.stop + 1]
+        some = slice(int(ends[0]), int(ends[-1]))
+        return Sets(self.places[some], self.p[some], self.logits[some], ends - ends[0])
+
+    @classmethod
+    def joined(cls, parts: "list[Sets]") -> "Sets":
+        """Of all positions of `parts`."""
+        counts = torch.cat([part.ends.diff() for part in parts])
+        places, p, logits = (torch.cat([getattr(part, name) for part in parts]) for name in ("places", "p", "logits"))
+        return cls(places, p, logits, ends_of(counts))
+
+
+def ends_of(counts: Tensor) -> Tensor:
+    """Where each of several runs begins and ends, (T + 1,), from how long they are (T,)."""
+    return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
 
 
 def is_compiled(device: torch.device) -> bool:
@@ -33,15 +63,14 @@ def is_compiled(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def sums_over_sets(effects: Tensor, sets: list[Set], direction: Tensor | None, factors: Factors) -> Tensor:
+def sums_over_sets(effects: Tensor, sets: Sets, direction: Tensor | None, factors: Factors) -> Tensor:
     """Sums of p (e^h - 1) and of their sizes over the set of each position, (2, T, N) float64.
 
     `effects` (V, N), `direction` (V,) or None, `factors` (T, N).
     """
     stretch, push, lift = factors
-    places, p, z = (torch.cat(each) for each in zip(*sets, strict=True))
+    places, p, z, ends = sets.places, sets.p, sets.logits, sets.ends
     u = None if lift is None or direction is None else direction[places].float()
-    ends = torch.tensor([0, *(len(one) for one, _, _ in sets)]).cumsum(0)
     found = torch.empty(2, *push.shape, dtype=torch.float64, device=push.device)
     if is_compiled(push.device):
         compiled.sum_over_sets(*arrays(effects, places, p, z, ends, u, stretch, push, lift, found))
