@@ -5,6 +5,9 @@ those that give h in units of ln 2. At most `TERMS` terms are summed in float32.
 
 Accuracy: `_expm1` is off by at most `EXPM1` units (2^-24 of its size): 2.79 is the most that was found among the floats
 of all exponents. An h that is too large gives an infinity or a NaN, never a wrong number.
+
+All loops are in one module, long as it is: Numba tells whether what it keeps on disk is out of date by the loop's own
+file alone, so a change of the exponentials elsewhere would leave the old ones in use.
 """
 
 from collections.abc import Callable
@@ -20,7 +23,7 @@ Maybe = Any  # Floats or None: loops are compiled for each
 
 TERMS = 64
 EXPM1 = 3.0
-# (2^f - 1) / f within half a unit on -1/2 to 1/2: the Chebyshev series of degree 6, as a polynomial
+# (2^f - 1) / f within 0.2 units on -1/2 to 1/2: the Chebyshev series of degree 6, as a polynomial
 _C0, _C1, _C2, _C3, _C4, _C5, _C6 = (
     np.float32(c)
     for c in (0.693147181, 0.240226507, 0.0555041085, 0.00961801221, 0.00133335581, 0.000154691117, 1.52527541e-05)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import absence_reason, replicate_blocks, replicates
+from queries.stats.fitted_law import SmoothLaw
 from queries.stats.nulls import permute_within_documents
 from queries.stats.segmentation import MIN_RANKS, fit_values
-from queries.stats.smooth_laws import MIN_SPREAD, SmoothLaw, fit_smooth_laws
+from queries.stats.smooth_laws import MIN_SPREAD, fit_smooth_laws
 from queries.stats.three_regimes import Regimes, stack
 from queries.stats.words import counted
 

@@ -8,66 +8,24 @@ that, the steep foot of a step is taken for the power law and the power law for 
 
 The search is exhaustive. Designs depend on the bins only, so one orthonormal basis per pair of breakpoints serves any
 number of curves: RSS = |y|^2 - |Q^T y|^2 is one matrix product.
-
-A bin that a breakpoint cuts is not given to one side: each column of the design is the mean, over the ranks of the bin,
-of what the model says at each rank. So breakpoints are not bound to bin edges and a cut bin does not bend the lines.
+The designs are in `queries.stats.regime_designs`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queries.stats.regime_designs import N_BINS, Bins, Designs, bends, designs_of, rank_bins
 from queries.stats.three_regimes import Regimes, no_regimes, put
 
 Array = NDArray[np.float64]
 
-N_BINS = 30
-MIN_BINS = 3
-# Candidates for the two breakpoints in each bin. A step one rank off bends the line that follows, so it is sought at
-# every rank where bins are small; the place of the kink is refined from its candidates.
-STEPS_PER_BIN = 8
-KINKS_PER_BIN = 3
 MIN_RANKS = 50
 PLATEAU_RATIO = 0.5
 # Curves whose places for the breakpoints are held at once: few enough for the processor's cache.
 _CURVES_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Log-spaced bins of the ranks 1..n: `start` (K,) index of the first rank, `size` (K,), `x` (K,) mean ln rank.
-
-    `sum_x` (n + 1,): sum of ln rank over the first 0, 1, ..., n ranks.
-    """
-
-    n: int
-    start: NDArray[np.int64]
-    size: Array
-    x: Array
-    sum_x: Array
-
-
-@dataclass(frozen=True)
-class Designs:
-    """Every place for the two breakpoints, as columns averaged over the ranks of each of K bins.
-
-    `steps` (S,): last rank before the first breakpoint, 0 for none. `kinks` (H,): ln rank of the second.
-    `bases` (S, 4, K): orthonormal, two lines (one line and zeros where there is no step); `triangles` (S, 4, 4) times
-    the basis is what the lines were before.
-    `hinges` (P, K): the kinks that are far enough from their step, step by step, made orthogonal to the basis of the
-    step and of length 1. The first T steps have any: from hinge `start` (T,) on all kinks from `first` (T,) on.
-    """
-
-    steps: NDArray[np.int64]
-    kinks: Array
-    bases: Array
-    triangles: Array
-    hinges: Array
-    start: NDArray[np.int64]
-    first: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -83,80 +41,6 @@ class Places:
     most: Array
     by_step: Array
     kink_alone: Array
-
-
-@lru_cache(maxsize=256)
-def rank_bins(n: int, n_bins: int = N_BINS) -> Bins:
-    """Bins of the ranks 1..n, empty ones dropped.
-
-    >>> rank_bins(100, 4).size
-    array([ 3.,  7., 21., 69.])
-    """
-    x = np.log(np.arange(1, n + 1))
-    code = np.minimum((x / (np.log(n) * (1 + 1e-12)) * n_bins).astype(np.int64), n_bins - 1)
-    _, start = np.unique(code, return_index=True)
-    size = np.diff(np.append(start, n)).astype(np.float64)
-    return Bins(n, start, size, np.add.reduceat(x, start) / size, np.concatenate([[0.0], np.cumsum(x)]))
-
-
-@lru_cache(maxsize=64)
-def _designs(n: int, n_bins: int) -> Designs:
-    bins = rank_bins(n, n_bins)
-    k = len(bins.start)
-    edge = np.append(bins.start, n)
-    # each regime has about MIN_BINS whole bins or more
-    places = [
-        np.unique(np.linspace(edge[i], edge[i + 1], STEPS_PER_BIN + 1).astype(np.int64)[:-1])
-        for i in range(MIN_BINS, k)
-    ]
-    steps = np.concatenate([[0], *places[: k - 2 * MIN_BINS + 1]])
-    kinks = np.log(
-        np.concatenate(
-            [np.linspace(edge[j], edge[j + 1], KINKS_PER_BIN + 1)[:-1] for j in range(MIN_BINS, k - MIN_BINS + 1)]
-        )
-        + 0.5
-    )
-    bends = _bends(kinks, bins)
-    orthonormal, triangles = np.linalg.qr(_lines(steps, bins))
-    orthonormal[0, :, 2:] = 0.0  # without a step there is one line
-    bases = np.ascontiguousarray(orthonormal.transpose(0, 2, 1))
-    step_bin = np.searchsorted(edge, steps, side="left")  # whole bins up to the cut one, that one included
-    kink_bin = np.searchsorted(edge, np.exp(kinks) - 0.5, side="right") - 1
-    apart = kink_bin - np.where(steps > 0, step_bin, 0)[:, None] >= MIN_BINS  # (S, H): all kinks from some kink on
-    left = (bends - (bends @ orthonormal) @ bases)[apart]
-    length = np.linalg.norm(left, axis=1, keepdims=True)
-    hinges = left / np.where(length > 0, length, 1.0)
-    n_kinks = apart.sum(axis=1)
-    n_kinks = n_kinks[n_kinks > 0]
-    return Designs(steps, kinks, bases, triangles, hinges, np.cumsum(n_kinks) - n_kinks, len(kinks) - n_kinks)
-
-
-def _lines(steps: NDArray[np.int64], bins: Bins) -> Array:
-    """Level and slope up to each of `steps` (S,), the first 0, then level and slope after it, by bin (S, K, 4)."""
-    edge, size, sum_x = np.append(bins.start, bins.n), bins.size, bins.sum_x
-    cut = np.clip(steps[:, None], edge[:-1], edge[1:])
-    count, total = cut - edge[:-1], sum_x[cut] - sum_x[edge[:-1]]
-    lines: Array = np.stack([count, total, size - count, np.diff(sum_x[edge]) - total], axis=2) / size[:, None]
-    # without a step: the line first, then filling that spans nothing new in what the fit uses
-    lines[0] = np.stack([np.ones(len(size)), bins.x, bins.x**2, bins.x**3], axis=1)
-    return lines
-
-
-def _bends(kinks: Array, bins: Bins) -> Array:
-    """max(ln rank - kink, 0) averaged in bins (H, K), for `kinks` (H,)."""
-    edge = np.append(bins.start, bins.n)
-    cut = np.clip(np.exp(kinks).astype(np.int64)[:, None], edge[:-1], edge[1:])  # ranks up to here stay straight
-    bends: Array = (bins.sum_x[edge[1:]] - bins.sum_x[cut] - kinks[:, None] * (edge[1:] - cut)) / bins.size
-    return bends
-
-
-def last_elbow(n: int, n_bins: int = N_BINS) -> float:
-    """The largest rank at which the second breakpoint of `n` ranks is sought.
-
-    >>> round(last_elbow(1536))
-    874
-    """
-    return float(np.exp(_designs(n, n_bins).kinks[-1]))
 
 
 def bin_curves(values: Array, n_bins: int = N_BINS) -> Array:
@@ -185,7 +69,7 @@ def first_breakpoints(ranked: Array, n_bins: int = N_BINS) -> Array:
     """`plateau_end` (B,) of the regimes alone, of B sets of values in descending order (B, n), NaN last."""
     ends = np.full(len(ranked), np.nan)
     for rows, curves, n in _curves(ranked, n_bins):
-        designs = _designs(n, n_bins)
+        designs = designs_of(n, n_bins)
         places = _search(curves - curves.mean(axis=1, keepdims=True), designs)
         ends[rows] = np.where(np.isfinite(places.most), designs.steps[places.step], np.nan)
     return ends
@@ -207,7 +91,7 @@ def _curves(ranked: Array, n_bins: int) -> Iterator[tuple[NDArray[np.int64], Arr
 
 def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     """Regimes of B binned curves (B, K) of n ranks each: the exhaustive least-squares fit and its BIC."""
-    designs, bins = _designs(n, n_bins), rank_bins(n, n_bins)
+    designs, bins = designs_of(n, n_bins), rank_bins(n, n_bins)
     k = curves.shape[1]
     # the constant is in every design; without it the sums of squares lose fewer digits
     centred = curves - curves.mean(axis=1, keepdims=True)
@@ -226,7 +110,7 @@ def fit_binned(curves: Array, n: int, n_bins: int = N_BINS) -> Regimes:
     bic1 = np.minimum(bic(by_step[:, 0] + places.kink_alone, 4), bic(by_step[:, 1:].max(axis=1), 5))
     basis = designs.bases[places.step]
     place = _refine(basis, designs.kinks, places.kink, curves, bins)
-    coefficients = _coefficients(basis, designs.triangles[places.step], _bends(place, bins), curves)
+    coefficients = _coefficients(basis, designs.triangles[places.step], bends(place, bins), curves)
     last = designs.steps[places.step].astype(np.float64)
     quantity = _quantities(coefficients, last, place, n)
     is_plateau = np.abs(coefficients[:, 1]) < PLATEAU_RATIO * np.abs(coefficients[:, 3])
@@ -288,7 +172,7 @@ def _refine(basis: Array, kinks: Array, which: NDArray[np.int64], curves: Array,
     start = kinks[which]
     edge = np.append(bins.start, bins.n)
     cut = np.clip(np.exp(start).astype(np.int64)[:, None], edge[:-1], edge[1:])
-    bend, moved = _left(basis, _bends(start, bins)), _left(basis, -(edge[1:] - cut) / bins.size)
+    bend, moved = _left(basis, bends(start, bins)), _left(basis, -(edge[1:] - cut) / bins.size)
     # least squares on both: the second made orthogonal to the first
     square, common = (bend**2).sum(axis=1), (bend * moved).sum(axis=1)
     own = moved - (common / square)[:, None] * bend

@@ -4,43 +4,26 @@ Eight laws: half-normal, exponential, Weibull, gamma, lognormal, generalised gam
 tail (Pareto-lognormal), and the power law with exponential cut-off above the smallest value. Each is fitted in closed
 form or by a search over at most three parameters; powers of the values are held as logarithms, so no unit and no
 outlier overflows.
-Source: Clauset, Shalizi and Newman (2009), SIAM Review 51, 661; Prentice (1974), Biometrika 61, 539, for the
-generalised gamma law; Minka (2002), Estimating a Gamma distribution, for its shape; Reed and Jorgensen (2004),
-Communications in Statistics 33, 1733, for the Pareto-lognormal law.
+Those with a gamma distributed power are in `queries.stats.gamma_laws`.
+Source: Clauset, Shalizi and Newman (2009), SIAM Review 51, 661; Reed and Jorgensen (2004), Communications in Statistics
+33, 1733, for the Pareto-lognormal law.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import interpolate, optimize, special
+from scipy import optimize, special
+
+from queries.stats.fitted_law import SmoothLaw, law
+from queries.stats.gamma_laws import gamma, generalised_gamma, weibull
 
 Array = NDArray[np.float64]
 
 # Points of the grid in ln x on which the cut-off power law is normalised; the error is about 1e-7 of the integral.
 _GRID = 2000
-# Points of the grid of ln odds, out to those of the smallest share, on which quantiles of a gamma law are exact;
-# between them the error is below 1e-10 of the quantile for these shapes.
-_NODES, _FARTHEST, _SHAPES = 1 << 13, 37.0, (0.1, 1e4)
 # Standard deviation of ln x below which values count as equal.
 MIN_SPREAD = 1e-8
-
-
-@dataclass(frozen=True)
-class SmoothLaw:
-    """A fitted law: `ppf` maps shares in (0, 1) to values, `logpdf` values to log densities; `bic` on the data."""
-
-    name: str
-    parameters: tuple[float, ...]
-    log_likelihood: float
-    bic: float
-    logpdf: Callable[[Array], Array]
-    ppf: Callable[[Array], Array]
-
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Independent draws of the law."""
-        return self.ppf(rng.random(shape))
 
 
 def fit_smooth_laws(values: Array) -> list[SmoothLaw]:
@@ -56,18 +39,6 @@ def fit_smooth_laws(values: Array) -> list[SmoothLaw]:
 def fit_smooth_law(name: str, values: Array) -> SmoothLaw:
     """One law by its name: a key of `SMOOTH_LAWS`."""
     return _FITS[name](np.asarray(values, dtype=np.float64))
-
-
-def _law(
-    name: str,
-    parameters: tuple[float, ...],
-    values: Array,
-    logpdf: Callable[[Array], Array],
-    ppf: Callable[[Array], Array],
-) -> SmoothLaw:
-    log_likelihood = float(logpdf(values).sum())
-    bic = len(parameters) * float(np.log(len(values))) - 2.0 * log_likelihood
-    return SmoothLaw(name, parameters, log_likelihood, bic, logpdf, ppf)
 
 
 def _exp_within(free: float, low: float, high: float) -> float:
@@ -86,12 +57,12 @@ def _half_normal(values: Array) -> SmoothLaw:
         result: Array = scale * special.ndtri(0.5 + 0.5 * u)
         return result
 
-    return _law("half_normal", (scale,), values, logpdf, ppf)
+    return law("half_normal", (scale,), values, logpdf, ppf)
 
 
 def _exponential(values: Array) -> SmoothLaw:
     scale = float(values.mean())
-    return _law("exponential", (scale,), values, lambda x: -np.log(scale) - x / scale, lambda u: -scale * np.log1p(-u))
+    return law("exponential", (scale,), values, lambda x: -np.log(scale) - x / scale, lambda u: -scale * np.log1p(-u))
 
 
 def _lognormal(values: Array) -> SmoothLaw:
@@ -103,95 +74,7 @@ def _lognormal(values: Array) -> SmoothLaw:
         result: Array = -0.5 * z**2 - np.log(x * sd) - 0.5 * np.log(2.0 * np.pi)
         return result
 
-    return _law("lognormal", (mean, sd), values, logpdf, lambda u: np.exp(mean + sd * special.ndtri(u)))
-
-
-def _gamma_shape(gap: float) -> float:
-    """Maximum-likelihood shape k of a gamma law from ln mean - mean ln: the root of ln k - psi(k) = gap."""
-    gap = max(gap, 1e-12)
-    guess = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-    for _ in range(8):
-        slope = 1 / guess - special.polygamma(1, guess)
-        guess = 1 / (1 / guess + (np.log(guess) - special.psi(guess) - gap) / (guess**2 * slope))
-    return float(guess)
-
-
-def _gamma_power(logs: Array, power: float) -> tuple[float, float]:
-    """Shape and ln scale of the gamma law of x ** power by maximum likelihood, from ln x."""
-    log_mean = float(special.logsumexp(power * logs)) - float(np.log(len(logs)))
-    shape = _gamma_shape(log_mean - power * float(logs.mean()))
-    return shape, log_mean - float(np.log(shape))
-
-
-def _log_gamma_quantile(shape: float, u: Array) -> Array:
-    """Ln of the quantiles of a gamma law at the shares `u`; of many shares by a spline, many times faster."""
-    if u.size > 2 * _NODES and _SHAPES[0] <= shape <= _SHAPES[1] and shape != 1.0:
-        odds = np.linspace(-_FARTHEST, _FARTHEST, _NODES)
-        low, high = special.expit(odds[odds < 0]), special.expit(-odds[odds >= 0])
-        exact = np.concatenate([special.gammaincinv(shape, low), special.gammainccinv(shape, high)])
-        spline = interpolate.CubicSpline(odds, np.log(exact))
-        return np.asarray(spline(np.clip(special.logit(u), -_FARTHEST, _FARTHEST)))
-    quantile = -np.log1p(-u) if shape == 1.0 else special.gammaincinv(shape, u)
-    # one below the smallest number counts as that number
-    return np.asarray(np.log(np.maximum(quantile, 1e-300)))
-
-
-def _power_of_gamma(name: str, values: Array, shape: float, power: float, log_scale: float) -> SmoothLaw:
-    """The law of x when x ** power is gamma distributed."""
-
-    def logpdf(x: Array) -> Array:
-        logs = power * np.log(x) - log_scale
-        result: Array = shape * logs - np.exp(logs) - np.log(x) + np.log(power) - special.gammaln(shape)
-        return result
-
-    def ppf(u: Array) -> Array:
-        result: Array = np.exp((_log_gamma_quantile(shape, u) + log_scale) / power)
-        return result
-
-    size = float(np.exp(log_scale / power)) if abs(log_scale / power) < 700 else float("nan")
-    parameters = {"weibull": (power, size), "gamma": (shape, size)}.get(name, (shape, power, size))
-    return _law(name, parameters, values, logpdf, ppf)
-
-
-def _gamma(values: Array) -> SmoothLaw:
-    shape, log_scale = _gamma_power(np.log(values), 1.0)
-    return _power_of_gamma("gamma", values, shape, 1.0, log_scale)
-
-
-def _weibull_power(logs: Array) -> float:
-    """Logarithm of 1.28 / sd of ln x: near the ln power of a Weibull law, where searches begin."""
-    return float(np.log(1.28 / max(float(logs.std()), 1e-9)))
-
-
-def _weibull(values: Array) -> SmoothLaw:
-    logs = np.log(values)
-
-    def score(log_power: float) -> float:
-        power = np.exp(log_power)
-        weight = special.softmax(power * logs)
-        return float(weight @ logs - logs.mean() - 1 / power)
-
-    centre = _weibull_power(logs)  # the score rises with the power
-    power = float(np.exp(optimize.brentq(score, centre - 5, centre + 5, xtol=1e-10)))
-    log_scale = float(special.logsumexp(power * logs) - np.log(len(logs)))
-    return _power_of_gamma("weibull", values, 1.0, power, log_scale)
-
-
-def _generalised_gamma(values: Array) -> SmoothLaw:
-    logs = np.log(values)
-
-    def cost(log_power: float) -> float:
-        power = float(np.exp(log_power))
-        shape, log_scale = _gamma_power(logs, power)
-        # minus the mean log density; the mean of x ** power / scale is the shape
-        return float(special.gammaln(shape) + shape * (1 + log_scale - power * logs.mean()) - log_power)
-
-    # at the centre is the Weibull law, towards small powers the lognormal
-    centre = _weibull_power(logs)
-    best = optimize.minimize_scalar(cost, bounds=(centre - 4, centre + 3), method="bounded", options={"xatol": 1e-6})
-    power = float(np.exp(best.x))
-    shape, log_scale = _gamma_power(logs, power)
-    return _power_of_gamma("generalised_gamma", values, shape, power, log_scale)
+    return law("lognormal", (mean, sd), values, logpdf, lambda u: np.exp(mean + sd * special.ndtri(u)))
 
 
 def _pareto_lognormal(values: Array) -> SmoothLaw:
@@ -241,7 +124,7 @@ def _pareto_lognormal(values: Array) -> SmoothLaw:
         result: Array = np.log(exponent) - np.log(x) + log_excess(np.log(x), mean, sd, exponent)
         return result
 
-    return _law("pareto_lognormal", (mean, sd, exponent), values, logpdf, ppf)
+    return law("pareto_lognormal", (mean, sd, exponent), values, logpdf, ppf)
 
 
 def _cutoff_grid(exponent: float, rate: float, top: float) -> tuple[Array, Array, float]:
@@ -286,16 +169,16 @@ def _truncated_power_law(values: Array) -> SmoothLaw:
     def ppf(u: Array) -> Array:
         return low * np.exp(np.interp(u, share, grid))
 
-    return _law("truncated_power_law", (exponent, rate / low, low), values, logpdf, ppf)
+    return law("truncated_power_law", (exponent, rate / low, low), values, logpdf, ppf)
 
 
 _FITS: dict[str, Callable[[Array], SmoothLaw]] = {
     "half_normal": _half_normal,
     "exponential": _exponential,
-    "weibull": _weibull,
-    "gamma": _gamma,
+    "weibull": weibull,
+    "gamma": gamma,
     "lognormal": _lognormal,
-    "generalised_gamma": _generalised_gamma,
+    "generalised_gamma": generalised_gamma,
     "pareto_lognormal": _pareto_lognormal,
     "truncated_power_law": _truncated_power_law,
 }

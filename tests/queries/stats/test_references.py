@@ -13,7 +13,8 @@ from queries.stats import hopkins
 from queries.stats.bootstrap import document_weights, percentile_interval, ratio_intervals, replicates
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.power_law import fit_power_law
-from queries.stats.segmentation import bin_curves, fit_values, rank_bins
+from queries.stats.regime_designs import rank_bins
+from queries.stats.segmentation import bin_curves, fit_values
 from queries.stats.spectra import spectra, standardise
 from queries.stats.three_regimes import QUANTITIES
 

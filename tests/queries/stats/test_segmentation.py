@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.stats.segmentation import MIN_RANKS, bin_curves, fit_values, rank_bins
+from queries.stats.regime_designs import rank_bins
+from queries.stats.segmentation import MIN_RANKS, bin_curves, fit_values
 from queries.stats.three_regimes import QUANTITIES
 
 
