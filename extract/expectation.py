@@ -1,9 +1,8 @@
 """`log E_p[e^h]` minus the target's h, for a block of positions and neurons, with a bound for every pair.
 
 Three routes, each for the pairs whose bound misses the tolerance on the one before. (1) The probable tokens term by
-term, all others by two moments. (2) The others term by term too, segment
-by segment from the most probable on, until moments are enough for what is left. (3) Float64 throughout, in
-`extract.double`.
+term, all others by two moments. (2) The others term by term too, segment by segment from the most probable on, until
+moments are enough for what is left. (3) Float64 throughout, in `extract.double`.
 """
 
 from dataclasses import dataclass, replace
