@@ -94,8 +94,9 @@ class Vocabulary:
         """(V,): the mean over `sample` (n, d) of the softmax."""
         total = torch.zeros(self.last.n_vocabulary, device=self.order.device)
         centred, scale = normalise(self.last, sample.double())
-        for block in (centred / scale[:, None]).float().split(64):
-            logits = torch.cat([block @ self.rows(part).T for part in self.parts()], dim=1)
+        unembed = self.last.unembed  # about any row: a softmax does not see its mean
+        for block in (centred / scale[:, None] * self.last.gain.double()).float().split(64):
+            logits = torch.cat([block @ unembed[part].float().T for part in self.parts()], dim=1)
             logits = logits if self.constant is None else logits + self.constant.float()
             total += logits.softmax(1).sum(0)
         return total
