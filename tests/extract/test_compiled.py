@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numba import config
 
 from extract import compiled, softmax, terms
 from extract.ablation import Ablation
@@ -38,6 +39,21 @@ def test_what_overflows_or_is_no_number_is_never_a_number():
     found = np.empty_like(x)
     compiled.expm1(x, found)
     assert found.tolist() == [0, 0, -1, -1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "host", "expected"),
+    [
+        (None, "+avx2,+avx512f", "+avx2,+avx512f,-prefer-256-bit"),
+        (None, "+avx2,-avx512f", None),
+        ("+avx2", "+avx2,+avx512f", "+avx2"),
+    ],
+)
+def test_long_registers_are_filled_unless_the_user_chose(chosen, host, expected, monkeypatch):
+    monkeypatch.setattr(config, "CPU_FEATURES", chosen)
+    monkeypatch.setattr(compiled, "get_host_cpu_features", lambda: host)
+    compiled._fill_registers()
+    assert config.CPU_FEATURES == expected
 
 
 @pytest.mark.parametrize("is_nan", [False, True])
