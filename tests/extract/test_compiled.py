@@ -53,7 +53,7 @@ def test_long_registers_are_filled_unless_the_user_chose(chosen, host, expected,
     monkeypatch.setattr(config, "CPU_FEATURES", chosen)
     monkeypatch.setattr(compiled, "get_host_cpu_features", lambda: host)
     compiled._fill_registers()
-    assert config.CPU_FEATURES == expected
+    assert expected == config.CPU_FEATURES
 
 
 @pytest.mark.parametrize("is_nan", [False, True])
