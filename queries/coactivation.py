@@ -23,8 +23,9 @@ changes nothing), so coupling is read off |r|, and whether neurons act against t
 of |r| and shares of large |r| grow as positions get fewer; compare them with `noise` and the nulls, not between runs.
 Neurons correlate with any common cause, such as the document, which `null_shift` keeps. Correlation is of activations
 at the same position: it says nothing about cause. Neurons that are constant in a class are left out. An activation with
-a mean far from 0 has profiles with small angles whatever r is. `p` of `share_strong` is too small where coupling only
-rises with influence: the share bends up at the top of the ranking.
+a mean far from 0 has profiles with small angles whatever r is. Intervals of shares of pairs are cautious: these cross a
+bound one by one. `p` of `share_strong` is too small where coupling only rises with influence: the share bends up at the
+top of the ranking.
 
 Source: Liu et al. (2025), arXiv 2505.12822, section 4, and arXiv 2509.21163 (co-activation and orthogonality).
 """

@@ -19,9 +19,11 @@ null says that what a neuron writes has to do with how much it matters; it is no
 Intervals leave out twentieths of the weights in turn, finding the neighbours anew each time. They hold the influence
 and the plateau as they are: how far other documents would change them is the question of the plateau's stability.
 
-Caveats: nearest neighbours in hundreds of dimensions are often hardly nearer than any other neuron. A few neurons that
-are near to everything can carry I. Neurons of like size or purpose may be neighbours for other reasons than clustering.
-Where `influence` is far beyond its null, the trend may predict too little for the core, the open end of the ranking.
+Caveats: intervals are cautious, 1.5 to 1.9 times as wide as they need be, as the nearest of many like neighbours change
+with the weights that are left out. Nearest neighbours in hundreds of dimensions are often hardly nearer than any other
+neuron. A few neurons that are near to everything can carry I. Neurons of like size or purpose may be neighbours for
+other reasons than clustering. Where `influence` is far beyond its null, the trend may predict too little for the core,
+the open end of the ranking.
 
 Source: Moran (1950), Biometrika 37, 17; the claim: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.
 """

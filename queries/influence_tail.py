@@ -4,7 +4,8 @@ Ten smooth laws are fitted to the influences by maximum likelihood, each blurred
 shows: half-normal, exponential, Weibull, gamma, lognormal, generalised gamma (skewed to either side), a lognormal body
 with a power-law tail, the same cut off, and the power law above the smallest value, pure and cut off. `mixture` is the
 law whose fit gains most from a narrow component above it (at most a quarter of the neurons). `estimate` is BIC over the
-best of the eleven; its interval and `win_share` come from resampled documents, whose values carry the noise twice.
+best of the eleven; its interval and `win_share` come from resampled documents, whose values carry the noise twice: it
+is cautious.
 
 The verdict is about the component. Its likelihood ratio over the same law without it is judged by simulation from that
 law with the noise of these documents, ranked as the neurons are, for every smooth law within 10 of the best BIC; the
@@ -13,8 +14,9 @@ least 2). It is `contradicted` if not, and 3 % of the neurons, e times above the
 with a power of 80 %. Else it is `undecidable`.
 
 `tail_alpha` is the density exponent of a power law above the threshold that the Kolmogorov-Smirnov distance chooses.
-`tail_verdict` needs 50 neurons above it; a simulated p of at most 0.1, a lognormal tail that is closer by Vuong's test,
-or a cut-off that fits significantly better, contradicts it; support needs a BIC at least 6 better than either rival's.
+`tail_verdict` needs 50 neurons above it; a simulated p below 0.05, a lognormal tail that is closer by Vuong's test, or
+a cut-off that fits significantly better, contradicts it; support needs a p above 0.1 and a BIC at least 6 better than
+either rival's.
 
 Caveats: `supported` says that no law of the ten explains the bump, not that its neurons act together. The component is
 narrow by definition: a broad heavy tail is a smooth law here. Vuong's test takes neurons as independent and is not
@@ -47,6 +49,7 @@ from queries.stats.words import counted
 KEYS = ("run", "token_class", "law")
 INPUT = ("token_class", "document", "neuron", "n_positions", "sum_delta", "sum_abs_delta")
 N_THRESHOLDS = 200
+FITS = 0.1  # p above which Clauset, Shalizi and Newman let a power law stand
 STRONG_BIC = 6.0  # strong evidence on the scale of Kass and Raftery (1995)
 P_FLOORS = (floor_p(FULL.tail), floor_p(FULL.simulated))
 CURVE = {share: f"exceeded_by_{round(1000 * share):03d}" for share in EXCEEDED}
@@ -188,9 +191,10 @@ def _tail_verdict(n_tail: int, p: float, lognormal: Rival, cutoff: Rival) -> str
     """Clauset, Shalizi and Newman: enough values, a fit that is not too bad, and no need of a rival."""
     if n_tail < MIN_TAIL:
         return UNDECIDABLE
-    if p <= 0.1 or (lognormal.z < 0 and lognormal.p < LEVEL) or cutoff.p < LEVEL:
+    if p < LEVEL or (lognormal.z < 0 and lognormal.p < LEVEL) or cutoff.p < LEVEL:
         return CONTRADICTED
-    return SUPPORTED if min(lognormal.bic, cutoff.bic) >= STRONG_BIC else UNDECIDABLE
+    fits = p > FITS and min(lognormal.bic, cutoff.bic) >= STRONG_BIC
+    return SUPPORTED if fits else UNDECIDABLE
 
 
 def answer(table: pl.DataFrame) -> str:

@@ -31,7 +31,8 @@ Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of posi
 that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
 at the same number of positions and neurons. The trend takes a parabola in ln influence for granted. Turning within
 documents keeps differences between documents, so those do not count as modules. The edge that `mg_q` cuts noise at is
-for independent Gaussian positions; heavy tails exceed it, in the nulls too.
+for independent Gaussian positions; heavy tails exceed it, in the nulls too. Intervals at other resolutions and
+densities are cautious, as the best partition jumps when documents are left out.
 
 Source: Liu et al. (2025), arXiv 2505.12822 and 2509.21163 (plateau neurons do not form modules, Q of 0.05 to 0.11);
 Gomez, Jensen and Arenas (2009), Phys. Rev. E 80, 016114; MacMahon and Garlaschelli (2015), Phys. Rev. X 5, 021006.

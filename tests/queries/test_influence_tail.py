@@ -88,7 +88,9 @@ def test_a_power_law_in_the_tail():
     none, lognormal = specialists_rival(0.0, 1.0, 9.0), specialists_rival(-3.0, 0.01, -9.0)
     cutoff, weak = specialists_rival(-3.0, 0.003, -3.0), specialists_rival(-0.9, 0.4, 5.0)
     assert influence_tail._tail_verdict(49, 0.9, none, none) == "undecidable"
-    assert influence_tail._tail_verdict(500, 0.05, none, none) == "contradicted"
+    assert influence_tail._tail_verdict(500, 0.049, none, none) == "contradicted"
+    assert influence_tail._tail_verdict(500, 0.05, none, none) == "undecidable"
+    assert influence_tail._tail_verdict(500, 0.1, none, none) == "undecidable"
     assert influence_tail._tail_verdict(500, 0.5, none, none) == "supported"
     assert influence_tail._tail_verdict(500, 0.5, lognormal, none) == "contradicted"
     assert influence_tail._tail_verdict(500, 0.5, none, cutoff) == "contradicted"
