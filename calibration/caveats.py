@@ -48,6 +48,13 @@ CAVEATS = (
     ),
     Caveat(
         "influence",
+        "signed mean",
+        _FREEDOM + "few of 8.",
+        _CAUTIOUS,
+        designs=("none, 8 documents",),
+    ),
+    Caveat(
+        "influence",
         "curve",
         "with 8 documents the interval of a value within the ranked curve is 0.8 times as wide as it should be: which "
         "neuron has the rank changes with the documents, and sorting hides part of that.",
@@ -175,9 +182,9 @@ CAVEATS = (
     Caveat(
         "frequency_curve",
         "plateau in band",
-        _FREEDOM + "few of 8.",
+        _FREEDOM + "few of 8, and in the rarest band few of 24.",
         _CAUTIOUS,
-        designs=("none, 8 documents",),
+        designs=("none", "none, 8 documents"),
     ),
     *(
         Caveat(

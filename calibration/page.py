@@ -83,10 +83,11 @@ def page(table: pl.DataFrame) -> str:
         strength=strength(),
         families="\n".join(f"- **{family.name}**: {family.words}." for family in FAMILIES),
     )
-    if any(min(each, default=0) < enough for each, enough in zip(made, (ENOUGH, ENOUGH_POWER), strict=True)):
+    enough = pl.when(is_power).then(ENOUGH_POWER).otherwise(ENOUGH)
+    if fewer := sorted(set(known.filter(pl.col("made") < enough)["analysis"])):
         head += (
-            f"\nSome designs have fewer than {ENOUGH:,} simulations so far, or than {ENOUGH_POWER} if they show power "
-            "only: read the intervals of the rates. `make calibrate` goes on.\n"
+            f"\nSome have fewer than {ENOUGH:,} simulations of a design so far, or than {ENOUGH_POWER} of one that shows "
+            f"power only: {', '.join(fewer)}. Read the intervals of their rates; `make calibrate` goes on.\n"
         )
     studies = [(family.name, study) for family in FAMILIES for study in family.studies]
     parts = [head, *(part for name, study in studies if (part := _section(table, name, study)))]

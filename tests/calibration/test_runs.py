@@ -83,7 +83,7 @@ def test_rates_page_and_figure_of_what_is_there(folder, tmp_path):
     assert set(table["kind"]) == {"coverage", "size", "power"}
     assert table["n"].max() == 2
     text = page(table)
-    assert "fewer than 1,000 simulations" in text
+    assert "Some have fewer than 1,000 simulations of a design so far" in text
     assert "## rare_contrast, graded" in text
     assert "influence_tail" in missing_analyses(table, queries.slugs())
     for name in ("one", "two"):
