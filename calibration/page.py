@@ -86,8 +86,8 @@ def page(table: pl.DataFrame) -> str:
     enough = pl.when(is_power).then(ENOUGH_POWER).otherwise(ENOUGH)
     if fewer := sorted(set(known.filter(pl.col("made") < enough)["analysis"])):
         head += (
-            f"\nSome have fewer than {ENOUGH:,} simulations of a design so far, or than {ENOUGH_POWER} of one that shows "
-            f"power only: {', '.join(fewer)}. Read the intervals of their rates; `make calibrate` goes on.\n"
+            f"\nSome have fewer than {ENOUGH:,} simulations of a design so far, or than {ENOUGH_POWER} of one that "
+            f"shows power only: {', '.join(fewer)}. Read the intervals of their rates; `make calibrate` goes on.\n"
         )
     studies = [(family.name, study) for family in FAMILIES for study in family.studies]
     parts = [head, *(part for name, study in studies if (part := _section(table, name, study)))]
