@@ -9,10 +9,11 @@ of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_nega
 `null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: any; from the same
 strata of activation mean and variance; from the same strata of influence. The plateau's core leads the ranking and has
 no equals there, so the random groups are lower than it is. `null_trend` makes up for that: the statistic of windows of
-the ranking, continued along a parabola to the place of the core, is what a smooth dependence on influence gives.
-`null_shift` turns each neuron of the group in a circle within each document: what remains when nothing happens at the
-same position. `noise` is the value for independent Gaussian noise: with 100 positions |r| averages 0.08 without any
-correlation. `p_...` are one-sided where there is a verdict, else two-sided; `p` is the largest but for `p_shift`.
+the ranking, continued along a parabola to the place of the core, is what a smooth dependence on influence gives. Where
+it predicts surely more than there is, it does not hold and decides nothing. `null_shift` turns each neuron of the group
+in a circle within each document: what remains when nothing happens at the same position. `noise` is the value for
+independent Gaussian noise: with 100 positions |r| averages 0.08 without any correlation. `p_...` are one-sided where
+there is a verdict, else two-sided; `p` is the largest but for `p_shift`.
 
 All that is compared has as many positions of each document and as many neurons as the plateau's stable core. Intervals
 leave out sets of documents in turn. Two claims get a verdict: plateau neurons are coupled (`mean_abs_r` within the
@@ -229,7 +230,7 @@ ANALYSIS = Analysis(
     chapter="Coordination",
     keys=KEYS,
     unit="correlation; share",
-    resampled="documents",
+    resampled="sets of documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "group_null",

@@ -35,6 +35,7 @@ from queries.stats.bootstrap import N_REPLICATES, document_weights
 from queries.stats.document_sums import TOKEN_CLASSES
 from queries.stats.mediation import MAINLY, Mediation, decide_overlap, mediation
 from queries.stats.nulls import benjamini_hochberg
+from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "neuron", "measure")
 MEASURES = {"norm_share": "sum_abs_frozen_norm", "frequency_share": "sum_abs_frozen_frequency"}
@@ -151,7 +152,8 @@ def _measure_answer(key: tuple[str, ...], group: pl.DataFrame) -> str:
     leaders = f", the most influential {named}" if named else ""
     return (
         f"- `{run}`, rare tokens: {mainly.height} of {group.height:,} neurons act mainly through {WORDS[measure]}"
-        f"{leaders}; the median share is {100 * first['median_share']:.1f} %. "
+        f"{leaders}; the median share is {100 * first['median_share']:.1f} % "
+        f"(of {counted(first['n'], 'document')}, those with such deltas). "
         f"That the {first['n_plateau']} plateau neurons do is **{first['verdict']}**: {first['reason']}."
     )
 

@@ -7,8 +7,9 @@ exponential of their entropy; all are divided by m. Low values mean: the neurons
 `null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: of any neurons; with
 as many neurons of each stratum of activation mean and variance; of each stratum of influence. The plateau's core leads
 the ranking and has no equals in its strata, so `null_trend` is what a smooth dependence on influence gives: the
-statistic of windows of the ranking, continued along a parabola to the place of the core. A group is special only beyond
-ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
+statistic of windows of the ranking, continued along a parabola to the place of the core. Where it predicts surely fewer
+than there are, it does not hold and decides nothing. A group is special only beyond ALL of them, so `q`
+(Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -161,7 +162,7 @@ ANALYSIS = Analysis(
     chapter="Coordination",
     keys=KEYS,
     unit="dimensions per neuron",
-    resampled="documents",
+    resampled="sets of documents, left out in turn",
     columns=COLUMNS,
     chart=Chart(
         "group_null",

@@ -175,7 +175,7 @@ ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
     unit="nats (`plateau`, `rest`), ln ratio (`plateau_over_rest`)",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart("band_curve", tables=("frequency_curve",)),
     estimate=estimate,

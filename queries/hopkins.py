@@ -16,8 +16,9 @@ prediction interval and p); with fewer than 10 windows there is none, and the an
 six one-sided p-values. Of each kind of groups 200 are drawn, and 800 more for the plateau where these leave `p` below
 0.1. `power` is how often three planted clusters whose neurons correlate by 0.3 more than others would exceed all nulls.
 The papers say that there are no clusters: `contradicted` if q < 0.05 and the interval lies above the means of all
-nulls; `supported` if some null explains the value (p >= 0.05) and the power is at least 80 %; else `undecidable`. All
-groups have the same size: larger ones than the plateau's stable core are a random part.
+nulls; `supported` if some null explains the value (p >= 0.05) and the power is at least 80 %; else `undecidable`. A
+trend that predicts surely more than there is does not hold, and explains nothing. All groups have the same size: larger
+ones than the plateau's stable core are a random part.
 
 In a gated MLP (Llama and the like) the sign of a neuron is arbitrary. There every set, of a null too, is first turned
 to one side: each neuron by its sign in the leading eigenvector of the set's correlations or cosines.

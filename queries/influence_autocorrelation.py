@@ -8,13 +8,14 @@ the influence, `membership` whether a neuron is in the plateau's stable core (1)
 
 `null` deals the values anew among the neurons 1,999 times. For `membership` there is a second null: the core leads the
 ranking by influence, and where neighbours have like influence any part of the ranking has neighbours. So the other
-neurons are cut into windows of the ranking, as large as the core, and a parabola through their I is continued to
-the core: `trend`, its prediction interval and p. With fewer than 10 windows there is none, and the answer says so. `p`
-is the larger of the one-sided p-values. `power` is how often a planted set would be beyond 95 % of both nulls: as many
+neurons are cut into windows of the ranking, as large as the core, and a parabola through their I is continued to the
+core: `trend`, its prediction interval and p. With fewer than 10 windows there is none, and the answer says so. `p` is
+the larger of the one-sided p-values. `power` is how often a planted set would be beyond 95 % of both nulls: as many
 neurons as the plateau has, a third of them in neighbourhoods of 11 neurons. The papers say that plateau neurons are
 spread and form no clusters: for `membership` that is `contradicted` if q < 0.05 and the interval lies above the means
-of both nulls, `supported` if p >= 0.05 and the power is at least 80 %, else `undecidable`. An `influence` beyond its
-null says that what a neuron writes has to do with how much it matters; it is no cluster of plateau neurons.
+of both nulls, `supported` if p >= 0.05 and the power is at least 80 %, else `undecidable`. A trend that predicts surely
+more than there is does not hold, and explains nothing. An `influence` beyond its null says that what a neuron writes
+has to do with how much it matters; it is no cluster of plateau neurons.
 
 Intervals leave out twentieths of the weights in turn, finding the neighbours anew each time. They hold the influence
 and the plateau as they are: how far other documents would change them is the question of the plateau's stability.
@@ -23,7 +24,7 @@ Caveats: intervals are cautious, 1.5 to 1.9 times as wide as they need be, as th
 with the weights that are left out. Nearest neighbours in hundreds of dimensions are often hardly nearer than any other
 neuron. A few neurons that are near to everything can carry I. Neurons of like size or purpose may be neighbours for
 other reasons than clustering. Where `influence` is far beyond its null, the trend may predict too little for the core,
-the open end of the ranking.
+or far too much: the core is the open end of the ranking.
 
 Source: Moran (1950), Biometrika 37, 17; the claim: Liu et al. (2025), arXiv 2505.12822, and arXiv 2509.21163.
 """
@@ -180,14 +181,24 @@ def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
         return {"verdict": None, "reason": row["reason"]}
     if row["reason"]:
         return {"verdict": "undecidable", "reason": row["reason"]}
-    explained = "the trend over the ranking" if row["p"] > row["p_null"] else "chance"
+    is_refuted = row["estimate"] < row["trend_low"]  # it predicts surely more than there is, and so explains nothing
+    explained = f"{'the trend over the ranking' if row['p'] > row['p_null'] else 'chance'} explains it (q = {q:.2g})"
+    if is_refuted:
+        explained = f"chance explains it (p = {row['p_null']:.2g})"
     if q < LEVEL and row["low"] > np.fmax(row["null_mean"], row["trend_mean"]):
         beyond = "chance" if np.isnan(row["p_trend"]) else "chance and the trend over the ranking"
         return {"verdict": "contradicted", "reason": f"plateau neurons are neighbours beyond {beyond} (q = {q:.2g})"}
+    if is_refuted and row["p_null"] < LEVEL:
+        predicted = f"{row['trend_low']:.2g} to {row['trend_high']:.2g}"
+        return {
+            "verdict": "undecidable",
+            "reason": f"neighbours beyond chance (p = {row['p_null']:.2g}), but not even as the trend over the ranking "
+            f"predicts ({predicted}): that does not hold here",
+        }
     planted = f"a third of them in common neighbourhoods would be seen in {100 * row['power']:.0f} % of sets"
     if row["p"] >= LEVEL and row["power"] >= MIN_POWER:
-        return {"verdict": "supported", "reason": f"{explained} explains it (q = {q:.2g}), and {planted}"}
-    why = f"{explained} explains it (q = {q:.2g})" if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
+        return {"verdict": "supported", "reason": f"{explained}, and {planted}"}
+    why = explained if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
     if q < LEVEL:
         why = f"neither null explains it (q = {q:.2g}), but the interval over weights reaches {row['low']:.2g}"
     return {"verdict": "undecidable", "reason": f"{why}, and {planted}"}

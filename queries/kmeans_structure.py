@@ -18,7 +18,8 @@ largest of the six one-sided p-values. Of each kind of groups 200 are drawn, and
 leave `p` of a judged measure below 0.1. `power` is how often three planted clusters whose neurons correlate by 0.3 more
 than others would exceed all nulls. The papers say that there are no clusters: `contradicted` if q < 0.05 and the
 interval lies above the means of all nulls; `supported` if some null explains the silhouette (p >= 0.05) and the power
-is at least 80 %; else `undecidable`.
+is at least 80 %; else `undecidable`. A trend that predicts surely more than there is does not hold, and explains
+nothing.
 
 In a gated MLP (Llama and the like) the sign of a neuron is arbitrary. There every set, of a null too, is first turned
 to one side: each neuron by its sign in the leading eigenvector of the set's correlations or cosines.

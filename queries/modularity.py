@@ -27,9 +27,9 @@ core; `power_law` and `decay` are as many neurons spread over their regime. Inte
 turn. `supported` means: no modules beyond what goes with such influence, in `signed_q` and in `mg_q`, and two planted
 modules would have been seen in both. `contradicted` means: beyond every null in both, whichever documents are left out.
 
-Caveats: 40 neurons of pure noise have a signed Q near 0.2 at any number of positions, and positive modules in a group
-that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values only
-at the same number of positions and neurons. The trend takes a parabola in ln influence for granted. Turning within
+Caveats: 40 neurons of pure noise have a signed Q of 0.15 to 0.2 at any number of positions, and positive modules in a
+group that already parts into opposites can even lower it: then the power says that nothing was decided. Compare values
+only at the same number of positions and neurons. The trend takes a parabola in ln influence for granted. Turning within
 documents keeps differences between documents, so those do not count as modules. The edge that `mg_q` cuts noise at is
 for independent Gaussian positions; heavy tails exceed it, in the nulls too. Intervals at other resolutions and
 densities are cautious, as the best partition jumps when documents are left out.
@@ -241,7 +241,7 @@ ANALYSIS = Analysis(
     chapter="Clustering",
     keys=KEYS,
     unit="modularity; communities; index",
-    resampled="documents",
+    resampled="sets of documents, left out in turn",
     columns=COLUMNS,
     chart=Chart("modularity", tables=("modularity",)),
     matrix="activations.activation",

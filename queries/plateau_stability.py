@@ -167,7 +167,7 @@ ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
     unit="share of resamples",
-    resampled="documents",
+    resampled="documents: resampled, or left out in groups (`jaccard`)",
     columns=COLUMNS,
     chart=Chart("membership", tables=("plateau_stability",)),
     estimate=estimate,

@@ -110,7 +110,7 @@ ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
     unit="correlation or share",
-    resampled="documents",
+    resampled="groups of documents, left out in turn",
     columns=COLUMNS,
     chart=Chart("reliability", tables=("ranking_reliability",)),
     estimate=estimate,

@@ -265,7 +265,7 @@ ANALYSIS = Analysis(
     chapter="Influence",
     keys=KEYS,
     unit="nats (`difference`), ln ratio (`relative`)",
-    resampled="documents",
+    resampled="documents, left out in turn",
     columns=COLUMNS,
     chart=Chart("class_scatter", tables=("rare_contrast",)),
     estimate=estimate,
@@ -275,7 +275,8 @@ ANALYSIS = Analysis(
         Claim(
             "Some neurons are selective for rare tokens",
             "arXiv 2509.21163",
-            "ln(rare / common) over the network's, of the neuron with the smallest p; interval allows for the search",
+            "ln(rare / common) over the network's, of the neuron with the smallest p of those above it; the interval "
+            "allows for the search",
             _most_selective,
         ),
     ),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from queries.stats.group_evidence import GroupEvidence
+from queries.stats.group_evidence import GroupEvidence, in_words
 from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
 
 # A difference of mean |r| or r that matters: an interval that excludes it shows that the claim does not hold
@@ -16,8 +16,8 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
 
     Supported: beyond the mean of every null on the side of the claim with q < 0.05, and so is the interval (for
     `against` it also lies below 0). Contradicted: some null is not told apart or is further on that side, and the
-    interval excludes a value by 0.05 beyond it; of the trend, beyond the near end of its own interval. Undecidable:
-    anything else.
+    interval excludes a value by 0.05 beyond it; of the trend, beyond the near end of its own interval. A trend that
+    predicts surely more than there is does not hold, and contradicts nothing. Undecidable: anything else.
 
     >>> means, p = {"any": 0.01, "shift": 0.0}, {"any": 0.001, "shift": 0.01}
     >>> decide_pairs(GroupEvidence(0.2, 0.15, 0.25, means, p, 0.01), is_against=False)[0]
@@ -32,6 +32,14 @@ def decide_pairs(evidence: GroupEvidence, *, is_against: bool) -> tuple[str, str
     means = {name: sign * mean for name, mean in e.null_mean.items()}
     word = "lower" if is_against else "higher"
     open_nulls = [name for name, mean in means.items() if not (value > mean and e.p[name] < LEVEL)]
+    if refuted := [name for name in e.refuted(sign) if name in open_nulls]:
+        open_nulls = [name for name in open_nulls if name not in refuted]
+        if not open_nulls:
+            others = in_words(name for name in means if name not in refuted)
+            return (
+                UNDECIDABLE,
+                f"{word} than {others}, but not even as {e.predicted(refuted)}: that does not hold here",
+            )
     if open_nulls:
         alike = e.nulls(open_nulls)
         starts = [sign * (e.most(name) if is_against else e.least(name)) for name in open_nulls]

@@ -14,7 +14,8 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
 
     Supported: below the mean of every null with q < 0.05, and so is the interval over documents. Contradicted: some
     null is not told apart or is lower, its mean is not above the interval, and the interval excludes a reduction below
-    it by an eighth, the reported one; of the trend, below the high end of its own interval. Undecidable: the rest.
+    it by an eighth, the reported one; of the trend, below the high end of its own interval. A trend that predicts
+    surely fewer dimensions than there are does not hold, and contradicts nothing. Undecidable: the rest.
 
     >>> means, p = {"any": 0.56, "influence": 0.55}, {"any": 0.001, "influence": 0.002}
     >>> decide_dimension(GroupEvidence(0.40, 0.36, 0.44, means, p, 0.01))[0]
@@ -24,6 +25,11 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
     if e.reason or not np.isfinite(e.low):
         return UNDECIDABLE, e.reason or "there is no interval over documents"
     open_nulls = [name for name, mean in e.null_mean.items() if not (e.estimate < mean and e.p[name] < LEVEL)]
+    if refuted := [name for name in e.refuted(-1.0) if name in open_nulls]:
+        open_nulls = [name for name in open_nulls if name not in refuted]
+        if not open_nulls:
+            others = in_words(name for name in e.null_mean if name not in refuted)
+            return UNDECIDABLE, f"fewer than {others}, but more than {e.predicted(refuted)}: that does not hold here"
     if open_nulls:
         return _not_beyond(e, open_nulls)
     if e.q >= LEVEL:
@@ -39,7 +45,7 @@ def decide_dimension(evidence: GroupEvidence) -> tuple[str, str]:
 
 def _not_beyond(e: GroupEvidence, open_nulls: list[str]) -> tuple[str, str]:
     """The verdict on a group that is not told apart from `open_nulls`."""
-    others = [name for name in e.null_mean if name not in open_nulls]
+    others = [name for name, mean in e.null_mean.items() if e.estimate < mean and e.p[name] < LEVEL]
     head = f"not fewer than {e.nulls(open_nulls)}"
     if others:
         head = f"fewer than {in_words(others)}, but {head}"

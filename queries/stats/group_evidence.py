@@ -37,6 +37,22 @@ class GroupEvidence:
         """The mean of a null, of an uncertain one its high end: a claim of `lower` is only refused beyond it."""
         return self.ends[name][1] if name in self.ends else self.null_mean[name]
 
+    def refuted(self, sign: float) -> list[str]:
+        """Predicted nulls that the estimate is further from than their interval, away from the claim of `sign`.
+
+        They predict more of what is claimed than there is, and more than their error: they do not hold for this group,
+        so that it is not beyond them says nothing.
+
+        >>> e = GroupEvidence(0.14, 0.13, 0.15, {"trend": 0.2}, {"trend": 0.98}, 0.98, ends={"trend": (0.15, 0.25)})
+        >>> e.refuted(1.0), e.refuted(-1.0)
+        (['trend'], [])
+        """
+        return [name for name, ends in self.ends.items() if all(sign * self.estimate < sign * end for end in ends)]
+
+    def predicted(self, names: Iterable[str]) -> str:
+        """These predicted nulls in words, each with its interval."""
+        return " and ".join(f"{_WORDS[name]} predicts ({_range(self.ends[name])})" for name in names)
+
     def nulls(self, names: Iterable[str]) -> str:
         """These nulls in words, each with its mean and p.
 
@@ -44,6 +60,10 @@ class GroupEvidence:
         'random groups (0.25, p = 0.1)'
         """
         return " and ".join(f"{_WORDS[name]} ({self.null_mean[name]:.2g}, p = {self.p[name]:.2g})" for name in names)
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.2g} to {ends[1]:.2g}"
 
 
 def in_words(names: Iterable[str]) -> str:

@@ -21,29 +21,49 @@ def decide_clusters(row: Row, q: float) -> tuple[str, str]:
     """Verdict on "the plateau neurons form no clusters", and why.
 
     Contradicted where no null explains the clustering (q < 0.05 of the largest p) and the interval lies above their
-    means; supported where one does and planted clusters would have been seen; undecidable otherwise.
+    means; supported where one does and planted clusters would have been seen; undecidable otherwise. A trend that
+    predicts surely more than there is does not hold, and explains nothing.
     """
-    p, power, reason = row["p"], row["power"], row["reason"]
-    planted = f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
+    p, reason = row["p"], row["reason"]
     if reason or not np.isfinite(row["estimate"]):
         return UNDECIDABLE, reason or "the measure is not defined for this group"
     means = [value for name, value in row.items() if name.endswith("_mean") and np.isfinite(value)]
-    if q < LEVEL and row["low"] > max(means):
-        return CONTRADICTED, f"more clustered than every null (q = {q:.2g}), and so is the interval"
     if q < LEVEL:
-        return UNDECIDABLE, f"more clustered than every null (q = {q:.2g}), but the interval reaches {row['low']:.2g}"
+        head = f"more clustered than every null (q = {q:.2g})"
+        if row["low"] > max(means):
+            return CONTRADICTED, f"{head}, and so is the interval"
+        return UNDECIDABLE, f"{head}, but the interval reaches {row['low']:.2g}"
     if p < LEVEL:
         return UNDECIDABLE, f"more clustered than every null by p = {p:.2g}, but not among all tests (q = {q:.2g})"
-    explained = f"{_explanation(row)} explains it (q = {q:.2g})"
+    return _not_beyond(row, q)
+
+
+def _not_beyond(row: Row, q: float) -> tuple[str, str]:
+    """The verdict on a group that some null explains."""
+    power, planted = row["power"], f"{PLANTED_CLUSTERS} planted clusters with correlation {PLANTED_STRENGTH}"
+    explained = _explanation(row, q)
+    if not explained:
+        return UNDECIDABLE, (
+            "more clustered than every other null, but not even as the trend over the ranking predicts "
+            f"({row['trend_low']:.2g} to {row['trend_high']:.2g}): that does not hold here"
+        )
     if power >= MIN_POWER:
         return SUPPORTED, f"{explained}, and {planted} would be seen in {100 * power:.0f} % of groups"
     return UNDECIDABLE, f"{explained}, but {planted} would be seen in only {100 * power:.0f} % of groups"
 
 
-def _explanation(row: Row) -> str:
-    """The null with the largest p, in words; of equal ones the first of `_WORDS`."""
+def _explanation(row: Row, q: float) -> str:
+    """The null with the largest p, in words; empty where only a trend explains it that predicts surely more."""
     known = {name: row[name] for name in _WORDS if np.isfinite(row.get(name, np.nan))}
-    return _WORDS[max(known, key=known.__getitem__)] if known else "a null"
+    is_refuted = row["estimate"] < row.get("trend_low", np.nan)
+    if is_refuted:
+        known.pop("p_trend", None)
+    if not known:
+        return f"a null explains it (q = {q:.2g})"
+    closest = max(known, key=known.__getitem__)  # of equal ones the first of `_WORDS`
+    if is_refuted and known[closest] < LEVEL:
+        return ""
+    return f"{_WORDS[closest]} explains it ({f'p = {known[closest]:.2g}' if is_refuted else f'q = {q:.2g}'})"
 
 
 def judge(rows: list[Row], tested: tuple[str, ...]) -> list[Row]:

@@ -17,7 +17,9 @@ CAPTION = """Above: neurons in the order of their influence, the middle 95 % of 
 documents, and in black the fitted segmentation; dashed and dotted lines are its two breakpoints, with the bands of
 their intervals where they have one. Below: the excess of the plateau over the continued middle line. Dots are
 estimates with the bias of ranking taken out and their 95 % intervals; diamonds are the excess as segmented, to be
-compared with the grey bars, the middle 95 % of what the best smooth law gives when it is segmented in the same way."""
+compared with the grey bars, the middle 95 % of what the best smooth law gives when it is segmented in the same way.
+A q counts only those of its curves that show a plateau by the same rules, so an excess within a bar may have a small
+one."""
 _CLASSES = ("all", "rare", "common")
 _EXCESS_CLASSES = ("rare", "common", "all", "rare_minus_common")
 _GROUPS = ("all", "boost", "suppress")

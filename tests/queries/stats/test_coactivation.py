@@ -158,7 +158,21 @@ LOWER = dict.fromkeys(MEANS, 0.0)
         ),
         (False, (0.12, 0.02, 0.22, MEANS, {**SMALL, "influence": 0.9}, 0.9), "undecidable", "allows for more"),
         # a trend is uncertain itself: only its low end can be excluded
-        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.25, 0.35)}), "contradicted", "trend"),
+        (False, (0.26, 0.24, 0.28, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.25, 0.35)}), "contradicted", "trend"),
+        # a trend that predicts surely more than there is does not hold
+        (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.25, 0.35)}), "undecidable", "not even"),
+        (
+            False,
+            (0.11, 0.10, 0.12, TREND_MEANS, NOT_TREND | {"any": 0.9}, 0.9, "", {"trend": (0.25, 0.35)}),
+            "contradicted",
+            "not higher than random groups (",
+        ),
+        (
+            True,
+            (-0.2, -0.3, -0.1, {**LOWER, "trend": -0.5}, NOT_TREND, 0.9, "", {"trend": (-0.6, -0.4)}),
+            "undecidable",
+            "not even",
+        ),
         (False, (0.2, 0.18, 0.22, TREND_MEANS, NOT_TREND, 0.9, "", {"trend": (0.1, 0.5)}), "undecidable", "trend"),
         (True, (-0.2, -0.3, -0.1, LOWER, SMALL, 0.01), "supported", "lower than every null"),
         (True, (0.01, 0.0, 0.02, LOWER, SMALL, 0.01), "contradicted", "not lower"),

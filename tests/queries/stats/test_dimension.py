@@ -70,7 +70,14 @@ TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.48}, SMALL | {"trend": 0.9}
         ((0.53, 0.50, 0.56, MEANS, {**SMALL, "influence": 0.5}, 0.6), "contradicted", "strata of influence"),
         ((0.53, 0.40, 0.66, MEANS, {**SMALL, "influence": 0.5}, 0.6), "undecidable", "allows for"),
         ((0.60, 0.57, 0.65, MEANS, SMALL, 0.01), "contradicted", "not fewer"),
-        ((0.53, 0.50, 0.54, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.44, 0.52)}), "contradicted", "trend"),
+        ((0.51, 0.49, 0.53, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.44, 0.52)}), "contradicted", "trend"),
+        # a trend that predicts surely fewer than there are does not hold
+        ((0.53, 0.50, 0.54, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.44, 0.52)}), "undecidable", "more than"),
+        (
+            (0.60, 0.57, 0.65, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.44, 0.52)}),
+            "contradicted",
+            "not fewer than random groups",
+        ),
         ((0.53, 0.50, 0.56, TREND_MEANS, NOT_TREND, 0.5, "", {"trend": (0.36, 0.60)}), "undecidable", "trend"),
         ((0.53, np.nan, np.nan, MEANS, SMALL, 0.01, "only 3 documents"), "undecidable", "only 3 documents"),
     ],
