@@ -71,5 +71,8 @@ def in_words(names: Iterable[str]) -> str:
 
     >>> in_words(["any", "influence"])
     'random groups and groups from the same strata of influence'
+    >>> in_words(["any", "influence", "trend"])
+    'random groups, groups from the same strata of influence, and the trend over the ranking'
     """
-    return " and ".join(_WORDS[name] for name in names)
+    words = [_WORDS[name] for name in names]
+    return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])}, and {words[-1]}"
