@@ -49,7 +49,9 @@ def _not_beyond(row: Row, q: float) -> tuple[str, str]:
         )
     if power >= MIN_POWER:
         return SUPPORTED, f"{explained}, and {planted} would be seen in {100 * power:.0f} % of groups"
-    return UNDECIDABLE, f"{explained}, but {planted} would be seen in only {100 * power:.0f} % of groups"
+    reach = row.get("trend_high", np.nan)
+    allowed = f" (the trend allows for up to {reach:.2g})" if np.isfinite(reach) else ""
+    return UNDECIDABLE, f"{explained}, but {planted} would be seen in only {100 * power:.0f} % of groups{allowed}"
 
 
 def _explanation(row: Row, q: float) -> str:

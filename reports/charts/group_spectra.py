@@ -15,7 +15,8 @@ from reports.charts.canvas import facets, interval, one, runs_of, style, words
 CAPTION = """Three measures of the spectra of the weights of each group of neurons: a dot with its 95 % interval over
 the columns of the weights, where it has one. The grey range is the middle 95 % of random groups of as many neurons, the
 black line in it their mean, the cross the plateau with the values of each row permuted. A tail index to the left of the
-grey range is a heavier tail."""
+grey range is a heavier tail than that of any neurons; the verdict asks for groups matched on influence and on length,
+too."""
 _GROUPS = {"plateau": "#D55E00", "power_law": "#0072B2", "decay": "#767676"}
 _MEASURES = {
     "hill_alpha": "tail index (Hill, top 10 %)",
