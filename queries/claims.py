@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from queries.stats.verdict import REFUTED
+
 # What one run says of one claim. `n` as in its table, `null` the mean of the closest null model, `q` the corrected p,
 # `power` how often an effect would be seen, `bar` what the interval must exclude. `remedy`: how to get the
 # positions that it lacks, where more documents alone do not give them; else null.
+_TREND = "p_trend"  # of the prediction for a group that leads a ranking
 FINDING = {
     "run": pl.String, "verdict": pl.String,
     "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "null": pl.Float64, "q": pl.Float64,
@@ -43,8 +46,9 @@ def finding(
     """`Claim.findings` for a claim that the first row of each run with the keys `where` answers.
 
     `null` is the column of the null's mean, or p column -> column of the mean for each of several nulls, of which
-    the closest, that with the largest p, of equal p the nearest, is shown. `names` maps columns of `FINDING` to
-    others than their own. `bar` is what the interval must exclude where that is not the null.
+    the closest, that with the largest p, of equal p the nearest, is shown; a trend that the data refute is none.
+    `names` maps columns of `FINDING` to others than their own. `bar` is what the interval must exclude where that
+    is not the null.
     """
     columns = {**{name: name for name in FINDING}, "q": q, **(names or {})}
     made = {"null": _closest(null), "bar": _closest(null) if bar is None else bar}
@@ -65,18 +69,24 @@ def finding(
 
 
 def _closest(null: str | Mapping[str, str]) -> pl.Expr:
-    """The mean of the null; of several that with the largest p, of equal p the mean next to the estimate."""
+    """The mean of the null; of several that with the largest p, of equal p the mean next to the estimate.
+
+    A trend that predicts surely more than there is (one-sided p above 0.975) does not hold, so nothing is held against
+    it while there is another null.
+    """
     if isinstance(null, str):
         return pl.col(null).cast(pl.Float64) if null else pl.lit(float("nan"))
 
     def choose(row: dict[str, float | None]) -> float:
-        known = [(row[p], row[mean]) for p, mean in null.items()]
-        ranked = [
-            (p, -abs(mean - (row["estimate"] or 0.0)), mean)
-            for p, mean in known
+        known = [(name, row[name], row[mean]) for name, mean in null.items()]
+        ranked = {
+            name: (p, -abs(mean - (row["estimate"] or 0.0)), mean)
+            for name, p, mean in known
             if p is not None and mean is not None and not math.isnan(p + mean)
-        ]
-        return max(ranked)[2] if ranked else float("nan")
+        }
+        if len(ranked) > 1 and ranked.get(_TREND, (0.0,))[0] > REFUTED:
+            del ranked[_TREND]
+        return max(ranked.values())[2] if ranked else float("nan")
 
     names = dict.fromkeys(("estimate", *null, *null.values()))
     return pl.struct(*names).map_elements(choose, return_dtype=pl.Float64)

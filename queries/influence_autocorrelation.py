@@ -201,7 +201,8 @@ def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
     why = explained if row["p"] >= LEVEL else f"p = {row['p']:.2g}, but q = {q:.2g}"
     if q < LEVEL:
         why = f"neither null explains it (q = {q:.2g}), but the interval over weights reaches {row['low']:.2g}"
-    return {"verdict": "undecidable", "reason": f"{why}, and {planted}"}
+    allowed = f" (the trend allows for up to {row['trend_high']:.2g})" if np.isfinite(row["trend_high"]) else ""
+    return {"verdict": "undecidable", "reason": f"{why}, and {planted}{allowed}"}
 
 
 def answer(table: pl.DataFrame) -> str:

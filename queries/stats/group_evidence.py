@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from queries.stats.verdict import REFUTED
+
 _WORDS = {
     "any": "random groups",
     "activation": "groups from the same strata of activation mean and variance",
@@ -41,13 +43,17 @@ class GroupEvidence:
         """Predicted nulls that the estimate is further from than their interval, away from the claim of `sign`.
 
         They predict more of what is claimed than there is, and more than their error: they do not hold for this group,
-        so that it is not beyond them says nothing.
+        so that it is not beyond them says nothing. The one-sided p has to agree: it may be of a finer form.
 
         >>> e = GroupEvidence(0.14, 0.13, 0.15, {"trend": 0.2}, {"trend": 0.98}, 0.98, ends={"trend": (0.15, 0.25)})
         >>> e.refuted(1.0), e.refuted(-1.0)
         (['trend'], [])
         """
-        return [name for name, ends in self.ends.items() if all(sign * self.estimate < sign * end for end in ends)]
+        return [
+            name
+            for name, ends in self.ends.items()
+            if all(sign * self.estimate < sign * end for end in ends) and self.p[name] > REFUTED
+        ]
 
     def predicted(self, names: Iterable[str]) -> str:
         """These predicted nulls in words, each with its interval."""

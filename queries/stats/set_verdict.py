@@ -61,7 +61,7 @@ def _explanation(row: Row, q: float) -> str:
     if is_refuted:
         known.pop("p_trend", None)
     if not known:
-        return f"a null explains it (q = {q:.2g})"
+        return "" if is_refuted else f"a null explains it (q = {q:.2g})"
     closest = max(known, key=known.__getitem__)  # of equal ones the first of `_WORDS`
     if is_refuted and known[closest] < LEVEL:
         return ""

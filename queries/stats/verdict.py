@@ -11,6 +11,7 @@ MIN_DOCUMENTS = 10
 MIN_POSITIONS = 100
 MIN_RELIABILITY = 0.5
 LEVEL = 0.05
+REFUTED = 0.975  # one-sided p of a prediction above which there is surely less than it says
 # Why a signed statistic of activations says nothing: no number of documents changes that.
 ARBITRARY = "the MLP is gated: the sign of a neuron is arbitrary in it, and so is that of r"
 # Why a trend over depth stays as sure as it is: another text tells of the same layers.

@@ -48,3 +48,12 @@ def test_an_empty_table_says_nothing(null):
 def test_what_the_interval_must_exclude_may_be_another_value_than_the_null():
     found = finding("any_mean", bar=pl.lit(0.5), group="plateau")(TABLE.with_columns(power=0.8)).row(0, named=True)
     assert (found["null"], found["bar"], found["power"]) == (0.2, 0.5, 0.8)
+
+
+def test_a_refuted_trend_is_not_what_is_held_against():
+    nulls = {**NULLS, "p_trend": "trend_mean"}
+    refuted = TABLE.with_columns(p_trend=0.99, trend_mean=0.9)
+    assert finding(nulls, group="plateau")(refuted).row(0, named=True)["bar"] == 0.3
+    possible = TABLE.with_columns(p_trend=0.9, trend_mean=0.6)
+    assert finding(nulls, group="plateau")(possible).row(0, named=True)["null"] == 0.6
+    assert finding({"p_trend": "trend_mean"}, group="plateau")(refuted).row(0, named=True)["null"] == 0.9

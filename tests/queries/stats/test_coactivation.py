@@ -140,7 +140,7 @@ def test_samples_that_share_positions_share_their_turned_copy():
 
 MEANS = {"any": 0.10, "activation": 0.10, "influence": 0.12, "shift": 0.08}
 SMALL = dict.fromkeys(MEANS, 0.002)
-TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.30}, SMALL | {"trend": 0.9}
+TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.30}, SMALL | {"trend": 0.99}
 LOWER = dict.fromkeys(MEANS, 0.0)
 
 

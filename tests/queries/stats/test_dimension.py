@@ -58,7 +58,7 @@ def test_constant_and_scaled_neurons():
 
 MEANS = {"any": 0.56, "activation": 0.56, "influence": 0.54}
 SMALL = dict.fromkeys(MEANS, 0.002)
-TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.48}, SMALL | {"trend": 0.9}
+TREND_MEANS, NOT_TREND = MEANS | {"trend": 0.48}, SMALL | {"trend": 0.99}
 
 
 @pytest.mark.parametrize(
