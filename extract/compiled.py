@@ -6,8 +6,9 @@ those that give h in units of ln 2. At most `TERMS` terms are summed in float32.
 Accuracy: `_expm1` is off by at most `EXPM1` units (2^-24 of its size): 2.79 is the most that was found among the floats
 of all exponents. An h that is too large gives an infinity or a NaN, never a wrong number.
 
-All loops are in one module, long as it is: Numba tells whether what it keeps on disk is out of date by the loop's own
-file alone, so a change of the exponentials elsewhere would leave the old ones in use.
+All loops are in one module, of more than 300 lines: Numba tells whether what it keeps on disk is out of date by the
+loop's own file alone. The exponentials are compiled into the sums, and `TERMS`, on which the certificate rests, into
+all loops over tokens: changed in another file, the old ones would stay in use, and bounds would be wrong in silence.
 """
 
 from collections.abc import Callable
