@@ -44,6 +44,7 @@ from queries.stats.nulls import benjamini_hochberg
 from queries.stats.point_sets import unit_rows
 from queries.stats.set_tests import trend_limit
 from queries.stats.trend import Trend, continued, place_of, windows
+from queries.stats.verdict import REFUTED
 from queries.stats.words import counted
 
 KEYS = ("run", "token_class", "measure")
@@ -181,7 +182,7 @@ def _verdict(row: dict[str, Any], q: float) -> dict[str, str | None]:
         return {"verdict": None, "reason": row["reason"]}
     if row["reason"]:
         return {"verdict": "undecidable", "reason": row["reason"]}
-    is_refuted = row["estimate"] < row["trend_low"]  # it predicts surely more than there is, and so explains nothing
+    is_refuted = row["p_trend"] > REFUTED  # it predicts surely more than there is, and so explains nothing
     explained = f"{'the trend over the ranking' if row['p'] > row['p_null'] else 'chance'} explains it (q = {q:.2g})"
     if is_refuted:
         explained = f"chance explains it (p = {row['p_null']:.2g})"

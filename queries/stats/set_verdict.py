@@ -4,7 +4,7 @@ import numpy as np
 
 from queries.stats.nulls import benjamini_hochberg
 from queries.stats.set_tests import PLANTED_CLUSTERS, PLANTED_STRENGTH, Row
-from queries.stats.verdict import CONTRADICTED, LEVEL, SUPPORTED, UNDECIDABLE
+from queries.stats.verdict import CONTRADICTED, LEVEL, REFUTED, SUPPORTED, UNDECIDABLE
 
 MIN_POWER = 0.8
 _WORDS = {
@@ -57,7 +57,7 @@ def _not_beyond(row: Row, q: float) -> tuple[str, str]:
 def _explanation(row: Row, q: float) -> str:
     """The null with the largest p, in words; empty where only a trend explains it that predicts surely more."""
     known = {name: row[name] for name in _WORDS if np.isfinite(row.get(name, np.nan))}
-    is_refuted = row["estimate"] < row.get("trend_low", np.nan)
+    is_refuted = row.get("p_trend", np.nan) > REFUTED
     if is_refuted:
         known.pop("p_trend", None)
     if not known:

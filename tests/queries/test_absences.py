@@ -39,14 +39,14 @@ def test_a_trend_that_predicts_surely_more_explains_nothing():
         "chance among any neurons explains it (p = 0.3), and 3 planted clusters with correlation 0.3 would be seen in "
         "90 % of groups",
     )
-    within = {**row, "p_any": 0.001, "trend_low": 0.3}
+    within = {**row, "p_any": 0.001, "trend_low": 0.3, "p_trend": 0.97}
     assert decide_clusters(within, q=0.99)[1].startswith("the trend over the ranking explains it (q = 0.99)")
     weak = {**row, "p_any": 0.3, "power": 0.1}
     assert decide_clusters(weak, q=0.99)[1].endswith("in only 10 % of groups (the trend allows for up to 0.8)")
     one = {**row, "measure": "membership", "null_mean": 0.0}
     assert _verdict({**one, "p_null": 0.001}, q=0.99)["verdict"] == "undecidable"
     assert "chance explains it (p = 0.3), and" in _verdict({**one, "p_null": 0.3}, q=0.99)["reason"]
-    assert _verdict({**one, "p_null": 0.001, "trend_low": 0.3}, q=0.99)["verdict"] == "supported"
+    assert _verdict({**one, "p_null": 0.001, "trend_low": 0.3, "p_trend": 0.97}, q=0.99)["verdict"] == "supported"
 
 
 @pytest.mark.parametrize("slug", ["hopkins", "kmeans_structure", "influence_autocorrelation"])
