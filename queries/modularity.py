@@ -17,10 +17,10 @@ plateau leads the ranking and has no equals: groups from its tenths have less in
 influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and a parabola
 through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
 the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Of each kind of
-groups 200 are drawn, and 800 more for the plateau where these leave `p` of `signed_q` or `mg_q` below 0.1. Turned
-neurons do not judge signed Q: turning shrinks correlations, and what is left parts no less cleanly. In a gated MLP the
-sign of a neuron is arbitrary; there each group, and each draw of a null, is seen with the signs of its leading
-eigenvector.
+groups 200 are drawn, 100 for the other two regimes, and 800 more for the plateau where these leave `p` of `signed_q` or
+`mg_q` below 0.1. Turned neurons do not judge signed Q: turning shrinks correlations, and what is left parts no less
+cleanly. In a gated MLP the sign of a neuron is arbitrary; there each group, and each draw of a null, is seen with the
+signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
@@ -61,7 +61,9 @@ from queries.stats.words import counted
 
 CLASSES = ("rare", "common")
 P_FLOORS = tuple(
-    floor_p(n_draws, side) for n_draws in (FULL.groups, FIRST_DRAWS, FULL.shifts) for side in ("greater", "two")
+    floor_p(n_draws, side)
+    for n_draws in (FULL.groups, FIRST_DRAWS, FULL.shifts, FULL.other)
+    for side in ("greater", "two")
 )
 MIN_POSITIONS = 30
 _OF_NULL = {
@@ -145,10 +147,14 @@ def _class_groups(
     """Every measure of every group at positions `values` (T, N); only the plateau leads the ranking: it has a trend."""
     sample = Sample(values, document, correlation(values), known.influence, known.is_gated)
     shared = shared_nulls(sample, len(groups["plateau"]), rng, effort)
-    return {
-        name: assess(sample, groups[name], shared, rng, effort, is_plateau=name == "plateau") if name in groups else {}
-        for name in GROUPS
-    }
+    found: dict[str, dict[str, Assessment]] = {}
+    for name in GROUPS:
+        is_plateau = name == "plateau"
+        of_group = effort if is_plateau else effort.of_other()
+        found[name] = (
+            assess(sample, groups[name], shared, rng, of_group, is_plateau=is_plateau) if name in groups else {}
+        )
+    return found
 
 
 def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> Row:

@@ -1,4 +1,4 @@
-"""The tables of several analyses at once, each in a process: what a report asks for.
+"""The tables of several analyses at once, each in a process: what a report asks for, and its figures.
 
 NumPy's work on small arrays holds the interpreter, so threads would wait for each other. Every process opens the lake
 itself and keeps what it has read. The tables are those that one process computes: each analysis has a seed of its own.
@@ -8,13 +8,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from queries import Connect, Session, load
 from warehouse.errors import RtError
+
+T = TypeVar("T")
 
 MAX_PROCESSES = 4
 # What a process that computes tables has: one session.
@@ -27,58 +30,73 @@ def processes() -> int:
     return max(1, min(MAX_PROCESSES, len(known(0)) if known else os.cpu_count() or 1))
 
 
-def tables(
-    opener: Connect,
-    slugs: Iterable[str],
-    seed: int,
-    parameters: Mapping[str, Any],
-    n_processes: int,
-    progress: Callable[[str], None],
-    steps: Connect | None = None,
-) -> dict[str, pl.DataFrame | Exception]:
-    """The table of each analysis of `slugs` and of those they use, or what it raised.
+class Workers:
+    """Processes that compute tables of one lake, and whatever else is given to them, until they are closed.
 
     `opener` connects to the lake, `steps` to all checkpoints of it (see `queries.Session`); they are called once in
     each process, so it must be possible to send them there.
     """
-    waiting = _with_used(slugs)
-    done: dict[str, pl.DataFrame | Exception] = {}
-    running: dict[Future[pl.DataFrame], str] = {}
-    with ProcessPoolExecutor(
-        n_processes, get_context("spawn"), initializer=_begin, initargs=(opener, seed, dict(parameters), steps)
-    ) as pool:
-        try:
-            while waiting or running:
-                ready = [slug for slug, uses in waiting.items() if all(used in done for used in uses)]
-                # those that others use, then those that had to wait for them, which read most
-                ready.sort(key=lambda slug: (not any(slug in uses for uses in waiting.values()), not waiting[slug]))
-                for slug in ready[: n_processes - len(running)]:
-                    used: dict[str, pl.DataFrame] = {}
-                    for name in waiting.pop(slug):
-                        if isinstance(table := done[name], Exception):
-                            done[slug] = table
-                        else:
-                            used[name] = table
-                    if slug not in done:
-                        progress(f"analysing {slug}")
-                        running[pool.submit(_table, slug, used)] = slug
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    slug = running.pop(future)
-                    try:
-                        done[slug] = future.result()
-                    except BrokenProcessPool:
-                        raise
-                    except Exception as error:
-                        done[slug] = error
-        except BrokenProcessPool:
-            raise RtError(
-                "a process that computed a table was ended from outside, most likely for lack of memory",
-                hint="--processes 1 takes the least",
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return done
+
+    def __init__(
+        self, opener: Connect, seed: int, parameters: Mapping[str, Any], n_processes: int, steps: Connect | None = None
+    ) -> None:
+        self._n = n_processes
+        self._pool = ProcessPoolExecutor(
+            n_processes, get_context("spawn"), initializer=_begin, initargs=(opener, seed, dict(parameters), steps)
+        )
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def start(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Call `function` in one of the processes; what is returned waits for it, and gives or raises what it does."""
+        return partial(_result, self._pool.submit(function))
+
+    def tables(self, slugs: Iterable[str], progress: Callable[[str], None]) -> dict[str, pl.DataFrame | Exception]:
+        """The table of each analysis of `slugs` and of those they use, or what it raised."""
+        waiting = _with_used(slugs)
+        done: dict[str, pl.DataFrame | Exception] = {}
+        running: dict[Future[pl.DataFrame], str] = {}
+        while waiting or running:
+            ready = [slug for slug, uses in waiting.items() if all(used in done for used in uses)]
+            # those that others use, then those that had to wait for them, which read most
+            ready.sort(key=lambda slug: (not any(slug in uses for uses in waiting.values()), not waiting[slug]))
+            for slug in ready[: self._n - len(running)]:
+                used: dict[str, pl.DataFrame] = {}
+                for name in waiting.pop(slug):
+                    if isinstance(table := done[name], Exception):
+                        done[slug] = table
+                    else:
+                        used[name] = table
+                if slug not in done:
+                    progress(f"analysing {slug}")
+                    running[self._pool.submit(_table, slug, used)] = slug
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                slug = running.pop(future)
+                try:
+                    done[slug] = _result(future)
+                except _EndedError:
+                    raise
+                except Exception as error:
+                    done[slug] = error
+        return done
+
+
+class _EndedError(RtError):
+    """A process is gone, and all others with it."""
+
+
+def _result(future: "Future[T]") -> T:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise _EndedError(
+            "a process of the report was ended from outside, most likely for lack of memory",
+            hint="--processes 1 takes the least",
+        ) from None
 
 
 def _with_used(slugs: Iterable[str]) -> dict[str, tuple[str, ...]]:

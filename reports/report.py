@@ -4,8 +4,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,12 @@ import duckdb
 import polars as pl
 
 import queries
-from queries import parallel
 from queries.needs import missing
+from queries.parallel import Workers
 from reports import page, provenance
 from reports.assembly import Facts, report_text
-from reports.charts import caption, draw
-from reports.charts.canvas import save
 from reports.checkpoints import read_checkpoints
+from reports.figures import write_figure
 from reports.leading_neurons import TITLE, can_tell, leading_neurons
 from reports.markdown import block, escape
 from reports.provenance import Source
@@ -109,15 +109,14 @@ class _Reporter:
         self.tables: dict[str, pl.DataFrame] = {}
         self.raised: dict[str, Exception] = {}
 
-    def compute(self, slugs: Sequence[str], opener: queries.Connect, n_processes: int) -> None:
+    def compute(self, slugs: Sequence[str], workers: Workers) -> None:
         """Compute the tables of `slugs` side by side; `answer` finds them, or what they raised."""
         possible = []
         for slug in slugs:
             with suppress(Exception):  # `answer` meets it again
                 if not self._missing(queries.load(slug)):
                     possible.append(slug)
-        found = parallel.tables(opener, possible, self.seed, self.parameters, n_processes, self.progress, self.steps)
-        for slug, result in found.items():
+        for slug, result in workers.tables(possible, self.progress).items():
             if isinstance(result, Exception):
                 self.raised[slug] = result
             else:
@@ -175,30 +174,33 @@ class _Reporter:
         if not path.exists():
             self.session.table(queries.load(slug)).write_parquet(path)
 
-    def draw(self, outcome: Outcome, folder: Path) -> str:
-        """Write the figure of an outcome that has a table; the error if that failed, else nothing."""
+    def figure(self, outcome: Outcome, folder: Path) -> Callable[[], str] | None:
+        """What writes the figure of an outcome and gives its caption; None, with a note that says why, where there is none to draw."""
         if outcome.analysis is None or outcome.slug not in self.tables:
-            return ""
+            return None
         chart = outcome.analysis.chart
         if lacking := [slug for slug in chart.tables if slug not in self.tables]:
             outcome.figure_note = f"No figure: it also draws {', '.join(lacking)}, which has no table here."
-            return ""
+            return None
         if not any(_has_estimate(self.tables[slug]) for slug in chart.tables):
             outcome.figure_note = "No figure: there is no estimate to draw; the table says why."
-            return ""
+            return None
+        tables = {slug: self.tables[slug] for slug in chart.tables}
+        return partial(write_figure, chart.kind, tables, {**chart.options, "labels": self.names}, folder, outcome.slug)
+
+    def draw(self, outcome: Outcome, figure: Callable[[], str]) -> bool:
+        """Have the figure of an outcome written; whether it was."""
         self.progress(f"drawing {outcome.slug}")
         try:
-            tables = {slug: self.tables[slug] for slug in chart.tables}
-            save(draw(chart.kind, tables, {**chart.options, "labels": self.names}), folder, outcome.slug)
-            said = (caption(chart.kind, chart.options), provenance.sizes(self.runs, self.names))
+            said = (figure(), provenance.sizes(self.runs, self.names))
             outcome.caption = " ".join(part for part in said if part)
         except Exception as error:
             if self.strict:
                 raise
             outcome.figure_note = f"No figure: drawing it failed with {escape(_described(error))}."
-            return _described(error)
+            return False
         outcome.figure = True
-        return ""
+        return True
 
 
 def _place(outcome: Outcome) -> tuple[int, str]:
@@ -231,12 +233,12 @@ def write_report(
     """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
 
     Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
-    same as one self-contained page. With `n_processes` above 1, that many analyses are computed at once, each process
-    with a connection of its own from `opener`, which must see what `con` sees; `steps` connects to all checkpoints, see
-    `queries.Session`. Questions about what the lake has not are only named, unless they are in `only`. `source` is what
-    chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its section with it and
-    nothing else, and is named in `failed`; with `strict` it is raised. Whatever is raised, an older report stays as it
-    was. The same seed on the same runs gives the same bytes.
+    same as one self-contained page. With `n_processes` above 1, that many analyses and figures are made at once, each
+    process with a connection of its own from `opener`, which must see what `con` sees; `steps` connects to all
+    checkpoints, see `queries.Session`. Questions about what the lake has not are only named, unless they are in `only`.
+    `source` is what chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its
+    section with it and nothing else, and is named in `failed`; with `strict` it is raised. Whatever is raised, an older
+    report stays as it was. The same seed on the same runs gives the same bytes.
     Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)
@@ -244,21 +246,26 @@ def write_report(
     reporter = _Reporter(
         con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress, steps
     )
-    with _staged(output.parent) as stage:
+    with ExitStack() as stack:
+        stage = stack.enter_context(_staged(output.parent))
+        workers = None
         if opener is not None and n_processes > 1 and len(slugs) > 1:
-            reporter.compute(slugs, opener, n_processes)
+            workers = stack.enter_context(Workers(opener, seed, reporter.parameters, n_processes, steps))
+            reporter.compute(slugs, workers)
         outcomes = sorted((reporter.answer(slug) for slug in slugs), key=_place)
         unasked = [outcome for outcome in outcomes if outcome.is_elsewhere and outcome.slug not in only]
         outcomes = [outcome for outcome in outcomes if outcome not in unasked]
         _answer_for_figures(reporter, outcomes)
         failed = {outcome.slug for outcome in outcomes if outcome.error}
+        figures = [(outcome, figure) for outcome in outcomes if (figure := reporter.figure(outcome, stage))]
+        if workers:
+            figures = [(outcome, workers.start(figure)) for outcome, figure in figures]
         for outcome in outcomes:
             if outcome.slug in reporter.tables:
                 for slug in (outcome.slug, *(outcome.analysis.uses if outcome.analysis else ())):
                     reporter.write_table(slug, stage)
-            if reporter.draw(outcome, stage):
-                failed.add(outcome.slug)
         leading, raised = reporter.leading_neurons()
+        failed |= {outcome.slug for outcome, figure in figures if not reporter.draw(outcome, figure)}
         text = report_text(reporter.facts, outcomes, unasked, command, leading)
         (stage / output.name).write_text(text, encoding="utf-8")
         html_path = output.with_suffix(".html") if html else None

@@ -8,12 +8,13 @@ Shapes: T positions, N neurons, B groups of m, K = 27 measures, P pairs.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from queries.stats.dimension import correlation, unit_columns
+from queries.stats.dimension import unit_columns
 from queries.stats.left_out import without_sets
 from queries.stats.nulls import circular_shifts
 
@@ -44,7 +45,8 @@ MEASURES = (
     *(("rest", name) for name in BETWEEN),
     *((target, name) for target in TARGETS for name in WITHIN),
 )
-_BLOCK = 1 << 21
+# Pairs that are held at once: what a processor's cache holds
+_BLOCK = 1 << 16
 
 
 def group_coactivation(values: Floats, targets: Mapping[str, Index]) -> Callable[[Index], Array]:
@@ -52,7 +54,9 @@ def group_coactivation(values: Floats, targets: Mapping[str, Index]) -> Callable
 
     `targets` (m,) are the neurons of other groups by name; a target that is not there has NaN.
     """
-    r, cosine = correlation(values), _gram(unit_columns(values, is_centred=False))
+    unit, level = unit_columns(values)
+    r = unit.T @ unit
+    cosine = _cosine(r, level, level)
     # sums over all other neurons, (N,) each; the neuron itself is taken out
     rows = {name: _row_sums(cosine if name == "share_orthogonal" else r, f) for name, f in PAIRS.items()}
 
@@ -62,19 +66,25 @@ def group_coactivation(values: Floats, targets: Mapping[str, Index]) -> Callable
         return np.concatenate(
             [
                 np.hstack(
-                    [_measure(r, cosine, rows, block), *(_with_target(r, cosine, block, each) for each in paired)]
+                    [
+                        _measure(r, cosine, rows, block),
+                        *(_with_target(near, angle, block, each) for near, angle, each in paired),
+                    ]
                 )
                 for block in blocks
             ]
         )
 
-    paired = [targets.get(name, np.empty(0, dtype=np.int64)) for name in TARGETS]
+    known = [targets.get(name, np.empty(0, dtype=np.int64)) for name in TARGETS]
+    paired = [(r[:, each], cosine[:, each], each) for each in known]
     return of_groups
 
 
-def _gram(unit: Floats) -> NDArray[np.float32]:
-    product: NDArray[np.float32] = (unit.T @ unit).astype(np.float32)
-    return product
+def _cosine(r: Floats, a: Array, b: Array) -> NDArray[np.float32]:
+    """Cosines (n_a, n_b) of columns with the levels `a` and `b`, from their `r`, see `unit_columns`."""
+    one, other, of_one, of_other = (each.astype(np.float32) for each in (np.sqrt(1 - a**2), np.sqrt(1 - b**2), a, b))
+    cosine: NDArray[np.float32] = r * one[:, None] * other + of_one[:, None] * of_other
+    return cosine
 
 
 def _row_sums(matrix: Floats, of_pair: Callable[[Floats], NDArray[np.generic]]) -> Array:
@@ -88,36 +98,40 @@ def _measure(r: Floats, cosine: Floats, rows: Mapping[str, Array], groups: Index
     m, n = groups.shape[1], len(r)
     i, j = np.triu_indices(m, 1)
     pairs, angles = r[groups[:, i], groups[:, j]], cosine[groups[:, i], groups[:, j]]  # (B, m (m - 1) / 2)
-    sums = {
-        name: f(angles if name == "share_orthogonal" else pairs).sum(axis=1, dtype=np.float64)
-        for name, f in PAIRS.items()
-    }
+    sums = {name: _sum(f(angles if name == "share_orthogonal" else pairs)) for name, f in PAIRS.items()}
     within = [total / len(i) for total in sums.values()]
     n_rest = m * (n - m)
     rest = [(rows[name][groups].sum(axis=1) - 2.0 * sums[name]) / (n_rest or np.nan) for name in PAIRS]
-    return np.stack([*within, np.median(pairs, axis=1), *rest], axis=1)
+    return np.stack([*within, _median(pairs, np.full(len(pairs), len(i))), *rest], axis=1)
 
 
 def _with_target(r: Floats, cosine: Floats, groups: Index, target: Index) -> Array:
-    """The measures (B, 7) of all pairs of a neuron of `groups` (B, m) and another of the `target` (t,)."""
-    inside, other, n = groups[:, :, None], target[None, None, :], len(groups)
-    is_pair = inside != other
-    return _of_pairs(r[inside, other].reshape(n, -1), cosine[inside, other].reshape(n, -1), is_pair.reshape(n, -1))
+    """The measures (B, 7) of all pairs of a neuron of `groups` (B, m) and another of the `target` (t,).
+
+    `r` and `cosine` (N, t) are those of all neurons with the target's.
+    """
+    n = len(groups)
+    is_pair = groups[:, :, None] != target
+    return _of_pairs(r[groups].reshape(n, -1), cosine[groups].reshape(n, -1), is_pair.reshape(n, -1))
 
 
 def _of_pairs(r: Floats, cosine: Floats, is_pair: NDArray[np.bool_]) -> Array:
     """The measures (B, 7) of `r` and `cosine` (B, P), of those that are pairs (B, P); NaN without any."""
+    if is_pair.all():
+        return _with_median(r, cosine)
     n = is_pair.sum(axis=1)
-    sums = [
-        np.where(is_pair, f(cosine if name == "share_orthogonal" else r), 0).sum(axis=1, dtype=np.float64)
-        for name, f in PAIRS.items()
-    ]
     if not n.all():
         return np.full((len(n), len(WITHIN)), np.nan)
-    # what is no pair is sorted to the end
-    ordered, row = np.sort(np.where(is_pair, r, np.inf), axis=1), np.arange(len(n))
-    median = (ordered[row, (n - 1) // 2] + ordered[row, n // 2]) / 2
-    return np.stack([*(total / n for total in sums), median], axis=1)
+    # what is no pair has no part in any sum, and is sorted to the end
+    means = _means(np.where(is_pair, r, 0), np.where(is_pair, cosine, np.inf)) * (is_pair.shape[1] / n)[:, None]
+    return np.column_stack([means, _median(np.where(is_pair, r, np.inf), n)])
+
+
+def _median(values: Floats, n: Index) -> Array:
+    """Median (B,) of the `n` (B,) smallest of each row of `values` (B, P); sorting is faster than `np.median`."""
+    ordered, row = np.sort(values, axis=1), np.arange(len(n))
+    median: Array = 0.5 * (ordered[row, (n - 1) // 2].astype(np.float64) + ordered[row, n // 2])
+    return median
 
 
 def left_out_coactivation(values: Floats, set_of: Index, members: Index, targets: Mapping[str, Index]) -> Array:
@@ -136,35 +150,49 @@ def left_out_coactivation(values: Floats, set_of: Index, members: Index, targets
     return np.concatenate(found)
 
 
-def _with_median(r: Array, cosine: Array) -> Array:
+def _with_median(r: Floats, cosine: Floats) -> Array:
     """The measures (B, 7) of pairs with `r` and `cosine` (B, P); NaN without any."""
-    median = np.median(r, axis=1) if r.shape[1] else np.full(len(r), np.nan)
-    return np.column_stack([_means(r, cosine), median])
+    if not r.shape[1]:
+        return np.full((len(r), len(WITHIN)), np.nan)
+    return np.column_stack([_means(r, cosine), _median(r, np.full(len(r), r.shape[1]))])
 
 
-def _means(r: Array, cosine: Array) -> Array:
+def _means(r: Floats, cosine: Floats) -> Array:
     """The measures (B, 6) of pairs that are means."""
     if not r.shape[1]:
         return np.full((len(r), len(PAIRS)), np.nan)
-    of_pair = {name: f(cosine if name == "share_orthogonal" else r) for name, f in PAIRS.items()}
-    return np.stack([each.mean(axis=1, dtype=np.float64) for each in of_pair.values()], axis=1)
+    sums = [_sum(f(cosine if name == "share_orthogonal" else r)) for name, f in PAIRS.items()]
+    means: Array = np.stack(sums, axis=1) / r.shape[1]
+    return means
 
 
-_Units = tuple[NDArray[np.float32], NDArray[np.float32]]
+def _sum(values: NDArray[np.generic]) -> Array:
+    """Sum (B,) of each row of `values` (B, P)."""
+    if values.dtype == np.bool_:  # counted in 32 bits, which is twice as fast
+        return np.asarray(values.sum(axis=1, dtype=np.uint32), np.float64)
+    return np.asarray(values.sum(axis=1, dtype=np.float64))
 
 
 @dataclass(frozen=True)
 class _Around:
-    """What a group is paired with: the units of all other neurons and of each target, and who is not itself (m, t)."""
+    """Neurons that a group of m is paired with: `unit` (T, n) and `level` (n,), see `unit_columns`.
 
-    rest: _Units
-    targets: list[tuple[_Units, NDArray[np.bool_]]]
+    Where in n the `rest` is, all others, and each of the `targets`, with who is not the neuron itself (m, t).
+    """
+
+    unit: NDArray[np.float32]
+    level: Array
+    rest: slice
+    targets: list[tuple[slice, NDArray[np.bool_]]]
 
 
 def _around(values: Floats, members: Index, targets: Mapping[str, Index]) -> _Around:
     known = [targets.get(name, np.empty(0, dtype=np.int64)) for name in TARGETS]
-    paired = [(_units(values[:, each]), members[:, None] != each[None, :]) for each in known]
-    return _Around(_units(np.delete(values, members, axis=1)), paired)
+    parts = [np.setdiff1d(np.arange(values.shape[1]), members), *known]
+    ends = np.cumsum([0, *map(len, parts)])
+    rest, *of_targets = (slice(*each) for each in pairwise(ends.tolist()))
+    is_pair = [members[:, None] != each[None, :] for each in known]
+    return _Around(*unit_columns(values[:, np.concatenate(parts)]), rest, list(zip(of_targets, is_pair, strict=True)))
 
 
 def shift_null(
@@ -184,32 +212,23 @@ def shift_null(
         outside = _around(values[rows], members, targets)
         # the seed gives every sample the same turned copies, which are not held all at once
         turned = circular_shifts(values[:, members], document, n_draws, np.random.default_rng(seed), rows)
-        found.append([_of_units(_units(each), outside) for each in turned])
+        found.append([_of_turned(each, outside) for each in turned])
     return np.asarray(np.mean(found, axis=0))
 
 
-def _units(values: Floats) -> _Units:
-    """Columns of unit length, centred and as they are."""
-    return unit_columns(values), unit_columns(values, is_centred=False)
-
-
-def _of_units(inside: _Units, outside: _Around) -> Array:
+def _of_turned(values: Floats, outside: _Around) -> Array:
     """The measures (K,) of a group (T, m) and what is around it."""
-    i, j = np.triu_indices(inside[0].shape[1], 1)
-    within, rest = (
-        [_gram(each)[i, j] for each in inside],
-        [a.T @ b for a, b in zip(inside, outside.rest, strict=True)],
-    )
-    means = [
-        f(pairs[name == "share_orthogonal"]).mean(dtype=np.float64) if pairs[0].size else np.nan
-        for pairs in (within, rest)
-        for name, f in PAIRS.items()
+    unit, level = unit_columns(values)
+    i, j = np.triu_indices(unit.shape[1], 1)
+    own, r = unit.T @ unit, unit.T @ outside.unit
+    within, cosine = _cosine(own, level, level), _cosine(r, level, outside.level)
+    rest = _means(r[:, outside.rest].reshape(1, -1), cosine[:, outside.rest].reshape(1, -1))
+    paired = [
+        _of_pairs(r[:, place].reshape(1, -1), cosine[:, place].reshape(1, -1), is_pair.reshape(1, -1))
+        for place, is_pair in outside.targets
     ]
-    paired = []
-    for units, is_pair in outside.targets:
-        r, cosine = (a.T @ b for a, b in zip(inside, units, strict=True))
-        paired.append(_of_pairs(r.reshape(1, -1), cosine.reshape(1, -1), is_pair.reshape(1, -1))[0])
-    return np.concatenate([means[: len(PAIRS)], [np.median(within[0])], means[len(PAIRS) :], *paired])
+    found: Array = np.hstack([_with_median(own[None, i, j], within[None, i, j]), rest, *paired])[0]
+    return found
 
 
 def noise_floor(n_positions: int) -> dict[str, float]:

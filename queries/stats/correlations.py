@@ -45,20 +45,6 @@ def of_groups(correlations: Array, groups: Index) -> Array:
     return np.asarray(correlations[groups[:, :, None], groups[:, None, :]])
 
 
-def same_signs(correlations: Array) -> Array:
-    """`correlations` (..., m, m) after neurons are turned such that the leading eigenvector is nowhere negative.
-
-    For neurons whose sign is arbitrary: turning any of them before changes nothing. Neurons that the eigenvector does
-    not reach stay as they are.
-
-    >>> same_signs(np.array([[1.0, -0.5], [-0.5, 1.0]]))
-    array([[1. , 0.5],
-           [0.5, 1. ]])
-    """
-    sign = np.where(np.linalg.eigh(correlations)[1][..., -1] < 0, -1.0, 1.0)  # (..., m)
-    return np.asarray(correlations * sign[..., :, None] * sign[..., None, :])
-
-
 def shifted(values: Array, document: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Correlations (n_draws, m, m) after each neuron is turned in a circle within each document, on its own.
 

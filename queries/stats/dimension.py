@@ -29,22 +29,27 @@ def correlation(values: Floats) -> NDArray[np.float32]:
     >>> correlation(np.array([[1.0, 2.0, 7.0], [2.0, 0.0, 7.0]])).round(3).tolist()
     [[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    unit = unit_columns(values)
+    unit = unit_columns(values)[0]
     r: NDArray[np.float32] = unit.T @ unit
     return r
 
 
-def unit_columns(values: Floats, is_centred: bool = True) -> NDArray[np.float32]:
-    """Columns of `values` (T, N), centred if asked, with length 1; what does not vary is 0."""
+def unit_columns(values: Floats) -> tuple[NDArray[np.float32], Array]:
+    """Columns of `values` (T, N) centred, with length 1, and their levels (N,): mean over root mean square.
+
+    A column that does not vary is 0, one that is 0 has the level 0. With the levels, Pearson's r of two columns, which
+    is the product of the unit columns, gives the cosine of the columns as they are: r s_i s_j + level_i level_j,
+    s = sqrt(1 - level^2).
+    """
     mean = values.mean(axis=0, dtype=np.float64)
-    unit = (values - mean if is_centred else values).astype(np.float32)
-    length = np.sqrt(np.einsum("tn,tn->n", unit, unit))
+    unit = (values - mean).astype(np.float32)
+    length = np.sqrt(np.einsum("tn,tn->n", unit, unit)).astype(np.float64)
     size = np.abs(values).max(axis=0, initial=0.0)
     # centring leaves rounding of the size of the values
-    floor = 1e-6 * size if is_centred else 0.0 * size
-    varies = length > floor
+    varies = length > 1e-6 * size
     unit *= np.where(varies, 1.0 / np.where(varies, length, 1.0), 0.0).astype(np.float32)
-    return unit
+    whole = np.hypot(length, np.sqrt(len(values)) * mean)
+    return unit, np.sqrt(len(values)) * mean / np.where(whole > 0, whole, 1.0)
 
 
 def spectrum_dimensions(eigenvalues: Array) -> Array:

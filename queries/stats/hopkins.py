@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 N_REPEATS = 200
 MAX_DIMENSIONS = 5
 MIN_SAMPLE = 5
-# Distances that are held at once.
-_BLOCK = 1 << 21
+# Distances that are held at once: what a processor's cache holds.
+_BLOCK = 1 << 16
 
 
 def dimensions(m: int) -> int:
@@ -62,8 +62,8 @@ def hopkins_draws(
     among = _pairs(points, points)
     np.fill_diagonal(among, np.inf)
     chosen = np.argsort(rng.random((n_repeats, m)), axis=1)[:, :n]
-    w = np.maximum(among.min(axis=1), 0.0)[chosen]
-    u, w = (u ** (dimension / 2)).sum(axis=1), (w ** (dimension / 2)).sum(axis=1)
+    w = np.maximum(among.min(axis=1), 0.0) ** (dimension / 2)
+    u, w = (u ** (dimension / 2)).sum(axis=1), w[chosen].sum(axis=1)
     total = u + w
     share: Array = u / np.where(total > 0, total, np.nan)
     return share
@@ -80,14 +80,18 @@ def hopkins(grams: Array, rng: np.random.Generator) -> Array:
 
 
 def _pairs(a: Array, b: Array) -> Array:
-    """Squared distances (n_a, n_b); may be a rounding error below zero."""
-    squared: Array = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * (a @ b.T)
+    """Squared distances (n_a, n_b), as one product; may be a rounding error below zero."""
+    left, right = (np.ones((len(points), points.shape[1] + 2)) for points in (a, b))
+    left[:, :-2], left[:, -2] = -2.0 * a, np.einsum("ij,ij->i", a, a)
+    right[:, :-2], right[:, -1] = b, np.einsum("ij,ij->i", b, b)
+    squared: Array = left @ right.T
     return squared
 
 
 def _nearest_squared(a: Array, b: Array) -> Array:
     """Squared distance (n_a,) of each point of a to the nearest of b."""
     step = max(1, _BLOCK // len(b))
-    nearest = [_pairs(a[start : start + step], b).min(axis=1) for start in range(0, len(a), step)]
+    # the smallest of each column, not of each row: whole rows are compared at once
+    nearest = [_pairs(b, a[start : start + step]).min(axis=0) for start in range(0, len(a), step)]
     found: Array = np.maximum(np.concatenate(nearest), 0.0)
     return found

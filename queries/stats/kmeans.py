@@ -50,21 +50,25 @@ def most_clusters(m: int) -> int:
 def kmeans(grams: Array, k: int, seeds: Labels) -> tuple[Labels, Array]:
     """Labels (B, m) and inertia (B,) of the best of R restarts that begin with the first k of `seeds` (B, R, K)."""
     n_sets = len(grams)
-    squared = squared_distances(grams)
-    sets = np.arange(n_sets)[:, None, None]
-    labels = squared[sets, seeds[:, :, :k]].argmin(axis=2)  # (B, R, m)
+    length, sets, first = np.einsum("bii->bi", grams), np.arange(n_sets)[:, None, None], seeds[:, :, :k]
+    # squared distance to each seed, less G_ii, which is the same for all
+    labels = (length[sets, first][..., None] - 2.0 * grams[sets, first]).argmin(axis=2)  # (B, R, m)
+    inertia = np.empty(labels.shape[:2])
     moving = np.arange(n_sets)  # sets with a restart that still moves
-    for _ in range(MAX_ITERATIONS):
-        distance = _to_centres(grams[moving], labels[moving], k)  # (B, m, R, k): squared, less G_ii
+    for iteration in range(MAX_ITERATIONS + 1):
+        before = labels[moving]
+        distance = _to_centres(grams[moving], before, k)  # (B, m, R, k): squared, less G_ii
+        own = np.take_along_axis(distance, before.transpose(0, 2, 1)[..., None], axis=3)[..., 0]  # (B, m, R)
+        inertia[moving] = own.sum(axis=1)
+        if iteration == MAX_ITERATIONS:
+            break
         moved = distance.argmin(axis=3).transpose(0, 2, 1)
-        changed = (moved != labels[moving]).any(axis=(1, 2))
-        labels[moving] = moved
+        changed = (moved != before).any(axis=(1, 2))
         moving = moving[changed]
+        labels[moving] = moved[changed]
         if not len(moving):
             break
-    distance = _to_centres(grams, labels, k)
-    own = np.take_along_axis(distance, labels.transpose(0, 2, 1)[..., None], axis=3)[..., 0]  # (B, m, R)
-    inertia = own.sum(axis=1) + np.einsum("bii->b", grams)[:, None]  # (B, R)
+    inertia += length.sum(axis=1)[:, None]
     best = inertia.argmin(axis=1)
     return labels[np.arange(n_sets), best], np.maximum(inertia[np.arange(n_sets), best], 0.0)
 

@@ -4,14 +4,14 @@ Shapes: G groups or draws, m neurons, T positions, N neurons in all.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.stats.correlations import same_signs
 from queries.stats.louvain import at_once, maximise
 from queries.stats.modularity import correlation_modularity_matrix, keep_strongest, signed_modularity_matrix
+from queries.stats.point_sets import aligned
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -43,16 +43,21 @@ class Effort:
 
     Groups beyond the first 200 are drawn of the plateau, where these leave the answer open, see
     `queries.stats.groups.is_open`. `repeats`: the observed value that nulls are compared with is the mean of so many
-    searches. A measure of the `sweep` has fewer groups: it describes, and no verdict rests on it. Calibration makes do
-    with fewer of all.
+    searches. No verdict is about a measure of the `sweep` or about the `other` groups: all their nulls have at most so
+    many draws. Calibration makes do with fewer of all.
     """
 
     groups: int = 1000
     sweep: int = 200
     shifts: int = 200
+    other: int = 100
     planted: int = 100
     restarts: int = 20
     repeats: int = 20
+
+    def of_other(self) -> "Effort":
+        """That of a group that no verdict is about."""
+        return replace(self, **{name: min(getattr(self, name), self.other) for name in ("groups", "sweep", "shifts")})
 
 
 FULL = Effort()
@@ -81,7 +86,7 @@ class Sample:
         n_positions: Array | None = None,
     ) -> dict[str, Array]:
         """`measure` of `correlations` (G, m, m), over all T positions or `n_positions` (G,), data and nulls alike."""
-        seen = same_signs(correlations) if self.is_gated else correlations
+        seen = aligned(correlations) if self.is_gated else correlations
         return measure(seen, len(self.values) if n_positions is None else n_positions, names, rng, n_restarts)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -99,43 +100,45 @@ def permute_within_documents(sums: Array, n_draws: int, rng: np.random.Generator
     totals = np.zeros((n_draws, n))
     for document in range(n_documents):
         row = rng.permutation(sums[document])
-        turned = np.lib.stride_tricks.sliding_window_view(np.concatenate([row, row[:-1]]), n)
+        turned = sliding_window_view(np.concatenate([row, row[:-1]]), n)
         totals += turned[rng.integers(0, n, size=n_draws)]
     return totals
 
 
 class Turns:
-    """Positions turned in a circle within their documents, `document` (T,), whose rows need not follow each other.
+    """`values` (T, m) turned in circles within their documents, `document` (T,), whose rows need not follow each other.
 
-    >>> turns = Turns(np.array([0, 0, 0, 1]))
-    >>> turns.apply(np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([[2], [0]])).ravel().tolist()
+    >>> turns = Turns(np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([0, 0, 0, 1]))
+    >>> turns.apply(np.array([[2], [0]])).ravel().tolist()
     [3.0, 1.0, 2.0, 9.0]
     """
 
-    def __init__(self, document: NDArray[np.int64]) -> None:
-        self._order = np.argsort(document, kind="stable")
-        _, start, self.size = np.unique(document[self._order], return_index=True, return_counts=True)
-        self._of_row = np.empty(len(document), dtype=np.int64)
-        self._of_row[self._order] = np.repeat(np.arange(len(self.size)), self.size)
-        self._start = start
-        self._place = np.empty(len(document), dtype=np.int64)
-        self._place[self._order] = np.arange(len(document))
-        self._place -= start[self._of_row]
+    def __init__(self, values: NDArray[np.floating], document: NDArray[np.int64]) -> None:
+        _, self._document, self.size = np.unique(document, return_inverse=True, return_counts=True)
+        order = np.argsort(self._document, kind="stable")
+        self._place = np.empty_like(order)
+        self._place[order] = np.arange(len(order))
+        ordered = values[order].T  # (m, T)
+        self._is_in_order = bool((order[1:] > order[:-1]).all())
+        # each document twice over: whatever the offset, its turned values are there side by side
+        first = np.cumsum(self.size) - self.size
+        ends = list(zip(first.tolist(), (first + self.size).tolist(), strict=True))
+        self._twice = np.concatenate([ordered[:, i:j] for i, j in ends for _ in range(2)], axis=1)  # (m, 2 T)
+        self._windows = [
+            (slice(i, j), sliding_window_view(self._twice[:, 2 * i : 2 * j], j - i, axis=1)) for i, j in ends
+        ]
+        self._at = self._place + first[self._document]
 
-    def apply(
-        self, values: NDArray[np.floating], offset: NDArray[np.int64], rows: NDArray[np.int64] | None = None
-    ) -> NDArray[np.floating]:
-        """`values` (T, m), in document d and column j turned by `offset` (D, m); of these only `rows`, if given."""
-        chosen = slice(None) if rows is None else rows
-        of_row, n_columns = self._of_row[chosen], values.shape[1]
-        size = self.size[:, None]
-        turned = self._place[chosen, None] + (offset % size)[of_row]
-        turned -= size[of_row] * (turned >= size[of_row])  # a remainder, without a division for each value
-        turned += self._start[of_row, None]
-        turned *= n_columns
-        turned += np.arange(n_columns)
-        drawn: NDArray[np.floating] = values[self._order].reshape(-1).take(turned)
-        return drawn
+    def apply(self, offset: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> NDArray[np.floating]:
+        """The values, in document d and column j turned by `offset` (D, m); of these only `rows`, if given."""
+        column, offset = np.arange(len(self._twice)), offset % self.size[:, None]
+        if rows is not None:
+            some: NDArray[np.floating] = self._twice[column, self._at[rows, None] + offset[self._document[rows]]]
+            return some
+        drawn = np.empty((len(self._twice), len(self._place)), self._twice.dtype)
+        for (place, windows), of_document in zip(self._windows, offset, strict=True):
+            drawn[:, place] = windows[column, of_document]
+        return (drawn if self._is_in_order else drawn[:, self._place]).T
 
 
 def circular_shifts(
@@ -154,7 +157,7 @@ def circular_shifts(
     >>> turned.ravel().tolist()
     [2.0, 0.0, 1.0]
     """
-    turns = Turns(document)
+    turns = Turns(values, document)
     for _ in range(n_draws):
         offset = rng.integers(0, turns.size[:, None], size=(len(turns.size), values.shape[1]))
-        yield turns.apply(values, offset, rows)
+        yield turns.apply(offset, rows)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from queries.stats.nulls import Turns
 
@@ -19,6 +20,8 @@ Index = NDArray[np.int64]
 
 MAX_BLOCKS = 20
 N_SPIKES = 5
+# An entry of an eigenvector below this is zero.
+ROUNDING = 1e-12
 
 
 def unit_rows(values: Floats, is_centred: bool) -> NDArray[np.float32]:
@@ -81,8 +84,9 @@ def sides(grams: Array) -> Array:
     >>> sides(np.array([[[1.0, -0.5], [-0.5, 1.0]]])).prod().item()
     -1.0
     """
-    leading = np.linalg.eigh(grams)[1][:, :, -1]
-    signs: Array = np.where(leading < 0, -1.0, 1.0)
+    last = [grams.shape[1] - 1] * 2
+    leading = np.array([eigh(each, subset_by_index=last, check_finite=False)[1][:, 0] for each in grams])
+    signs: Array = np.where(leading < -ROUNDING, -1.0, 1.0)
     return signs
 
 
@@ -90,7 +94,11 @@ def aligned(grams: Array) -> Array:
     """Gram matrices (B, m, m) of the same points turned to the side that most of them are on.
 
     Where the sign of a point is arbitrary, two points may be as near as r or as far as -r. Turned, a set has one Gram
-    matrix whatever the signs of its points.
+    matrix whatever the signs of its points. Points that the leading eigenvector does not reach stay as they are.
+
+    >>> aligned(np.array([[[1.0, -0.5], [-0.5, 1.0]]]))[0]
+    array([[1. , 0.5],
+           [0.5, 1. ]])
     """
     sign = sides(grams)
     product: Array = grams * sign[:, :, None] * sign[:, None, :]
@@ -179,20 +187,23 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 
     A neuron keeps its values, and their order within a document but for one cut; what it shares with others is lost.
     """
-    turns, rows = Turns(space.block), space.rows[members]
+    turns = Turns(space.rows[members].T, space.block)
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
         offset = rng.integers(0, turns.size, size=(len(members), len(turns.size)))
-        drawn[i] = gram(np.ascontiguousarray(turns.apply(rows.T, offset.T).T))
+        drawn[i] = gram(turns.apply(offset.T).T)
     return drawn
 
 
 def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile."""
-    rows = space.rows[members]
+    rows = np.ascontiguousarray(space.rows[members].T).view(np.uint32)  # (C, m)
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
-        drawn[i] = gram(unit_rows(rng.permuted(rows, axis=0), space.is_centred))
+        # sorted by random bits, with the value after them: four times as fast as a shuffle of each column
+        cards = rng.integers(0, 1 << 32, rows.shape, dtype=np.uint64) << 32 | rows
+        cards.sort(axis=1)
+        drawn[i] = gram(unit_rows(cards.astype(np.uint32).view(np.float32).T, space.is_centred))
     return drawn
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import queries
 from queries import Session, load
-from queries.parallel import processes, tables
+from queries.parallel import Workers, processes
 from tests.lake import make_lake, planted_influence
 from warehouse.connection import connect
 from warehouse.errors import QueryError, RtError
@@ -20,7 +20,8 @@ def lake(tmp_path_factory):
 
 def test_the_tables_are_those_of_one_session(lake):
     said = []
-    found = tables(partial(connect, lake), ["influence", "frequency_curve"], 3, queries.PARAMETERS, 2, said.append)
+    with Workers(partial(connect, lake), 3, queries.PARAMETERS, 2) as workers:
+        found = workers.tables(["influence", "frequency_curve"], said.append)
     assert sorted(found) == ["frequency_curve", "influence", "plateau_stability"]
     assert sorted(said) == [f"analysing {slug}" for slug in sorted(found)]
     with connect(lake) as con:
@@ -31,15 +32,26 @@ def test_the_tables_are_those_of_one_session(lake):
 
 def test_an_error_is_that_of_its_analysis(lake):
     wrong = {**queries.PARAMETERS, "rare_by": "neither"}
-    found = tables(partial(connect, lake), ["frequency_curve"], 0, wrong, 2, lambda line: None)
+    with Workers(partial(connect, lake), 0, wrong, 2) as workers:
+        found = workers.tables(["frequency_curve"], lambda line: None)
     assert isinstance(found["plateau_stability"], QueryError)
     assert found["frequency_curve"] is found["plateau_stability"]
 
 
 def test_a_process_that_is_killed_is_an_error_with_a_hint(lake):
-    with pytest.raises(RtError, match="ended from outside") as error:
-        tables(partial(os._exit, 9), ["influence"], 0, queries.PARAMETERS, 1, lambda line: None)
+    ended = pytest.raises(RtError, match="ended from outside")
+    with Workers(partial(os._exit, 9), 0, queries.PARAMETERS, 1) as workers, ended as error:
+        workers.tables(["influence"], lambda line: None)
     assert "--processes 1" in error.value.hint
+
+
+def test_other_work_is_given_back_with_what_it_raises(lake):
+    with Workers(partial(connect, lake), 0, queries.PARAMETERS, 2) as workers:
+        assert workers.start(os.getpid)() != os.getpid()
+        with pytest.raises(ValueError, match="invalid literal"):
+            workers.start(partial(int, "?"))()
+        with pytest.raises(RtError, match="ended from outside"):
+            workers.start(partial(os._exit, 9))()
 
 
 def test_processes_are_those_of_this_machine():

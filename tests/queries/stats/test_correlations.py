@@ -7,7 +7,6 @@ from queries.stats.correlations import (
     correlation,
     independent,
     of_groups,
-    same_signs,
     shifted,
     with_modules,
     without_documents,
@@ -71,18 +70,6 @@ def test_each_set_of_documents_is_left_out_once():
     fewer, n_positions = without_documents(values, document, 3, rng)
     assert fewer.shape == (3, 6, 6)
     assert sorted(n_positions) == [250.0, 250.0, 300.0]
-
-
-def test_signs_that_are_arbitrary_change_nothing():
-    rng = np.random.default_rng(8)
-    r = np.stack([correlation(rng.standard_normal((30, 6))) for _ in range(5)])
-    sign = rng.choice([-1.0, 1.0], (5, 6))
-    turned = r * sign[:, :, None] * sign[:, None, :]
-    np.testing.assert_allclose(same_signs(turned), same_signs(r))
-    np.testing.assert_allclose(np.abs(same_signs(r)), np.abs(r))
-    factor = correlation(related(rng) * sign[0])
-    assert (same_signs(factor) > 0).all()
-    np.testing.assert_array_equal(same_signs(np.eye(3)), np.eye(3))
 
 
 def test_planted_modules_have_the_correlation_that_was_asked_for():

@@ -93,6 +93,18 @@ def test_aligned_sets_have_no_sign_of_their_own():
     np.testing.assert_allclose(aligned(turned(one[None], rng)), one[None])
 
 
+def test_many_sets_are_aligned_each_by_its_leading_eigenvector():
+    rng = np.random.default_rng(8)
+    grams = np.stack([np.corrcoef(rng.standard_normal((6, 30)) + rng.standard_normal(30)) for _ in range(5)])
+    drawn = turned(grams, rng)
+    np.testing.assert_allclose(aligned(drawn), aligned(grams))
+    np.testing.assert_allclose(np.abs(aligned(drawn)), np.abs(grams))
+    # every set is on one side of its largest direction
+    assert (np.abs(np.linalg.eigh(aligned(drawn))[1][:, :, -1].sum(axis=1)) > 1.0).all()
+    # points that share nothing stay as they are
+    np.testing.assert_array_equal(aligned(np.eye(3)[None])[0], np.eye(3))
+
+
 def test_a_space_is_aligned_as_its_gram_matrix():
     rng = np.random.default_rng(12)
     rows = unit_rows(rng.standard_normal((8, 20)), is_centred=False)
