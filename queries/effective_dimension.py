@@ -4,12 +4,13 @@ The activations of a group of m neurons are z-scored and taken apart into princi
 components that hold 95 % of the variance, `participation` the participation ratio of the eigenvalues, `entropy` the
 exponential of their entropy; all are divided by m. Low values mean: the neurons move together, in few directions.
 
-`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each: of any neurons; with
-as many neurons of each stratum of activation mean and variance; of each stratum of influence. The plateau's core leads
-the ranking and has no equals in its strata, so `null_trend` is what a smooth dependence on influence gives: the
-statistic of windows of the ranking, continued along a parabola to the place of the core. Where it predicts surely fewer
-than there are, it does not hold and decides nothing. A group is special only beyond ALL of them, so `q`
-(Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are one-sided (fewer).
+`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each (200 of power law and
+decay, of the last two kinds): of any neurons; with as many neurons of each stratum of activation mean and variance; of
+each stratum of influence. The plateau's core leads the ranking and has no equals in its strata, so `null_trend` is what
+a smooth dependence on influence gives: the statistic of windows of the ranking, continued along a parabola to the place
+of the core. Where it predicts surely fewer than there are, it does not hold and decides nothing. A group is special
+only beyond ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are
+one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -62,7 +63,7 @@ from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import floor_p
 from queries.stats.words import counted
 
-P_FLOORS = (floor_p(FULL.groups), floor_p(FULL.groups, "two"))
+P_FLOORS = (floor_p(FULL.groups), *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.other_groups)))
 COLUMNS = {
     **SIZES,
     **null_meanings(

@@ -175,7 +175,7 @@ class _Reporter:
             self.session.table(queries.load(slug)).write_parquet(path)
 
     def figure(self, outcome: Outcome, folder: Path) -> Callable[[], str] | None:
-        """What writes the figure of an outcome and gives its caption; None, with a note that says why, where there is none to draw."""
+        """What writes the figure of an outcome and gives its caption; None, with a note, where there is none."""
         if outcome.analysis is None or outcome.slug not in self.tables:
             return None
         chart = outcome.analysis.chart

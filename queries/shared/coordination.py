@@ -58,7 +58,7 @@ def estimate_runs(
     for run, known in grouped(frame):
         plan = design(
             known.activation, known.document, known.is_rare, known.regime, known.is_core, known.influence,
-            rng, effort.groups, known.is_gated,
+            rng, effort, known.is_gated,
         )  # fmt: skip
         rows += [{**row, "run": run} for row in run_rows(plan, rng, effort)]
     return pl.DataFrame(rows, schema=schema).sort(KEYS)

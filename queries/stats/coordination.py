@@ -44,13 +44,15 @@ POOL = 4
 
 @dataclass(frozen=True)
 class Effort:
-    """Draws: random `groups` of each kind, turns within documents (`shifts`) of the plateau and of the `other` groups.
+    """Draws: random `groups` of each kind and turns within documents (`shifts`).
 
-    No verdict is about the others, and the decay's hundreds of neurons cost most. Calibration makes do with fewer.
+    No verdict is about groups other than the plateau: they have at most `other_groups` of a kind and `other` turns.
+    Calibration makes do with fewer.
     """
 
     groups: int = 1000
     shifts: int = 200
+    other_groups: int = 200
     other: int = 40
 
 
@@ -104,7 +106,7 @@ class Found:
 
 def design(
     values: Floats, document: Index, is_rare: Flags, regime: NDArray[np.object_], is_core: Flags, influence: Array,
-    rng: np.random.Generator, n_groups: int = FULL.groups, is_gated: bool = False,
+    rng: np.random.Generator, effort: Effort = FULL, is_gated: bool = False,
 ) -> Design:  # fmt: skip
     """The comparisons for activations `values` (T, N) at positions of `document` (T,) and class `is_rare` (T,).
 
@@ -125,7 +127,7 @@ def design(
     members, missing = _members(regime, is_core, influence)
     draws: dict[str, dict[str, Index]] = {}
     if members and not all(reasons[name] for name in CLASSES):
-        draws = _draws(values, influence, members, rng, n_groups)
+        draws = _draws(values, influence, members, rng, effort)
     of_class = {"rare": np.flatnonzero(is_rare), "common": np.flatnonzero(~is_rare)}
     ranked, place, at = _ranking(influence, members)
     why = {**reasons, **missing}
@@ -167,23 +169,24 @@ def _ranking(influence: Array, members: Mapping[str, Index]) -> tuple[Index, Arr
 
 
 def _draws(
-    values: Floats, influence: Array, members: Mapping[str, Index], rng: np.random.Generator, n_groups: int
+    values: Floats, influence: Array, members: Mapping[str, Index], rng: np.random.Generator, effort: Effort
 ) -> dict[str, dict[str, Index]]:
-    """Random groups (n_groups, m) for each group and null; those of any neurons serve all groups."""
+    """Random groups (B, m) for each group and null; those of any neurons serve all groups."""
     mean, variance = moments(values)
     n = N_ACTIVATION_STRATA
     by_activation = strata(mean, n) * n + strata(variance, n)
     n_strata = len(influence) // (POOL * len(members["plateau"]))
     by_influence = strata(influence, min(max(n_strata, 1), N_INFLUENCE_STRATA))
-    anyone = random_groups(members["plateau"], len(influence), n_groups, rng)
-    return {
-        name: {
+    anyone = random_groups(members["plateau"], len(influence), effort.groups, rng)
+    drawn: dict[str, dict[str, Index]] = {}
+    for name, each in members.items():
+        n_groups = effort.groups if name == "plateau" else min(effort.groups, effort.other_groups)
+        drawn[name] = {
             "any": anyone,
             "activation": random_groups(each, len(influence), n_groups, rng, by_activation),
             "influence": random_groups(each, len(influence), n_groups, rng, by_influence),
         }
-        for name, each in members.items()
-    }
+    return drawn
 
 
 def assess(

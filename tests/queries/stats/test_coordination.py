@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from queries.stats.coordination import TREND, assess, design, jackknife_reach
+from queries.stats.coordination import TREND, Effort, assess, design, jackknife_reach
 from queries.stats.dimension import group_dimensions, left_out_dimensions
 
 
@@ -17,7 +17,7 @@ def plan(rng, *, n=96, m=8, documents=10, positions=20, values=None, **changes):
         "is_core": np.arange(n) < m,
         "influence": np.linspace(2, 1, n),
     }
-    return design(**{**inputs, **changes}, rng=rng, n_groups=50)
+    return design(**{**inputs, **changes}, rng=rng, effort=Effort(groups=50))
 
 
 def test_groups_are_of_one_size_and_matched():
