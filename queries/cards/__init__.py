@@ -36,6 +36,7 @@ _ABSENT = {
     "facts": "this run holds no table of neurons",
     "layer": "no pass over layers has read this layer: `rt extract --layers all` adds it to an extracted run",
 }
+_AT_ONCE = 10  # neurons: what `partners.sql` holds side by side
 _NAME = re.compile(r"(?:L(\d+)\s*N)?\s*N?(\d+)", re.IGNORECASE)
 
 
@@ -146,10 +147,12 @@ def cards(session: Session, of: Measured, neurons: Sequence[int], size: Size = W
     tables, absent = {}, {}
     for part, slug in ANALYSES.items():
         tables[part], absent[part] = _of_analysis(session, slug, of.run, neurons)
-    parameters = {**vars(size), "run": of.run, "neurons": list(neurons), "layer": of.layer}
+    parameters = {**vars(size), "run": of.run, "layer": of.layer}
+    parts = [list(neurons[start : start + _AT_ONCE]) for start in range(0, len(neurons), _AT_ONCE)]
     for part, reason in _ABSENT.items():
         sql = (FOLDER / f"{part}.sql").read_text(encoding="utf-8")
-        tables[part] = frame(session.con, sql, {name: value for name, value in parameters.items() if f"${name}" in sql})
+        named = {name: value for name, value in parameters.items() if f"${name}" in sql}
+        tables[part] = pl.concat(frame(session.con, sql, {**named, "neurons": each}) for each in parts)
         absent[part] = reason
     tables["partners"] = tables["partners"].join(
         _regimes(session, of.run), on="partner", how="left", maintain_order="left"
