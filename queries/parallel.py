@@ -53,7 +53,10 @@ class Workers:
 
     def start(self, function: Callable[[], T]) -> Callable[[], T]:
         """Call `function` in one of the processes; what is returned waits for it, and gives or raises what it does."""
-        return partial(_result, self._pool.submit(function))
+        try:
+            return partial(_result, self._pool.submit(function))
+        except BrokenProcessPool:
+            raise _EndedError() from None
 
     def tables(self, slugs: Iterable[str], progress: Callable[[str], None]) -> dict[str, pl.DataFrame | Exception]:
         """The table of each analysis of `slugs` and of those they use, or what it raised."""
@@ -88,15 +91,18 @@ class Workers:
 class _EndedError(RtError):
     """A process is gone, and all others with it."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "a process of the report was ended from outside, most likely for lack of memory",
+            hint="--processes 1 takes the least",
+        )
+
 
 def _result(future: "Future[T]") -> T:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise _EndedError(
-            "a process of the report was ended from outside, most likely for lack of memory",
-            hint="--processes 1 takes the least",
-        ) from None
+        raise _EndedError() from None
 
 
 def _with_used(slugs: Iterable[str]) -> dict[str, tuple[str, ...]]:

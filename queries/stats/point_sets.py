@@ -7,6 +7,7 @@ Gram matrices (B, m, m). Shapes: N neurons, C columns (positions or weights), m 
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ class Space:
     """Neurons as rows of unit length, `rows` (N, C), with the `block` (C,) of each column.
 
     A block is what is left out at once for an interval: the documents of the positions, or groups of weight columns.
-    `is_centred` says whether a row is centred before it is scaled: activations are, weights are not.
+    `is_centred` says whether a row is centred before it is scaled: activations are, weights are not. `side` (N,), 1 or
+    -1, turns the rows of neurons whose sign is arbitrary.
     """
 
     name: str
@@ -54,28 +56,34 @@ class Space:
     rows: NDArray[np.float32]
     block: Index
     is_centred: bool
+    side: NDArray[np.float32] | None = None
 
-    @property
+    @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Neurons (N,) that vary at all."""
         known: NDArray[np.bool_] = np.asarray(self.rows.any(axis=1))
         return known
 
+    def of(self, members: Index) -> NDArray[np.float32]:
+        """The rows (m, C) of `members` (m,), turned to their sides."""
+        rows = self.rows[members]
+        return rows if self.side is None else rows * self.side[members, None]
+
     def gram(self, members: Index) -> Array:
         """Gram matrix (m, m) of `members` (m,)."""
-        return gram(self.rows[members])
+        return gram(self.of(members))
 
     def leave_out(self, members: Index) -> Array:
         """Gram matrices (G, m, m) without one group of blocks each; at most `MAX_BLOCKS` groups."""
         codes = np.unique(self.block, return_inverse=True)[1] % MAX_BLOCKS
-        rows = self.rows[members]
+        rows = self.of(members)
         return np.stack([gram(unit_rows(rows[:, codes != each], self.is_centred)) for each in np.unique(codes)])
 
     def aligned(self, members: Index) -> "Space":
         """The same with the rows of `members` (m,) turned to one side, as `aligned` turns their Gram matrix."""
-        rows = self.rows.copy()
-        rows[members] *= sides(self.gram(members)[None])[0, :, None].astype(np.float32)
-        return replace(self, rows=rows)
+        side = np.ones(len(self.rows), dtype=np.float32)
+        side[members] = sides(self.gram(members)[None])[0]
+        return replace(self, side=side)
 
 
 def sides(grams: Array) -> Array:
@@ -187,7 +195,7 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 
     A neuron keeps its values, and their order within a document but for one cut; what it shares with others is lost.
     """
-    turns = Turns(space.rows[members].T, space.block)
+    turns = Turns(space.of(members).T, space.block)
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
         offset = rng.integers(0, turns.size, size=(len(members), len(turns.size)))
@@ -197,7 +205,7 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 
 def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile."""
-    rows = np.ascontiguousarray(space.rows[members].T).view(np.uint32)  # (C, m)
+    rows = np.ascontiguousarray(space.of(members).T).view(np.uint32)  # (C, m)
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
         # sorted by random bits, with the value after them: four times as fast as a shuffle of each column

@@ -52,6 +52,8 @@ def test_other_work_is_given_back_with_what_it_raises(lake):
             workers.start(partial(int, "?"))()
         with pytest.raises(RtError, match="ended from outside"):
             workers.start(partial(os._exit, 9))()
+        with pytest.raises(RtError, match="ended from outside"):
+            workers.start(os.getpid)
 
 
 def test_processes_are_those_of_this_machine():

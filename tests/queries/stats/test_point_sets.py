@@ -112,4 +112,10 @@ def test_a_space_is_aligned_as_its_gram_matrix():
     members = np.array([1, 2, 5, 7])
     own = space.aligned(members)
     np.testing.assert_allclose(own.gram(members), aligned(space.gram(members)[None])[0])
-    np.testing.assert_array_equal(own.rows[[0, 3, 4, 6]], rows[[0, 3, 4, 6]])
+    others = np.array([0, 3, 4, 6])
+    np.testing.assert_array_equal(own.of(others), rows[others])
+    same = Space("weight", "all", own.of(np.arange(8)), space.block, is_centred=False)
+    np.testing.assert_array_equal(own.leave_out(members), same.leave_out(members))
+    for draws in (permuted_grams, shifted_grams):
+        found, expected = (draws(each, members, 2, np.random.default_rng(1)) for each in (own, same))
+        np.testing.assert_array_equal(found, expected)
