@@ -20,7 +20,7 @@ _CLASSES = ("rare", "common")
 _GROUPS = ("plateau", "power_law", "decay")
 # From dark to light, in the order in which they lie below the dot
 _NULLS = {
-    "trend": ("trend over the ranking", "#D55E00"),
+    "trend": ("trend over the ranking", "#009E73"),
     "influence": ("same tenths of influence", "#222222"),
     "activation": ("same fifths of activation", "#5A5A5A"),
     "any": ("any neurons", "#8C8C8C"),
