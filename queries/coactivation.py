@@ -145,10 +145,12 @@ def _is_judged(row: Row) -> bool:
 
 def _shift(plan: Design, token_class: str, group: str, rng: np.random.Generator, n_shifts: int) -> Array:
     """The measures (n_shifts, 27) of the group, turned within documents, averaged over the draws of positions."""
-    rows = plan.rows[token_class]
+    rows, members = plan.rows[token_class], plan.members[group]
     samples = [np.searchsorted(rows, each) for each in plan.samples[token_class]]
-    targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
-    return shift_null(plan.values[rows], plan.document[rows], samples, plan.members[group], targets, n_shifts, rng)
+    values, targets = plan.values[rows], {name: plan.members[name] for name in TARGETS if name in plan.members}
+    if group != "plateau":  # nothing is told of its pairs with others
+        values, members, targets = values[:, members], np.arange(len(members)), {}
+    return shift_null(values, plan.document[rows], samples, members, targets, n_shifts, rng)
 
 
 def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None, shift: Array | None) -> Row:

@@ -138,7 +138,8 @@ def _restarts(matrix: Array, rng: np.random.Generator, n_restarts: int, n_kinds:
     single = (matrix / np.where(scale > 0, scale, 1.0)).astype(np.float32)
     single[:, np.arange(m), np.arange(m)] = 0.0  # a node is always with itself
     graph = np.repeat(np.arange(n_graphs), n_restarts)
-    shuffled = single[graph[:, None, None], order[:, :, None], order[:, None, :]]
+    row = (graph * m)[:, None] + order
+    shuffled = single.reshape(-1).take(row[:, :, None] * m + order[:, None, :])  # (P, m, m)
     found = _search(shuffled, graph * n_kinds // n_graphs)
     labels = np.empty_like(found)
     np.put_along_axis(labels, order, found, axis=1)
@@ -149,6 +150,9 @@ def _search(matrix: Single, kind: Index) -> Index:
     """Labels (P, m) at which neither a node's move nor a merger gains; `kind` (P,) of each search."""
     n_searches, m, _ = matrix.shape
     labels = np.tile(np.arange(m), (n_searches, 1))
+    # one round leaves few communities: those to come look at these, not at one for each node
+    _move_nodes(matrix, labels, kind, n_rounds=1)
+    labels = _compact(labels)
     active = np.arange(n_searches)
     for _ in range(_MAX_ROUNDS):
         part, moved = matrix[active], labels[active]
@@ -170,12 +174,14 @@ def _compact(labels: Index) -> Index:
 
 def _links(matrix: Single, labels: Index, n_labels: int) -> Single:
     """Sum of B (P, K, m) between each community and each node."""
+    if n_labels == labels.shape[1] and (labels == np.arange(n_labels)).all():
+        return matrix.copy()
     member = (labels[:, None, :] == np.arange(n_labels)[None, :, None]).astype(np.float32)  # (P, K, m)
     return np.asarray(member @ matrix)
 
 
-def _move_nodes(matrix: Single, labels: Index, kind: Index) -> None:
-    """Moves single nodes, in order, while that gains; changes `labels` (P, m) in place."""
+def _move_nodes(matrix: Single, labels: Index, kind: Index, n_rounds: int = _MAX_ROUNDS) -> None:
+    """Moves single nodes, in order, while that gains, at most `n_rounds`; changes `labels` (P, m) in place."""
     m = labels.shape[1]
     # one community more than a search of the same `kind` (P,) has: a node may leave for an empty one
     n_labels = np.zeros(kind.max(initial=0) + 1, dtype=np.int64)
@@ -184,7 +190,7 @@ def _move_nodes(matrix: Single, labels: Index, kind: Index) -> None:
     links[np.arange(links.shape[1]) >= n_labels[kind, None]] = -np.inf
     place = np.arange(len(labels))  # rows of `labels` that still change
     current = labels.copy()
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(n_rounds):
         changed = np.zeros(len(current), dtype=bool)
         rows = np.arange(len(current))
         for node in range(m):
