@@ -109,11 +109,8 @@ def _generalised_gamma(p: Array, bins: Bins) -> Array:
 def _pareto_lognormal(p: Array, bins: Bins) -> Array:
     sd, mean_excess = np.exp(p[:, 1:2]), np.exp(p[:, 2:])
     z = (bins.grid - p[:, :1]) / sd
-    above = z - sd / mean_excess
-    # ln of a share that is 1 to the last digit is 0
-    density = special.log_ndtr(above, out=np.zeros_like(above), where=above < 8.3)
-    density += (p[:, :1] - bins.grid) / mean_excess
-    return np.asarray(density)
+    density: Array = (p[:, :1] - bins.grid) / mean_excess + special.log_ndtr(z - sd / mean_excess)
+    return density
 
 
 def _cut_pareto_lognormal(p: Array, bins: Bins) -> Array:
