@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -207,10 +208,9 @@ def report(
     ] = None,
 ) -> None:
     """Run every analysis and write a Markdown report with figures and tables."""
+    from queries.parallel import Workers
     from queries.parallel import processes as all_processes
-    from reports.output import check_outside
-    from reports.provenance import Source
-    from reports.report import check_report, write_report
+    from reports.places import check_outside, check_report
     from warehouse.connection import connect
     from warehouse.lake import open_lake
 
@@ -224,21 +224,30 @@ def report(
     names, checkpoints = without_earlier(lake, named)
     con = connect_lake(lake, names, where)
     manifests = {run.name: {**run.manifest, "passes": run.passes} for run in opened.runs}
-    written = write_report(
-        con,
-        output,
-        seed=seed,
-        parameters=parameters,
-        source=Source(where, tuple(names), manifests, tuple(checkpoints), is_last=names != named),
-        only=only or (),
-        html=html,
-        strict=strict,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
-        command=shlex.join(["rt", *sys.argv[1:]]),
-        opener=partial(connect, lake, names or list(manifests), where),
-        steps=partial(connect, lake, checkpoints or names or list(manifests), where),
-        n_processes=processes or all_processes(),
-    )
+    steps = partial(connect, lake, checkpoints or names or list(manifests), where)
+    n_processes = 1 if only and len(only) == 1 else processes or all_processes()
+    with ExitStack() as stack:
+        workers = None
+        if n_processes > 1:  # they begin while this process imports what writes the page
+            opener = partial(connect, lake, names or list(manifests), where)
+            workers = stack.enter_context(Workers(opener, seed, parameters, n_processes, steps))
+        from reports.provenance import Source
+        from reports.report import write_report
+
+        written = write_report(
+            con,
+            output,
+            seed=seed,
+            parameters=parameters,
+            source=Source(where, tuple(names), manifests, tuple(checkpoints), is_last=names != named),
+            only=only or (),
+            html=html,
+            strict=strict,
+            progress=lambda line: print(line, file=sys.stderr, flush=True),
+            command=shlex.join(["rt", *sys.argv[1:]]),
+            steps=steps,
+            workers=workers,
+        )
     print(f"report: {written.path}")
     if written.html_path:
         print(f"page: {written.html_path}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from queries import Connect, Session, load
+from queries import slugs as all_slugs
 from warehouse.errors import RtError
 
 T = TypeVar("T")
@@ -34,7 +36,8 @@ class Workers:
     """Processes that compute tables of one lake, and whatever else is given to them, until they are closed.
 
     `opener` connects to the lake, `steps` to all checkpoints of it (see `queries.Session`); they are called once in
-    each process, so it must be possible to send them there.
+    each process, so it must be possible to send them there. The processes begin at once: what they import and open
+    takes seconds, in which the one that asked for them can do the same.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Workers:
         self._pool = ProcessPoolExecutor(
             n_processes, get_context("spawn"), initializer=_begin, initargs=(opener, seed, dict(parameters), steps)
         )
+        for _ in range(n_processes):
+            self._pool.submit(_begun)
 
     def __enter__(self) -> "Workers":
         return self
@@ -53,8 +58,11 @@ class Workers:
 
     def start(self, function: Callable[[], T]) -> Callable[[], T]:
         """Call `function` in one of the processes; what is returned waits for it, and gives or raises what it does."""
+        return partial(_result, self._submit(function))
+
+    def _submit(self, function: Callable[..., T], *values: Any) -> "Future[T]":
         try:
-            return partial(_result, self._pool.submit(function))
+            return self._pool.submit(function, *values)
         except BrokenProcessPool:
             raise _EndedError() from None
 
@@ -76,7 +84,7 @@ class Workers:
                         used[name] = table
                 if slug not in done:
                     progress(f"analysing {slug}")
-                    running[self._pool.submit(_table, slug, used)] = slug
+                    running[self._submit(_table, slug, used)] = slug
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 slug = running.pop(future)
                 try:
@@ -119,6 +127,13 @@ def _with_used(slugs: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def _begin(opener: Connect, seed: int, parameters: dict[str, Any], steps: Connect | None) -> None:
     _sessions.append(Session(opener(), seed, parameters, steps))
+    for slug in all_slugs():
+        with suppress(Exception):  # met again by whoever asks for its table
+            load(slug)
+
+
+def _begun() -> None:
+    """Nothing: what makes a process begin."""
 
 
 def _table(slug: str, used: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

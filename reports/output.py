@@ -13,19 +13,12 @@ import polars as pl
 
 from reports import markdown, terminal
 from reports.formats import SUFFIXES, Format
+from reports.places import check_outside
 from warehouse.errors import RtError
 from warehouse.files import disk_errors
 
 _LIMIT = 60  # rows that are printed
 _WIDTH = 160  # characters, where there is no terminal to ask
-
-
-def check_outside(output: Path, lake: Path) -> None:
-    """Raise `RtError` if `output` is among the files of the lake."""
-    root = lake.resolve()
-    kept = (root / "runs", root / "staging", root / "warehouse.duckdb")
-    if any(output.resolve().is_relative_to(each) for each in kept):
-        raise RtError(f"--output {output} is in the lake, which is only read", hint="choose another place")
 
 
 def _check_place(output: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from reports.checkpoints import read_checkpoints
 from reports.figures import write_figure
 from reports.leading_neurons import TITLE, can_tell, leading_neurons
 from reports.markdown import block, escape
+from reports.places import check_report, selected
 from reports.provenance import Source
 from reports.sections import Outcome, named, show
-from warehouse.errors import QueryError, RtError
+from warehouse.errors import RtError
 
 _SUFFIXES = (".svg", ".png", ".parquet")
 
@@ -56,25 +57,6 @@ def _staged(folder: Path) -> Iterator[Path]:
             os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-
-
-def _selected(only: Sequence[str]) -> list[str]:
-    """The slugs to report on, by name."""
-    known = queries.slugs()
-    if unknown := [slug for slug in only if slug not in known]:
-        raise QueryError(f"no analysis `{unknown[0]}`", hint=f"there are: {', '.join(known)}")
-    return [slug for slug in known if slug in only] if only else known
-
-
-def check_report(output: Path, only: Sequence[str] = (), html: bool = False) -> None:
-    """Raise `RtError` for a path that no report (or page) can have, `QueryError` for an unknown slug."""
-    _selected(only)
-    if output.suffix != ".md" or output.is_dir():
-        raise RtError(f"a report is a Markdown file, not {output}", hint="give a path that ends in .md")
-    if html and output.with_suffix(".html").is_dir():
-        raise RtError(
-            f"{output.with_suffix('.html')} is a folder, the page would go there", hint="choose another place"
-        )
 
 
 def _described(error: Exception) -> str:
@@ -226,15 +208,14 @@ def write_report(
     strict: bool = False,
     progress: Callable[[str], None] = _silent,
     command: str = "",
-    opener: queries.Connect | None = None,
     steps: queries.Connect | None = None,
-    n_processes: int = 1,
+    workers: Workers | None = None,
 ) -> Report:
     """Answer every question, or those of `only`, about the runs that `con` sees, in the Markdown file `output`.
 
     Beside it go `<slug>.svg`, `<slug>.png` and `<slug>.parquet` (the whole table, never rounded), and with `html` the
-    same as one self-contained page. With `n_processes` above 1, that many analyses and figures are made at once, each
-    process with a connection of its own from `opener`, which must see what `con` sees; `steps` connects to all
+    same as one self-contained page. `workers` compute the tables and draw the figures, with the same seed and
+    parameters and connections that see what `con` sees; without any, this process does. `steps` connects to all
     checkpoints, see `queries.Session`. Questions about what the lake has not are only named, unless they are in `only`.
     `source` is what chose the runs and positions that `con` sees, for the reader. An analysis that raises takes its
     section with it and nothing else, and is named in `failed`; with `strict` it is raised. Whatever is raised, an older
@@ -242,15 +223,12 @@ def write_report(
     Raises `QueryError` for an unknown slug, `RtError` for a path that cannot be.
     """
     check_report(output, only, html)
-    slugs = _selected(only)
+    slugs = selected(only)
     reporter = _Reporter(
         con, seed, {**queries.PARAMETERS, **(parameters or {})}, source or Source(), strict, progress, steps
     )
-    with ExitStack() as stack:
-        stage = stack.enter_context(_staged(output.parent))
-        workers = None
-        if opener is not None and n_processes > 1 and len(slugs) > 1:
-            workers = stack.enter_context(Workers(opener, seed, reporter.parameters, n_processes, steps))
+    with _staged(output.parent) as stage:
+        if workers:
             reporter.compute(slugs, workers)
         outcomes = sorted((reporter.answer(slug) for slug in slugs), key=_place)
         unasked = [outcome for outcome in outcomes if outcome.is_elsewhere and outcome.slug not in only]
