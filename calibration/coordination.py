@@ -9,7 +9,10 @@ from calibration.worlds import N_RANKED, Design, coupled_world, opposed_world, s
 from queries.stats import coordination, module_measures, set_tests, spectra_groups
 
 # Draws for tests, and for intervals, which no null enters
-GROUPS = coordination.Effort(groups=99, shifts=2, other=2), coordination.Effort(groups=2, shifts=2, other=2)
+GROUPS = (
+    coordination.Effort(groups=99, shifts=2, other_shifts=2),
+    coordination.Effort(groups=2, shifts=2, other_shifts=2),
+)
 MODULES = (
     module_measures.Effort(groups=39, sweep=2, shifts=39, planted=2, restarts=4),
     module_measures.Effort(groups=2, sweep=2, shifts=2, planted=2, restarts=4),
@@ -139,7 +142,7 @@ COUPLED = Family(
     "neurons",
 )
 # As many turns as the verdict needs to tell the neurons from the same turned within documents
-TURNED = coordination.Effort(groups=99, shifts=39, other=2), GROUPS[1]
+TURNED = coordination.Effort(groups=99, shifts=39, other_shifts=2), GROUPS[1]
 OPPOSED = Family(
     "opposed",
     (

@@ -88,7 +88,7 @@ PAIRED = (*(f"plateau_x_{name}" for name in TARGETS), BETWEEN)
 CLAIMS = {("plateau", "mean_abs_r"): "greater", (BETWEEN, "mean_r"): "less"}
 P_FLOORS = (
     *(floor_p(n_draws) for n_draws in (FULL.groups, FULL.shifts)),
-    *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.other_groups, FULL.shifts, FULL.other)),
+    *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.other_groups, FULL.shifts, FULL.other_shifts)),
 )
 OF_NULL = NULL_WORDS | {"shift": "the same neurons, turned within documents"}
 CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in OF_NULL}
@@ -121,7 +121,7 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
     found = assess(
         plan, partial(group_coactivation, targets=targets), partial(left_out_coactivation, targets=targets), rng
     )
-    n_shifts = {group: effort.shifts if group == "plateau" else effort.other for group in GROUPS}
+    n_shifts = {group: effort.shifts if group == "plateau" else effort.other_shifts for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
     rows = []
     for token_class in (*CLASSES, CONTRAST):

@@ -147,14 +147,10 @@ def _class_groups(
     """Every measure of every group at positions `values` (T, N); only the plateau leads the ranking: it has a trend."""
     sample = Sample(values, document, correlation(values), known.influence, known.is_gated)
     shared = shared_nulls(sample, len(groups["plateau"]), rng, effort)
-    found: dict[str, dict[str, Assessment]] = {}
-    for name in GROUPS:
-        is_plateau = name == "plateau"
-        of_group = effort if is_plateau else effort.of_other()
-        found[name] = (
-            assess(sample, groups[name], shared, rng, of_group, is_plateau=is_plateau) if name in groups else {}
-        )
-    return found
+    return {
+        name: assess(sample, groups[name], shared, rng, effort, is_plateau=name == "plateau") if name in groups else {}
+        for name in GROUPS
+    }
 
 
 def _columns(name: str, found: Assessment | None, n_neurons: int, n_documents: int, reason: str) -> Row:

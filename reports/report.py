@@ -18,8 +18,8 @@ from queries.needs import missing
 from queries.parallel import Workers
 from reports import page, provenance
 from reports.assembly import Facts, report_text
+from reports.charts import write_figure
 from reports.checkpoints import read_checkpoints
-from reports.figures import write_figure
 from reports.leading_neurons import TITLE, can_tell, leading_neurons
 from reports.markdown import block, escape
 from reports.places import check_report, selected
@@ -69,7 +69,7 @@ def _has_estimate(table: pl.DataFrame) -> bool:
 
 
 class _Reporter:
-    """The state of one report: connection, parameters, tables so far."""
+    """The state of one report: what it is about, and the tables so far."""
 
     def __init__(
         self,
@@ -81,13 +81,12 @@ class _Reporter:
         progress: Callable[[str], None],
         steps: queries.Connect | None,
     ) -> None:
-        self.con, self.steps, self.seed, self.parameters, self.source = con, steps, seed, parameters, source
         self.strict, self.progress = strict, progress
         self.session = queries.Session(con, seed, parameters, steps)
         self.runs = provenance.read_runs(con, parameters)
         self.names = provenance.labels(self.runs)
         self.of_sweeps = set(self.runs.filter(pl.col("sweep").is_not_null())["run"])
-        self.facts = Facts(self.runs, self.names, read_checkpoints(self.session.steps), self.parameters, source, seed)
+        self.facts = Facts(self.runs, self.names, read_checkpoints(self.session.steps), parameters, source, seed)
         self.tables: dict[str, pl.DataFrame] = {}
         self.raised: dict[str, Exception] = {}
 

@@ -46,14 +46,15 @@ POOL = 4
 class Effort:
     """Draws: random `groups` of each kind and turns within documents (`shifts`).
 
-    No verdict is about groups other than the plateau: they have at most `other_groups` of a kind and `other` turns.
+    No verdict is about groups other than the plateau: they have at most `other_groups` of a kind and
+    `other_shifts`.
     Calibration makes do with fewer.
     """
 
     groups: int = 1000
     shifts: int = 200
     other_groups: int = 200
-    other: int = 40
+    other_shifts: int = 40
 
 
 FULL = Effort()

@@ -78,6 +78,7 @@ def assess(
     The interval is a delete-a-group jackknife over documents, NaN where fewer than 5 documents have positions.
     `is_plateau`: the group is compared with the trend over the ranking, too, and a verdict is about it.
     """
+    effort = effort if is_plateau else effort.of_other()
     values = sample.values[:, members]
     whole = of_groups(sample.correlations, members[None])
     found = sample.measure(whole, QUALITIES, rng, effort.restarts)

@@ -127,7 +127,7 @@ class Turns:
         self._windows = [
             (slice(i, j), sliding_window_view(self._twice[:, 2 * i : 2 * j], j - i, axis=1)) for i, j in ends
         ]
-        self._at = self._place + first[self._document]
+        self._at = self._place + first[self._document]  # of each row in `_twice`
 
     def apply(self, offset: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> NDArray[np.floating]:
         """The values, in document d and column j turned by `offset` (D, m); of these only `rows`, if given."""

@@ -15,6 +15,8 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
+from reports.charts.canvas import save
+
 _FOLDER = Path(__file__).parent
 
 
@@ -44,3 +46,11 @@ def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, An
     """The figure of `kind`. Raises `ValueError` for a kind that is not in the folder."""
     figure: Figure = getattr(_module(kind), kind)(tables, options)
     return figure
+
+
+def write_figure(
+    kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any], folder: Path, slug: str
+) -> str:
+    """Draw a chart of `kind`, write it as `slug.svg` and `slug.png` into `folder`, and return its caption."""
+    save(draw(kind, tables, options), folder, slug)
+    return caption(kind, options)
