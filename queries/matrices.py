@@ -41,14 +41,30 @@ def _matrix(
     n_found = np.zeros(len(token_index), dtype=np.int64)
     for part in pairs:
         index, of_neuron, value = (part.to_series(i).to_numpy() for i in range(3))
+        if n := _same_positions(index, of_neuron):  # many columns at once
+            index, of_neuron, value = index[:n], of_neuron[::n], value.reshape(-1, n).T
+        row, column = row_of(index), column_of(of_neuron)
         # positions that the rows do not have: without a class, or left out by a condition
-        row = row_of(index)
         known = row >= 0
         if not known.all():
-            row, of_neuron, value = row[known], of_neuron[known], value[known]
-        values[row, column_of(of_neuron)] = value
-        n_found += np.bincount(row, minlength=len(n_found))
+            row, value, column = row[known], value[known], column if n else column[known]
+        values[row, slice(column[0], column[-1] + 1) if n else column] = value
+        n_found += np.bincount(row, minlength=len(n_found)) * (len(column) if n else 1)
     return values, n_found == len(neuron)
+
+
+def _same_positions(index: np.ndarray, neuron: np.ndarray) -> int:
+    """Number n of positions, if `index` and `neuron` (k n,) are k neurons one by one, all at these; else 0.
+
+    >>> _same_positions(np.array([4, 7, 4, 7]), np.array([2, 2, 3, 3]))
+    2
+    """
+    n = int((neuron != neuron[:1]).argmax()) if len(neuron) else 0
+    if n == 0 or len(neuron) % n:
+        return 0
+    index, neuron = index.reshape(-1, n), neuron.reshape(-1, n)
+    is_table = (np.diff(neuron[:, 0]) == 1).all() and (neuron == neuron[:, :1]).all() and (index == index[0]).all()
+    return n if is_table else 0
 
 
 class _Places:

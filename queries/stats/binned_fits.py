@@ -3,7 +3,7 @@
 Shapes: B sets, p parameters, G points of the grid of true values, M bins of measured ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +27,37 @@ def weights_on_grid(log_density: Array) -> Array:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the true values: `weights` gives its probabilities on the grid (B, G) from some `columns` of (B, p)."""
+    """A part of the true values: log density on the grid (B, G), up to a constant, from some `columns` of (B, p).
+
+    `gradient` gives its derivatives (B, G) by each of these columns, if it is known.
+    """
 
     columns: slice
-    weights: Callable[[Array], Array]
+    log_density: Callable[[Array], Array]
+    gradient: Callable[[Array], list[Array]] | None = None
 
     def of(self, parameters: Array) -> Array:
         """Its probabilities on the grid (B, G) from all parameters (B, p)."""
-        return self.weights(parameters[:, self.columns])
+        return weights_on_grid(self.log_density(parameters[:, self.columns]))
+
+    def slopes(self, parameters: Array, weights: Array) -> dict[int, Array]:
+        """Derivatives (B, G) of its probabilities, `weights` at `parameters` (B, p), by each of its columns."""
+        columns = range(*self.columns.indices(parameters.shape[1]))
+        if self.gradient is None:
+            return {i: (self.of(_moved(parameters, i)) - weights) / _H for i in columns}
+        by_column = zip(columns, self.gradient(parameters[:, self.columns]), strict=True)
+        return {i: weights * (slope - np.einsum("bg,bg->b", weights, slope)[:, None]) for i, slope in by_column}
+
+
+def _moved(parameters: Array, i: int) -> Array:
+    moved = parameters.copy()
+    moved[:, i] += _H
+    return moved
 
 
 @dataclass(frozen=True)
 class Model:
-    """Probabilities on the grid (B, G) from parameters (B, p): `parts` by their `shares`, each (B, 1).
-
-    A derivative by a parameter needs only those parts anew that depend on it.
-    """
+    """Probabilities on the grid (B, G) from parameters (B, p): `parts` by their `shares`, each (B, 1)."""
 
     parts: tuple[Part, ...]
     shares: Callable[[Array], tuple[Array, ...]]
@@ -53,11 +68,25 @@ class Model:
 
     def mixed(self, parameters: Array, of_parts: list[Array]) -> Array:
         """Probabilities on the grid (B, G) from those of each part."""
+        return _sum(self.shares(parameters), of_parts)
+
+    def slopes(self, parameters: Array, of_parts: list[Array]) -> Iterator[Array]:
+        """Derivatives (B, G) of the probabilities by one parameter after another."""
         shares = self.shares(parameters)
-        total: Array = shares[0] * of_parts[0]
-        for share, part in zip(shares[1:], of_parts[1:], strict=True):
-            total += share * part
-        return total
+        found = [part.slopes(parameters, held) for part, held in zip(self.parts, of_parts, strict=True)]
+        for i in range(parameters.shape[1]):
+            moves = [(share, of_part[i]) for share, of_part in zip(shares, found, strict=True) if i in of_part]
+            if not moves:  # a parameter of the shares alone
+                moved = self.shares(_moved(parameters, i))
+                moves = [((b - a) / _H, held) for a, b, held in zip(shares, moved, of_parts, strict=True)]
+            yield _sum(*zip(*moves, strict=True))
+
+
+def _sum(shares: Sequence[Array], parts: Sequence[Array]) -> Array:
+    total: Array = shares[0] * parts[0]
+    for share, part in zip(shares[1:], parts[1:], strict=True):
+        total += share * part
+    return total
 
 
 @dataclass(frozen=True)
@@ -72,7 +101,7 @@ class Fit:
 def maximise(model: Model, kernel: Array, counts: Array, start: Array) -> Fit:
     """Maximum-likelihood parameters of B sets of `counts` (B, M) at once, from `start` (B, p).
 
-    Fisher scoring with Levenberg's damping and numerical derivatives; each set keeps its own damping and stops alone.
+    Fisher scoring with Levenberg's damping; each set keeps its own damping and stops alone.
     """
 
     def log_probability(parameters: Array, of_parts: list[Array]) -> Array:
@@ -81,14 +110,8 @@ def maximise(model: Model, kernel: Array, counts: Array, start: Array) -> Fit:
 
     def slopes(at: Array, of_parts: list[Array], logs: Array) -> Array:
         """Derivatives (B, M, p) of the log probabilities."""
-        found, which = np.empty((*logs.shape, at.shape[1])), np.arange(at.shape[1])
-        for i in which:
-            moved = at + _H * (which == i)
-            parts = [
-                part.of(moved) if i in which[part.columns] else held
-                for part, held in zip(model.parts, of_parts, strict=True)
-            ]
-            found[:, :, i] = (log_probability(moved, parts) - logs) / _H
+        found = np.stack([slope @ kernel for slope in model.slopes(at, of_parts)], axis=2)
+        found *= np.where(logs > np.log(_FLOOR), np.exp(-logs), 0.0)[:, :, None]
         return found
 
     best = np.array(start, dtype=np.float64)

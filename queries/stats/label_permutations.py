@@ -41,7 +41,7 @@ def permuted_means(
     for block in replicate_blocks(n_draws, n + n_positions):
         size = block.stop - block.start
         # positions of a document in random order; the first of them take its members' places
-        shuffled = np.argsort(document + rng.random((size, n_positions)), axis=1, kind="stable")
+        shuffled = np.argsort(document + rng.random((size, n_positions)), axis=1)
         chosen = np.zeros((size, n_positions), dtype=np.float32)
         np.put_along_axis(chosen, shuffled[:, is_first], np.float32(1), axis=1)
         sums = (chosen @ values).astype(np.float64)

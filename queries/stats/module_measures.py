@@ -48,7 +48,7 @@ class Effort:
     """
 
     groups: int = 1000
-    sweep: int = 200
+    sweep: int = 100
     shifts: int = 200
     other: int = 100
     planted: int = 100

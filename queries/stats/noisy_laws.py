@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from queries.stats.binned_fits import Fit, Model, Part, maximise, weights_on_grid
+from queries.stats.binned_fits import Fit, Model, Part, maximise
 
 Array = NDArray[np.float64]
 
@@ -86,13 +86,15 @@ def _kernel(grid: Array, edges: Array, variance: Array, width: float) -> Array:
 class Law:
     """A family: log density of ln x up to a constant, `(parameters (B, p), Bins) -> (B, G)`, and where to begin.
 
-    `n_parameters` counts the smallest value where it is one.
+    `n_parameters` counts the smallest value where it is one. `gradient` are the derivatives (B, G) of the log density
+    by each parameter; without it they are taken numerically.
     """
 
     name: str
     n_parameters: int
     log_density: Callable[[Array, Bins], Array]
     start: Callable[[Bins], tuple[float, ...]]
+    gradient: Callable[[Array, Bins], list[Array]] | None = None
 
 
 def _gamma_like(shape: Array, power: Array, location: Array, bins: Bins) -> Array:
@@ -111,6 +113,14 @@ def _pareto_lognormal(p: Array, bins: Bins) -> Array:
     z = (bins.grid - p[:, :1]) / sd
     density: Array = (p[:, :1] - bins.grid) / mean_excess + special.log_ndtr(z - sd / mean_excess)
     return density
+
+
+def _of_pareto_lognormal(p: Array, bins: Bins) -> list[Array]:
+    """The derivatives of `_pareto_lognormal`."""
+    sd, mean_excess = np.exp(p[:, 1:2]), np.exp(p[:, 2:])
+    z, ratio = (bins.grid - p[:, :1]) / sd, sd / mean_excess
+    hazard = np.sqrt(2 / np.pi) / special.erfcx((ratio - z) / np.sqrt(2))  # of a normal value, at ratio - z
+    return [1 / mean_excess - hazard / sd, -hazard * (z + ratio), ratio * (z + hazard)]
 
 
 def _cut_pareto_lognormal(p: Array, bins: Bins) -> Array:
@@ -150,6 +160,7 @@ LAWS: dict[str, Law] = {
         Law(
             "pareto_lognormal", 3, _pareto_lognormal,
             lambda b: (b.centre - 0.4 * b.spread, float(np.log(0.7 * b.spread)), float(np.log(0.5 * b.spread))),
+            _of_pareto_lognormal,
         ),
         Law(
             "truncated_pareto_lognormal", 4, _cut_pareto_lognormal,
@@ -191,7 +202,8 @@ def model_of(law: Law, bins: Bins) -> Model:
 
 
 def _part(law: Law, bins: Bins, columns: slice) -> Part:
-    return Part(columns, lambda parameters: weights_on_grid(law.log_density(parameters, bins)))
+    gradient = law.gradient
+    return Part(columns, lambda p: law.log_density(p, bins), None if gradient is None else lambda p: gradient(p, bins))
 
 
 # The narrow, high component of a mixture: at most this share, this wide against all values, above this place.
@@ -218,7 +230,8 @@ def mixture_of(law: Law, bins: Bins) -> Model:
 
     def high(parameters: Array) -> Array:
         place, width = _where(parameters, bins)
-        return weights_on_grid(-0.5 * ((bins.grid - place) / width) ** 2)
+        density: Array = -0.5 * ((bins.grid - place) / width) ** 2
+        return density
 
     def shares(parameters: Array) -> tuple[Array, Array]:
         share = MAX_SHARE * special.expit(parameters[:, -3:-2])

@@ -206,14 +206,18 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile."""
     rows = np.ascontiguousarray(space.of(members).T).view(np.uint32)  # (C, m)
+    high = np.uint64(0xFFFFFFFF00000000)
     drawn = np.empty((n_draws, len(members), len(members)))
     for i in range(n_draws):
         # sorted by random bits, with the value after them: twice as fast as a shuffle of each column
-        cards = rng.integers(0, 1 << 32, rows.shape, dtype=np.uint64) << 32 | rows
+        cards = rng.bit_generator.random_raw(rows.size).reshape(rows.shape) & high | rows
         cards.sort(axis=1)
-        dealt = np.ascontiguousarray(cards.astype(np.uint32).view(np.float32).T)
-        drawn[i] = gram(unit_rows(dealt, space.is_centred))
-    return drawn
+        dealt = cards.astype(np.uint32).view(np.float32)  # (C, m)
+        drawn[i] = dealt.T @ dealt
+        if space.is_centred:
+            total = dealt.sum(axis=0, dtype=np.float64)
+            drawn[i] -= total[:, None] * (total / len(rows))
+    return on_sphere(drawn)
 
 
 def planted_grams(grams: Array, strength: float, n_clusters: int, rng: np.random.Generator) -> Array:

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import MIN_DOCUMENTS, percentile_interval, replicate_blocks
+from queries.stats.nulls import permuted_in_documents
 from queries.stats.words import counted
 
 Array = NDArray[np.float64]
@@ -222,26 +222,17 @@ def _jackknife(sums: Array, half: Array, tops: tuple[int, ...], rng: np.random.G
 
 
 def _null(sums: Array, tops: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Split-half means (N_NULL, M) with neuron labels permuted in each document: sizes stay, consistency goes.
-
-    A document's row is shuffled once and then turned by a random offset in each draw, as in
-    `nulls.permute_within_documents`.
-    """
+    """Split-half means (N_NULL, M) with neuron labels permuted in each document: sizes stay, consistency goes."""
     n_documents, n = sums.shape
-    rows = [rng.permutation(row) for row in sums]
-    doubled = [np.concatenate([row, row[:-1]]) for row in rows]
+    copies = permuted_in_documents(sums, rng)
     everyone = np.ones(n_documents, dtype=bool)
     draws = []
-    for block in replicate_blocks(N_NULL, n * NULL_SPLITS):
+    for block in replicate_blocks(N_NULL, n * max(n_documents, NULL_SPLITS)):
         n_draws = block.stop - block.start
         halves = halves_of(rng.random((n_draws * NULL_SPLITS, n_documents)), everyone)
-        halves = halves.reshape(n_draws, NULL_SPLITS, n_documents)
-        total, first = np.zeros((n_draws, n)), np.zeros((n_draws, NULL_SPLITS, n))
-        for document in range(n_documents):
-            turned = sliding_window_view(doubled[document], n)[rng.integers(0, n, size=n_draws)]
-            total += turned
-            first += halves[:, :, document, None] * turned[:, None, :]
-        draws.append(_compare(first, total[:, None, :] - first, tops))
+        permuted = copies(n_draws)
+        first = halves.reshape(n_draws, NULL_SPLITS, n_documents) @ permuted
+        draws.append(_compare(first, permuted.sum(axis=1, keepdims=True) - first, tops))
     return np.concatenate(draws)
 
 

@@ -61,8 +61,9 @@ def save(figure: Figure, folder: Path, slug: str) -> None:
     """Write `slug.svg` and `slug.png` (1,600 pixels wide): the same bytes for the same figure."""
     with style():
         # the layout is solved once: with an engine left, even one that does nothing, each file would be drawn twice
-        figure.draw_without_rendering()
-        figure.set_layout_engine(None)
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(folder / f"{slug}.svg", metadata={"Date": None, "Creator": None})
         figure.savefig(folder / f"{slug}.png", dpi=200, metadata={"Software": None})
 
