@@ -6,15 +6,15 @@ Pearson's r of the activations of two neurons, over the positions of a class, fo
 of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_negative`: anti-correlation).
 `share_orthogonal` is the share of pairs whose activation profiles, not centred, are at 80 to 100 degrees.
 
-`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each (200 of power law and
-decay, of the last two kinds): any; from the same strata of activation mean and variance; from the same strata of
-influence. The plateau's core leads the ranking and has no equals there, so the random groups are lower than it is.
-`null_trend` makes up for that: the statistic of windows of the ranking, continued along a parabola to the place of the
-core, is what a smooth dependence on influence gives. Where it predicts surely more than there is, it does not hold and
-decides nothing. `null_shift` turns each neuron of the group in a circle within each document: what remains when nothing
-happens at the same position. `noise` is the value for independent Gaussian noise: with 100 positions |r| averages 0.08
-without any correlation. `p_...` are one-sided where there is a verdict, else two-sided; `p` is the largest but for
-`p_shift`.
+`null_any`, `null_activation` and `null_influence` are 200 random groups of as many neurons each, and 800 more for the
+plateau where these leave the `p` of a verdict below 0.1: any; from the same strata of activation mean and variance;
+from the same strata of influence. The plateau's core leads the ranking and has no equals there, so the random groups
+are lower than it is. `null_trend` makes up for that: the statistic of windows of the ranking, continued along a
+parabola to the place of the core, is what a smooth dependence on influence gives. Where it predicts surely more than
+there is, it does not hold and decides nothing. `null_shift` turns each neuron of the group in a circle within each
+document: what remains when nothing happens at the same position. `noise` is the value for independent Gaussian noise:
+with 100 positions |r| averages 0.08 without any correlation. `p_...` are one-sided where there is a verdict, else
+two-sided; `p` is the largest but for `p_shift`.
 
 All that is compared has as many positions of each document and as many neurons as the plateau's stable core. Intervals
 leave out sets of documents in turn. Two claims get a verdict: plateau neurons are coupled (`mean_abs_r` within the
@@ -50,6 +50,7 @@ from queries.shared.coordination import (
     estimate_runs,
     interval,
     judge,
+    leaves_open,
     null_text,
 )
 from queries.shared.grouped import NEEDS
@@ -118,9 +119,15 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name."""
     targets = {name: plan.members[name] for name in TARGETS if name in plan.members}
+    judged = [
+        (i, side)
+        for i, (pairs, measure) in enumerate(MEASURES)
+        if (side := CLAIMS.get((_group_of("plateau", pairs), measure)))
+    ]
     found = assess(
-        plan, partial(group_coactivation, targets=targets), partial(left_out_coactivation, targets=targets), rng
-    )
+        plan, partial(group_coactivation, targets=targets), partial(left_out_coactivation, targets=targets), rng,
+        partial(leaves_open, plan, judged),
+    )  # fmt: skip
     n_shifts = {group: effort.shifts if group == "plateau" else effort.other_shifts for group in GROUPS}
     shifts = {key: _shift(plan, *key, rng, n_shifts[key[1]]) for key in found if key[0] != CONTRAST}
     rows = []
@@ -137,6 +144,10 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
         if _is_judged(row):
             judge(row, OF_NULL, partial(decide_pairs, is_against=row["group"] == BETWEEN))
     return rows
+
+
+def _group_of(group: str, pairs: str) -> str:
+    return group if pairs == "within" else f"{group}_x_{pairs}"
 
 
 def _is_judged(row: Row) -> bool:
@@ -157,7 +168,7 @@ def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None
     """The columns of measure `i` of one class and group, without q and verdict."""
     pairs, measure = MEASURES[i]
     row = empty_row(plan, token_class, group, COLUMNS)
-    row |= {"group": group if pairs == "within" else f"{group}_x_{pairs}", "measure": measure}
+    row |= {"group": _group_of(group, pairs), "measure": measure}
     if found is None:
         return row
     value = float(found.value[i])

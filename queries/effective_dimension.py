@@ -4,13 +4,13 @@ The activations of a group of m neurons are z-scored and taken apart into princi
 components that hold 95 % of the variance, `participation` the participation ratio of the eigenvalues, `entropy` the
 exponential of their entropy; all are divided by m. Low values mean: the neurons move together, in few directions.
 
-`null_any`, `null_activation` and `null_influence` are 1,000 random groups of as many neurons each (200 of power law and
-decay, of the last two kinds): of any neurons; with as many neurons of each stratum of activation mean and variance; of
-each stratum of influence. The plateau's core leads the ranking and has no equals in its strata, so `null_trend` is what
-a smooth dependence on influence gives: the statistic of windows of the ranking, continued along a parabola to the place
-of the core. Where it predicts surely fewer than there are, it does not hold and decides nothing. A group is special
-only beyond ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a class are
-one-sided (fewer).
+`null_any`, `null_activation` and `null_influence` are 200 random groups of as many neurons each, and 800 more for the
+plateau where these leave its `p` below 0.1: of any neurons; with as many neurons of each stratum of activation mean and
+variance; of each stratum of influence. The plateau's core leads the ranking and has no equals in its strata, so
+`null_trend` is what a smooth dependence on influence gives: the statistic of windows of the ranking, continued along a
+parabola to the place of the core. Where it predicts surely fewer than there are, it does not hold and decides nothing.
+A group is special only beyond ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a
+class are one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -28,6 +28,8 @@ Few dimensions come from any common cause, such as the position or a frequent wo
 Source: Liu et al. (2025), arXiv 2505.12822, section 4 (d95/m of 0.49 for plateau neurons, 0.56 for random groups).
 """
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -43,6 +45,7 @@ from queries.shared.coordination import (
     estimate_runs,
     interval,
     judge,
+    leaves_open,
     null_text,
 )
 from queries.shared.grouped import NEEDS
@@ -60,10 +63,10 @@ from queries.stats.coordination import (
 )
 from queries.stats.dimension import MEASURES, group_dimensions, left_out_dimensions
 from queries.stats.dimension_verdict import decide_dimension
-from queries.stats.groups import floor_p
+from queries.stats.groups import FIRST_DRAWS, floor_p
 from queries.stats.words import counted
 
-P_FLOORS = (floor_p(FULL.groups), *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.other_groups)))
+P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FIRST_DRAWS) for side in ("greater", "two"))
 COLUMNS = {
     **SIZES,
     **null_meanings(
@@ -88,7 +91,8 @@ def estimate(frame: pl.DataFrame, rng: np.random.Generator, effort: Effort = FUL
 
 def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Row]:
     """The rows of one run, without its name; the plan holds the draws that `effort` asks for."""
-    found = assess(plan, group_dimensions, left_out_dimensions, rng)
+    judged = [(_tested(i), "less") for i in range(len(MEASURES))]
+    found = assess(plan, group_dimensions, left_out_dimensions, rng, partial(leaves_open, plan, judged))
     rows = [
         _row(plan, token_class, group, i, found.get((token_class, group)))
         for token_class in (*CLASSES, CONTRAST)
@@ -102,6 +106,11 @@ def _run_rows(plan: Design, rng: np.random.Generator, effort: Effort) -> list[Ro
     return rows
 
 
+def _tested(i: int) -> int:
+    """Where what measure `i` is tested with is: d95 in its interpolated form, as whole numbers tie and hardly move."""
+    return len(MEASURES) if MEASURES[i] == "d95" else i
+
+
 def _is_judged(row: Row) -> bool:
     return row["group"] == "plateau" and row["token_class"] in CLASSES
 
@@ -111,15 +120,13 @@ def _row(plan: Design, token_class: str, group: str, i: int, found: Found | None
     row = empty_row(plan, token_class, group, COLUMNS) | {"measure": MEASURES[i]}
     if found is None:
         return row
-    is_whole = MEASURES[i] == "d95"
-    # tests and intervals of d95 use its interpolated form: whole numbers tie, and do not move with one document
-    fine = len(MEASURES) if is_whole else i
-    reach = float(jackknife_reach(found.left_out)[fine])
-    if is_whole:
+    tested = _tested(i)
+    reach = float(jackknife_reach(found.left_out)[tested])
+    if tested != i:
         # rounding to whole components: half of one, and of both classes in their difference
         rounding = (1.0 if token_class == CONTRAST else 0.5) / row["n_neurons"]
         reach = float(np.hypot(reach, rounding))
-    row |= against_nulls(plan, found, i, fine, "less" if _is_judged(row) else "two")
+    row |= against_nulls(plan, found, i, tested, "less" if _is_judged(row) else "two")
     return row | interval(row, float(found.value[i]), reach, -1.0 if token_class == CONTRAST else 0.0)
 
 

@@ -17,10 +17,10 @@ plateau leads the ranking and has no equals: groups from its tenths have less in
 influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and a parabola
 through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
 the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Of each kind of
-groups 200 are drawn, 100 for the other two regimes, and 800 more for the plateau where these leave `p` of `signed_q` or
-`mg_q` below 0.1. Turned neurons do not judge signed Q: turning shrinks correlations, and what is left parts no less
-cleanly. In a gated MLP the sign of a neuron is arbitrary; there each group, and each draw of a null, is seen with the
-signs of its leading eigenvector.
+groups 200 are drawn, 100 for the sweep and for the other two regimes, and 800 more for the plateau where these leave
+`p` of `signed_q` or `mg_q` below 0.1. Turned neurons do not judge signed Q: turning shrinks correlations, and what is
+left parts no less cleanly. In a gated MLP the sign of a neuron is arbitrary; there each group, and each draw of a null,
+is seen with the signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in

@@ -20,6 +20,7 @@ from queries.stats.coordination import (
     n_documents,
 )
 from queries.stats.group_evidence import GroupEvidence
+from queries.stats.groups import is_open
 from queries.stats.null_columns import null_columns, trend_columns
 from queries.stats.nulls import p_text
 from queries.stats.trend import MIN_WINDOWS
@@ -102,6 +103,12 @@ def against_nulls(plan: Design, found: Found, shown: int, tested: int, side: str
         row |= trend_columns(TREND, plan.place, plan.at, windows[:, shown], value, windows[:, tested], side)
         row["p"] = float(np.fmax(row["p"], row[f"p_{TREND}"]))
     return row
+
+
+def leaves_open(plan: Design, judged: Collection[tuple[int, str]], found: Mapping[tuple[str, str], Found]) -> bool:
+    """Whether `p` of the plateau calls for more random groups in a class, in one of the `judged` tests and its side."""
+    plateau = [found[token_class, "plateau"] for token_class in CLASSES if (token_class, "plateau") in found]
+    return is_open(against_nulls(plan, each, test, test, side)["p"] for each in plateau for test, side in judged)
 
 
 def null_text(row: Row, words: Mapping[str, str], floors: Sequence[float]) -> str:

@@ -9,14 +9,14 @@ Shapes: T positions, N neurons, m neurons of a group, B random groups, W windows
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from queries.stats.bootstrap import MIN_DOCUMENTS
-from queries.stats.groups import random_groups, strata
+from queries.stats.groups import FIRST_DRAWS, random_groups, strata
 from queries.stats.samples import equal_samples, is_finite, moments, varying
 from queries.stats.trend import MIN_WINDOWS, place_of, windows
 from queries.stats.words import counted
@@ -46,14 +46,14 @@ POOL = 4
 class Effort:
     """Draws: random `groups` of each kind and turns within documents (`shifts`).
 
-    No verdict is about groups other than the plateau: they have at most `other_groups` of a kind and
-    `other_shifts`.
-    Calibration makes do with fewer.
+    Groups beyond the first 200 are looked at for the plateau only, where these leave the answer open, see
+    `queries.stats.groups.is_open`. No verdict is about other groups: they have at most `other_groups` of a kind and
+    `other_shifts`. Calibration makes do with fewer.
     """
 
     groups: int = 1000
     shifts: int = 200
-    other_groups: int = 200
+    other_groups: int = FIRST_DRAWS
     other_shifts: int = 40
 
 
@@ -195,11 +195,13 @@ def assess(
     of_groups: Callable[[Floats], Callable[[Index], Array]],
     of_left_out: Callable[[Floats, Index, Index], Array],
     rng: np.random.Generator,
+    is_open: Callable[[Mapping[tuple[str, str], Found]], bool] = lambda found: True,
 ) -> dict[tuple[str, str], Found]:
     """The statistic of every class and group with an answer, and of the contrast of the classes.
 
     `of_groups(values)` prepares positions (T, N) and returns a function of groups (B, m) that gives (B, K);
     `of_left_out(values, set_of, members)` gives (G, K) of one group without one set of `set_of` (T,) at a time.
+    `is_open` says whether what the first random groups leave of the classes asks for all of the plateau's.
     """
     documents = np.unique(np.concatenate([plan.document[each[0]] for each in plan.samples.values()]))
     part = rng.permutation(len(documents)) % min(MAX_SETS, max(1, len(documents)))
@@ -213,18 +215,39 @@ def assess(
             values = plan.values[rows]
             statistic = of_groups(values)
             set_of = part[np.searchsorted(documents, plan.document[rows])]
-            shared = {"any": statistic(plan.draws[names[0]]["any"])}
+            shared = {"any": statistic(plan.draws[names[0]]["any"][:FIRST_DRAWS])}
             for name in names:
-                null = shared | {each: statistic(plan.draws[name][each]) for each in NULLS[1:]}
+                null = shared | {each: statistic(plan.draws[name][each][:FIRST_DRAWS]) for each in NULLS[1:]}
                 if name == "plateau" and len(plan.windows) >= MIN_WINDOWS:
                     null[TREND] = statistic(plan.windows)
                 value = statistic(plan.members[name][None])[0]
                 parts[name].append(Found(value, of_left_out(values, set_of, plan.members[name]), null))
         found |= {(token_class, name): _mean(each) for name, each in parts.items()}
+    if found and len(plan.draws["plateau"]["any"]) > FIRST_DRAWS and is_open(found):
+        found |= _with_all_groups(plan, of_groups, found)
     for name in names:
         if all((token_class, name) in found for token_class in CLASSES):
             found[CONTRAST, name] = found["rare", name] - found["common", name]
     return found
+
+
+def _with_all_groups(
+    plan: Design, of_groups: Callable[[Floats], Callable[[Index], Array]], found: Mapping[tuple[str, str], Found]
+) -> dict[tuple[str, str], Found]:
+    """What `found` holds of the plateau, with all random groups."""
+    more = {name: groups[FIRST_DRAWS:] for name, groups in plan.draws["plateau"].items()}
+    whole = {}
+    for token_class in (each for each in CLASSES if (each, "plateau") in found):
+        one = found[token_class, "plateau"]
+        parts = []
+        for rows in plan.samples[token_class]:
+            statistic = of_groups(plan.values[rows])
+            parts.append({name: statistic(groups) for name, groups in more.items()})
+        nulls = {
+            name: np.concatenate([one.nulls[name], np.mean([part[name] for part in parts], axis=0)]) for name in more
+        }
+        whole[token_class, "plateau"] = replace(one, nulls={**one.nulls, **nulls})
+    return whole
 
 
 def _mean(parts: list[Found]) -> Found:

@@ -126,7 +126,7 @@ class Turns:
         order = np.argsort(self._document, kind="stable")
         self._place = np.empty_like(order)
         self._place[order] = np.arange(len(order))
-        ordered = values[order].T  # (m, T)
+        ordered = np.ascontiguousarray(values[order].T)  # (m, T)
         self._is_in_order = bool((order[1:] > order[:-1]).all())
         # each document twice over: whatever the offset, its turned values are there side by side
         first = np.cumsum(self.size) - self.size

@@ -21,6 +21,8 @@ Index = NDArray[np.int64]
 
 MAX_BLOCKS = 20
 N_SPIKES = 5
+# Draws for which a column is shuffled anew.
+_DEALS = 25
 # An entry of an eigenvector below this is zero.
 ROUNDING = 1e-12
 
@@ -204,19 +206,23 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 
 
 def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
-    """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile."""
-    rows = np.ascontiguousarray(space.of(members).T).view(np.uint32)  # (C, m)
-    high = np.uint64(0xFFFFFFFF00000000)
-    drawn = np.empty((n_draws, len(members), len(members)))
+    """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile.
+
+    Every column is shuffled once for `_DEALS` draws, each of which turns it in a circle by its own random offset: a
+    permutation drawn from a group, and many times faster.
+    """
+    rows = space.of(members)  # (m, C)
+    m, n_columns = rows.shape
+    together, ones = np.zeros(m, dtype=np.int64), np.ones(n_columns, dtype=np.float32)
+    drawn = np.empty((n_draws, m, m))
     for i in range(n_draws):
-        # sorted by random bits, with the value after them: twice as fast as a shuffle of each column
-        cards = rng.bit_generator.random_raw(rows.size).reshape(rows.shape) & high | rows
-        cards.sort(axis=1)
-        dealt = cards.astype(np.uint32).view(np.float32)  # (C, m)
-        drawn[i] = dealt.T @ dealt
+        if i % _DEALS == 0:
+            turns = Turns(rng.permuted(rows, axis=0), together)
+        dealt = turns.apply(rng.integers(0, m, (1, n_columns)))
+        drawn[i] = dealt @ dealt.T
         if space.is_centred:
-            total = dealt.sum(axis=0, dtype=np.float64)
-            drawn[i] -= total[:, None] * (total / len(rows))
+            total = (dealt @ ones).astype(np.float64)
+            drawn[i] -= total[:, None] * (total / n_columns)
     return on_sphere(drawn)
 
 

@@ -10,12 +10,12 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
-from reports.charts.canvas import save
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def caption(kind: str, options: Mapping[str, Any]) -> str:
     return " ".join(" ".join(part.split()) for part in parts if part)
 
 
-def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
+def draw(kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> "Figure":
     """The figure of `kind`. Raises `ValueError` for a kind that is not in the folder."""
     figure: Figure = getattr(_module(kind), kind)(tables, options)
     return figure
@@ -52,5 +52,7 @@ def write_figure(
     kind: str, tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any], folder: Path, slug: str
 ) -> str:
     """Draw a chart of `kind`, write it as `slug.svg` and `slug.png` into `folder`, and return its caption."""
+    from reports.charts.canvas import save  # Matplotlib takes 0.4 s to import
+
     save(draw(kind, tables, options), folder, slug)
     return caption(kind, options)
