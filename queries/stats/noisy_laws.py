@@ -252,15 +252,10 @@ def fit_mixture(law: Law, bins: Bins, counts: Array, body: Array, wide: bool = F
 
     The better of two searches: the component begins inside the upper tail, and at its end.
     """
-    kernel = bins.wide if wide else bins.kernel
-    fits = []
-    for place in (-1.0, 1.0):
-        start = np.column_stack([body, np.tile([-2.0, place, 0.0], (len(body), 1))])
-        fits.append(maximise(mixture_of(law, bins), kernel, counts, start))
-    first = fits[0].log_likelihood >= fits[1].log_likelihood
-    one, other = fits
-    return Fit(
-        np.where(first[:, None], one.parameters, other.parameters),
-        np.where(first, one.log_likelihood, other.log_likelihood),
-        np.where(first[:, None], one.log_probability, other.log_probability),
+    begin = [np.column_stack([body, np.tile([-2.0, place, 0.0], (len(body), 1))]) for place in (-1.0, 1.0)]
+    both = maximise(
+        mixture_of(law, bins), bins.wide if wide else bins.kernel, np.tile(counts, (2, 1)), np.concatenate(begin)
     )
+    n = len(counts)
+    better = np.arange(n) + n * (both.log_likelihood[n:] > both.log_likelihood[:n])
+    return Fit(both.parameters[better], both.log_likelihood[better], both.log_probability[better])
