@@ -131,7 +131,8 @@ def maximise(model: Model, kernel: Array, counts: Array, start: Array) -> Fit:
         gain = (counts[now] * trial_logs).sum(axis=1) - value[now]
         better = gain > 0
         damping[now] = np.clip(np.where(better, 0.25 * damping[now], 8.0 * damping[now]), 1e-6, 1e12)
-        idle[now] = np.where(promised > _TOLERANCE, 0, idle[now] + 1)
+        # a step that was cut may promise a loss: then a shorter one is tried, and the search is not over
+        idle[now] = np.where(np.abs(promised) > _TOLERANCE, 0, idle[now] + 1)
         kept = now[better]
         best[kept] += shift[better]
         logs[kept], value[kept] = trial_logs[better], value[kept] + gain[better]

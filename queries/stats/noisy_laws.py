@@ -108,8 +108,12 @@ def _generalised_gamma(p: Array, bins: Bins) -> Array:
     return _gamma_like(1 / q**2, q / np.exp(p[:, 1:2]), p[:, :1], bins)
 
 
+# Ln of the least mean excess of the Pareto lognormal law: with less it is lognormal, and what is left is rounding.
+_LEAST_EXCESS = -10.0
+
+
 def _pareto_lognormal(p: Array, bins: Bins) -> Array:
-    sd, mean_excess = np.exp(p[:, 1:2]), np.exp(p[:, 2:])
+    sd, mean_excess = np.exp(p[:, 1:2]), np.exp(np.maximum(p[:, 2:], _LEAST_EXCESS))
     z = (bins.grid - p[:, :1]) / sd
     density: Array = (p[:, :1] - bins.grid) / mean_excess + special.log_ndtr(z - sd / mean_excess)
     return density
@@ -117,10 +121,10 @@ def _pareto_lognormal(p: Array, bins: Bins) -> Array:
 
 def _of_pareto_lognormal(p: Array, bins: Bins) -> list[Array]:
     """The derivatives of `_pareto_lognormal`."""
-    sd, mean_excess = np.exp(p[:, 1:2]), np.exp(p[:, 2:])
+    sd, mean_excess = np.exp(p[:, 1:2]), np.exp(np.maximum(p[:, 2:], _LEAST_EXCESS))
     z, ratio = (bins.grid - p[:, :1]) / sd, sd / mean_excess
     hazard = np.sqrt(2 / np.pi) / special.erfcx((ratio - z) / np.sqrt(2))  # of a normal value, at ratio - z
-    return [1 / mean_excess - hazard / sd, -hazard * (z + ratio), ratio * (z + hazard)]
+    return [1 / mean_excess - hazard / sd, -hazard * (z + ratio), ratio * (z + hazard) * (p[:, 2:] > _LEAST_EXCESS)]
 
 
 def _cut_pareto_lognormal(p: Array, bins: Bins) -> Array:

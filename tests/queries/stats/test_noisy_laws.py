@@ -97,3 +97,20 @@ def test_outliers_and_which_laws_are_nested():
         assert np.isfinite(fitted(name, logs)[0].log_likelihood[0]), name
     assert nested("lognormal", "pareto_lognormal")
     assert not nested("pareto_lognormal", "generalised_gamma")
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+def test_no_law_fits_worse_than_a_case_of_it(draw):
+    """A search that takes a step too long goes on with shorter ones, in every resample."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(-5.0, 1.0, 1500) if draw == "normal" else np.log(rng.exponential(size=1500))
+    logs = true + np.sqrt(0.05) * rng.standard_normal(1500)
+    bins = make_bins(logs, np.full(1500, 0.05))
+    counts = bins.count(logs[np.concatenate([np.arange(1500)[None], rng.integers(0, 1500, (60, 1500))])])
+    fits = {name: fit_law(law, bins, counts).log_likelihood for name, law in LAWS.items()}
+    for name, case in (
+        ("generalised_gamma", "weibull"), ("generalised_gamma", "gamma"), ("generalised_gamma", "lognormal"),
+        ("pareto_lognormal", "lognormal"), ("pareto_lognormal", "power_law"), ("weibull", "exponential"),
+        ("truncated_pareto_lognormal", "pareto_lognormal"), ("truncated_power_law", "power_law"),
+    ):  # fmt: skip
+        assert (fits[name] > fits[case] - 0.1).all()
