@@ -7,14 +7,14 @@ of r above 0, of |r| above 0.5 (`share_strong`) and of r below -0.1 (`share_nega
 `share_orthogonal` is the share of pairs whose activation profiles, not centred, are at 80 to 100 degrees.
 
 `null_any`, `null_activation` and `null_influence` are 200 random groups of as many neurons each, and 800 more for the
-plateau where these leave the `p` of a verdict below 0.1: any; from the same strata of activation mean and variance;
-from the same strata of influence. The plateau's core leads the ranking and has no equals there, so the random groups
-are lower than it is. `null_trend` makes up for that: the statistic of windows of the ranking, continued along a
-parabola to the place of the core, is what a smooth dependence on influence gives. Where it predicts surely more than
-there is, it does not hold and decides nothing. `null_shift` turns each neuron of the group in a circle within each
-document: what remains when nothing happens at the same position. `noise` is the value for independent Gaussian noise:
-with 100 positions |r| averages 0.08 without any correlation. `p_...` are one-sided where there is a verdict, else
-two-sided; `p` is the largest but for `p_shift`.
+plateau where these leave the `p` of a verdict below 0.1 (`n_null` says how many): any; from the same strata of
+activation mean and variance; from the same strata of influence. The plateau's core leads the ranking and has no equals
+there, so the random groups are lower than it is. `null_trend` makes up for that: the statistic of windows of the
+ranking, continued along a parabola to the place of the core, is what a smooth dependence on influence gives. Where it
+predicts surely more than there is, it does not hold and decides nothing. `null_shift` turns each neuron of the group in
+a circle within each document: what remains when nothing happens at the same position. `noise` is the value for
+independent Gaussian noise: with 100 positions |r| averages 0.08 without any correlation. `p_...` are one-sided where
+there is a verdict, else two-sided; `p` is the largest but for `p_shift`.
 
 All that is compared has as many positions of each document and as many neurons as the plateau's stable core. Intervals
 leave out sets of documents in turn. Two claims get a verdict: plateau neurons are coupled (`mean_abs_r` within the
@@ -77,7 +77,7 @@ from queries.stats.coordination import (
     assess,
     jackknife_reach,
 )
-from queries.stats.groups import floor_p
+from queries.stats.groups import FIRST_DRAWS, floor_p
 from queries.stats.null_columns import null_columns
 from queries.stats.verdict import ARBITRARY
 from queries.stats.words import counted
@@ -87,9 +87,10 @@ BETWEEN = "plateau_x_rest"
 PAIRED = (*(f"plateau_x_{name}" for name in TARGETS), BETWEEN)
 # Where a verdict is given, and the side of its p: the plateau's neurons are coupled; they act against the rest
 CLAIMS = {("plateau", "mean_abs_r"): "greater", (BETWEEN, "mean_r"): "less"}
-P_FLOORS = (
-    *(floor_p(n_draws) for n_draws in (FULL.groups, FULL.shifts)),
-    *(floor_p(n_draws, "two") for n_draws in (FULL.groups, FULL.other_groups, FULL.shifts, FULL.other_shifts)),
+P_FLOORS = tuple(
+    floor_p(n_draws, side)
+    for n_draws in (FULL.groups, FIRST_DRAWS, FULL.other_groups, FULL.shifts, FULL.other_shifts)
+    for side in ("greater", "two")
 )
 OF_NULL = NULL_WORDS | {"shift": "the same neurons, turned within documents"}
 CLOSEST = {f"p_{null}": f"null_{null}_mean" for null in OF_NULL}

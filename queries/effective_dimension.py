@@ -5,12 +5,12 @@ components that hold 95 % of the variance, `participation` the participation rat
 exponential of their entropy; all are divided by m. Low values mean: the neurons move together, in few directions.
 
 `null_any`, `null_activation` and `null_influence` are 200 random groups of as many neurons each, and 800 more for the
-plateau where these leave its `p` below 0.1: of any neurons; with as many neurons of each stratum of activation mean and
-variance; of each stratum of influence. The plateau's core leads the ranking and has no equals in its strata, so
-`null_trend` is what a smooth dependence on influence gives: the statistic of windows of the ranking, continued along a
-parabola to the place of the core. Where it predicts surely fewer than there are, it does not hold and decides nothing.
-A group is special only beyond ALL of them, so `q` (Benjamini-Hochberg) is of the largest p. `p_...` of the plateau in a
-class are one-sided (fewer).
+plateau where these leave its `p` below 0.1 (`n_null` says how many): of any neurons; with as many neurons of each
+stratum of activation mean and variance; of each stratum of influence. The plateau's core leads the ranking and has no
+equals in its strata, so `null_trend` is what a smooth dependence on influence gives: the statistic of windows of the
+ranking, continued along a parabola to the place of the core. Where it predicts surely fewer than there are, it does not
+hold and decides nothing. A group is special only beyond ALL of them, so `q` (Benjamini-Hochberg) is of the largest p.
+`p_...` of the plateau in a class are one-sided (fewer).
 
 All that is compared has equally many neurons and positions, since both bound the number of dimensions: rare and common
 positions are drawn in equal number from every document (the larger class four times, and averaged), and power law and
@@ -66,7 +66,9 @@ from queries.stats.dimension_verdict import decide_dimension
 from queries.stats.groups import FIRST_DRAWS, floor_p
 from queries.stats.words import counted
 
-P_FLOORS = tuple(floor_p(n_draws, side) for n_draws in (FULL.groups, FIRST_DRAWS) for side in ("greater", "two"))
+P_FLOORS = tuple(
+    floor_p(n_draws, side) for n_draws in (FULL.groups, FIRST_DRAWS, FULL.other_groups) for side in ("greater", "two")
+)
 COLUMNS = {
     **SIZES,
     **null_meanings(

@@ -62,7 +62,7 @@ from queries.stats.words import counted
 CLASSES = ("rare", "common")
 P_FLOORS = tuple(
     floor_p(n_draws, side)
-    for n_draws in (FULL.groups, FIRST_DRAWS, FULL.shifts, FULL.other)
+    for n_draws in (FULL.groups, FIRST_DRAWS, FULL.sweep, FULL.shifts, FULL.other)
     for side in ("greater", "two")
 )
 MIN_POSITIONS = 30

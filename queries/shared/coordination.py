@@ -44,6 +44,7 @@ NO_TREND = f"no trend over the ranking could be made, which takes {MIN_WINDOWS} 
 SIZES = {
     "n_positions": "Positions of the class in each draw.",
     "n_neurons": "Neurons m of the group.",
+    "n_null": "Random groups of each of the first three nulls; 0 without an estimate.",
 }
 
 
@@ -74,6 +75,7 @@ def empty_row(plan: Design, token_class: str, group: str, columns: Iterable[str]
         "n": n_documents(plan, token_class),
         "n_positions": min(len(plan.samples[name][0]) for name in classes),
         "n_neurons": len(plan.members.get(group, ())),
+        "n_null": 0,
         "verdict": None,
         "reason": plan.reason(token_class, group),
     }
@@ -94,7 +96,7 @@ def against_nulls(plan: Design, found: Found, shown: int, tested: int, side: str
     that of the random groups.
     """
     value = float(found.value[tested])
-    row: Row = {}
+    row: Row = {"n_null": len(found.nulls[NULLS[0]])}
     for name in NULLS:
         row |= null_columns(name, found.nulls[name][:, shown], value, found.nulls[name][:, tested], side)
     row["p"] = max(row[f"p_{name}"] for name in NULLS)

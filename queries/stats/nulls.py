@@ -1,6 +1,6 @@
 """Nulls by rearranging what the documents say: flipped signs, permuted neuron labels, positions turned within them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -105,12 +105,14 @@ def permute_within_documents(sums: Array, n_draws: int, rng: np.random.Generator
     return totals
 
 
-def permuted_in_documents(sums: Array, rng: np.random.Generator) -> Callable[[int], Array]:
-    """A function that gives n copies (n, D, N) of `sums` (D, N), permuted as in `permute_within_documents`."""
+def permuted_in_documents(sums: Array, n_draws: int, rng: np.random.Generator) -> Iterator[Array]:
+    """`n_draws` copies (D, N) of `sums`, permuted as in `permute_within_documents`: one after another, in one place."""
     n_documents, n = sums.shape
-    rows = rng.permuted(sums, axis=1)
-    turned = sliding_window_view(np.concatenate([rows, rows[:, :-1]], axis=1), n, axis=1)  # (D, N, N)
-    return lambda n_draws: turned[np.arange(n_documents), rng.integers(0, n, size=(n_draws, n_documents))]
+    rows, copy = rng.permuted(sums, axis=1), np.empty(sums.shape)
+    for offsets in rng.integers(0, n, size=(n_draws, n_documents)).tolist():
+        for row, place, offset in zip(rows, copy, offsets, strict=True):
+            place[: n - offset], place[n - offset :] = row[offset:], row[:offset]
+        yield copy
 
 
 class Turns:

@@ -21,7 +21,7 @@ Index = NDArray[np.int64]
 
 MAX_BLOCKS = 20
 N_SPIKES = 5
-# Draws for which a column is shuffled anew.
+# Draws for which a column is shuffled once, and neurons that this takes.
 _DEALS = 25
 # An entry of an eigenvector below this is zero.
 ROUNDING = 1e-12
@@ -208,15 +208,15 @@ def shifted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Gen
 def permuted_grams(space: Space, members: Index, n_draws: int, rng: np.random.Generator) -> Array:
     """Gram matrices of `members` after each column's values are dealt anew among them: no neuron has a profile.
 
-    Every column is shuffled once for `_DEALS` draws, each of which turns it in a circle by its own random offset: a
-    permutation drawn from a group, and many times faster.
+    With `_DEALS` neurons or more every column is shuffled once for as many draws, each of which turns it in a circle by
+    its own random offset: a permutation drawn from a group, and faster. Fewer neurons have too few turns for that.
     """
     rows = space.of(members)  # (m, C)
     m, n_columns = rows.shape
     together, ones = np.zeros(m, dtype=np.int64), np.ones(n_columns, dtype=np.float32)
     drawn = np.empty((n_draws, m, m))
     for i in range(n_draws):
-        if i % _DEALS == 0:
+        if m < _DEALS or i % _DEALS == 0:
             turns = Turns(rng.permuted(rows, axis=0), together)
         dealt = turns.apply(rng.integers(0, m, (1, n_columns)))
         drawn[i] = dealt @ dealt.T

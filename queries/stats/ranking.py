@@ -7,6 +7,7 @@ Source: Spearman (1910) and Brown (1910) for the step from half to whole; Kott (
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -221,19 +222,27 @@ def _jackknife(sums: Array, half: Array, tops: tuple[int, ...], rng: np.random.G
     return np.minimum(low, half), np.maximum(high, half)
 
 
-def _null(sums: Array, tops: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Split-half means (N_NULL, M) with neuron labels permuted in each document: sizes stay, consistency goes."""
+def permuted_halves(
+    sums: Array, n_draws: int, n_splits: int, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Sums (b, n_splits, N) of either half of the documents, for blocks of `n_draws` draws of a null.
+
+    In each draw the neuron labels of `sums` (D, N) are permuted in each document: sizes stay, consistency goes.
+    """
     n_documents, n = sums.shape
-    copies = permuted_in_documents(sums, rng)
     everyone = np.ones(n_documents, dtype=bool)
-    draws = []
-    for block in replicate_blocks(N_NULL, n * max(n_documents, NULL_SPLITS)):
-        n_draws = block.stop - block.start
-        halves = halves_of(rng.random((n_draws * NULL_SPLITS, n_documents)), everyone)
-        permuted = copies(n_draws)
-        first = halves.reshape(n_draws, NULL_SPLITS, n_documents) @ permuted
-        draws.append(_compare(first, permuted.sum(axis=1, keepdims=True) - first, tops))
-    return np.concatenate(draws)
+    copies = permuted_in_documents(sums, n_draws, rng)
+    for block in replicate_blocks(n_draws, 2 * n_splits * n):
+        size = block.stop - block.start
+        halves = halves_of(rng.random((size * n_splits, n_documents)), everyone).reshape(size, n_splits, n_documents)
+        parts = [(each @ copy, (1.0 - each) @ copy) for each, copy in zip(halves, copies, strict=False)]
+        first, second = zip(*parts, strict=True)
+        yield np.stack(first), np.stack(second)
+
+
+def _null(sums: Array, tops: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Split-half means (N_NULL, M) of the null of `permuted_halves`."""
+    return np.concatenate([_compare(*both, tops) for both in permuted_halves(sums, N_NULL, NULL_SPLITS, rng)])
 
 
 def _compare(first: Array, second: Array, tops: tuple[int, ...]) -> Array:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from queries.stats.bootstrap import N_REPLICATES, absence_reason, replicate_blocks, replicates
-from queries.stats.nulls import permuted_in_documents
-from queries.stats.ranking import halves_of, ordinal_ranks
+from queries.stats.ranking import halves_of, ordinal_ranks, permuted_halves
 from queries.stats.segmentation import MIN_RANKS, first_breakpoints, fit_values
 from queries.stats.three_regimes import QUANTITIES
 from queries.stats.words import counted
@@ -223,16 +222,10 @@ def _jaccard(first: Array, second: Array) -> Array:
 
 
 def _null(sums: Array, rng: np.random.Generator, n_draws: int) -> Array:
-    """Draws of the null: neuron labels permuted in each document on its own, then split `NULL_SPLITS` times."""
-    n_documents, n = sums.shape
-    everyone = np.ones(n_documents, dtype=bool)
-    copies = permuted_in_documents(sums, rng)
-    means = []
-    for block in replicate_blocks(n_draws, n * max(n_documents, 2 * NULL_SPLITS)):
-        size = block.stop - block.start
-        permuted = copies(size)
-        halves = halves_of(rng.random((size * NULL_SPLITS, n_documents)), everyone).reshape(size, NULL_SPLITS, -1)
-        first = (halves @ permuted).reshape(-1, n)
-        second = permuted.sum(axis=1).repeat(NULL_SPLITS, axis=0) - first
-        means.append(_jaccard(first, second).reshape(-1, NULL_SPLITS).mean(axis=1))
+    """Means over splits (n_draws,) of the null of `permuted_halves`."""
+    n = sums.shape[1]
+    means = [
+        _jaccard(first.reshape(-1, n), second.reshape(-1, n)).reshape(-1, NULL_SPLITS).mean(axis=1)
+        for first, second in permuted_halves(sums, n_draws, NULL_SPLITS, rng)
+    ]
     return np.concatenate(means)

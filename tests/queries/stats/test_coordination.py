@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from queries.stats.coordination import TREND, Effort, assess, design, jackknife_reach
+from queries.stats.coordination import NULLS, TREND, Effort, assess, design, jackknife_reach
 from queries.stats.dimension import group_dimensions, left_out_dimensions
 
 
@@ -95,3 +95,18 @@ def test_windows_of_the_ranking_are_the_plateaus_only_and_enough():
     few = plan(rng, m=12)
     assert len(few.windows) == 7
     assert TREND not in assess(few, group_dimensions, left_out_dimensions, rng)["rare", "plateau"].nulls
+
+
+def test_groups_in_two_steps_are_all_groups_at_once(monkeypatch):
+    design_of = plan(np.random.default_rng(3))
+    together = assess(design_of, group_dimensions, left_out_dimensions, np.random.default_rng(4))
+    monkeypatch.setattr("queries.stats.coordination.FIRST_DRAWS", 20)
+    apart = assess(design_of, group_dimensions, left_out_dimensions, np.random.default_rng(4))
+    settled = assess(design_of, group_dimensions, left_out_dimensions, np.random.default_rng(4), lambda found: False)
+    for key in together:
+        for null in NULLS:
+            whole = together[key].nulls[null]
+            wanted = whole if key[1] == "plateau" else whole[:20]
+            np.testing.assert_allclose(apart[key].nulls[null], wanted, atol=1e-12)
+            np.testing.assert_allclose(settled[key].nulls[null], whole[:20], atol=1e-12)
+        np.testing.assert_array_equal(apart[key].left_out, together[key].left_out)
