@@ -17,10 +17,10 @@ plateau leads the ranking and has no equals: groups from its tenths have less in
 influence would look special beside them. Hence the trend: windows of the ranking, of the core's size, and a parabola
 through their values continued to the core, with a 95 % prediction interval. `p` is the largest of the one-sided p of
 the first four, for `mg_q` also of the turned neurons: small only if the group is more modular than all. Of each kind of
-groups 200 are drawn, 100 for the sweep and for the other two regimes, and 800 more for the plateau where these leave
-`p` of `signed_q` or `mg_q` below 0.1. Turned neurons do not judge signed Q: turning shrinks correlations, and what is
-left parts no less cleanly. In a gated MLP the sign of a neuron is arbitrary; there each group, and each draw of a null,
-is seen with the signs of its leading eigenvector.
+groups 200 are drawn, 100 for the sweep and of the kinds that are matched to the other two regimes, and 800 more for the
+plateau where these leave `p` of `signed_q` or `mg_q` below 0.1. Turned neurons do not judge signed Q: turning shrinks
+correlations, and what is left parts no less cleanly. In a gated MLP the sign of a neuron is arbitrary; there each
+group, and each draw of a null, is seen with the signs of its leading eigenvector.
 
 Rare and common positions are compared on equally many positions of each document. The plateau group is the stable
 core; `power_law` and `decay` are as many neurons spread over their regime. Intervals leave out sets of documents in
@@ -81,7 +81,7 @@ COLUMNS = {
     **null_meanings(
         _OF_NULL, "{}", "of that null", "p in that null: one-sided (more modular) for qualities, else two-sided."
     ),
-    "n_null": "Random groups in each of the first three nulls.",
+    "n_null": "Random groups of `any`, and of the next two; 100 of these for the other two regimes.",
     "n_windows": "Windows of the ranking that the trend is fitted to; 0 where there are too few, or for other groups.",
     "p": "Largest of the p of the first four nulls, for `mg_q` of the first five, for qualities.",
     "q": "Benjamini-Hochberg q of `p` over classes and groups of run and measure.",

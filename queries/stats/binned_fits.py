@@ -50,6 +50,7 @@ class Part:
 
 
 def _moved(parameters: Array, i: int) -> Array:
+    """The parameters (B, p), number `i` moved by a step of the numerical derivative."""
     moved = parameters.copy()
     moved[:, i] += _H
     return moved
@@ -57,7 +58,10 @@ def _moved(parameters: Array, i: int) -> Array:
 
 @dataclass(frozen=True)
 class Model:
-    """Probabilities on the grid (B, G) from parameters (B, p): `parts` by their `shares`, each (B, 1)."""
+    """Probabilities on the grid (B, G) from parameters (B, p): `parts` by their `shares`, each (B, 1).
+
+    A parameter is of parts or of the shares, not of both.
+    """
 
     parts: tuple[Part, ...]
     shares: Callable[[Array], tuple[Array, ...]]

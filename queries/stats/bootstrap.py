@@ -169,8 +169,9 @@ def _left_out(sums: Array, counts: Array) -> Array:
 
 def acceleration(spread: Array) -> Array:
     """Acceleration (N,) of BCa from what each of the D documents contributes (D, N)."""
-    scale = (spread**2).sum(axis=0) ** 1.5
-    skew: Array = (spread**3).sum(axis=0) / (6.0 * np.where(scale > 0, scale, 1.0))
+    square = spread**2
+    scale = square.sum(axis=0) ** 1.5
+    skew: Array = (square * spread).sum(axis=0) / (6.0 * np.where(scale > 0, scale, 1.0))
     return np.where(scale > 0, skew, 0.0)
 
 
@@ -180,8 +181,9 @@ def bca_reach(spread: Array, stretch: Array | float, level: float = 0.95) -> Arr
     `spread` (D, N) is what each document contributes to the error; `stretch` by how much the error of so many documents
     is larger than the spread of their resamples.
     """
-    square = (spread**2).sum(axis=0)
+    squares = spread**2
+    square = squares.sum(axis=0)
     known = square > 0
-    contributing = np.where(known, square**2 / np.where(known, (spread**4).sum(axis=0), 1.0), len(spread))
+    contributing = np.where(known, square**2 / np.where(known, (squares**2).sum(axis=0), 1.0), len(spread))
     reach: Array = special.stdtrit(np.maximum(contributing - 1.0, 1.0), 0.5 * (1.0 + level)) * stretch
     return reach

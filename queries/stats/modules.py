@@ -86,8 +86,7 @@ def assess(
     alike = sample.measure(np.repeat(whole, effort.repeats, axis=0), QUALITIES, rng, NULL_RESTARTS)
     fair = {name: float(each.mean()) for name, each in alike.items()}
     left_out = _left_out(sample, values, rng, effort.restarts)
-    of_all = {null: {name: drawn[: effort.groups] for name, drawn in each.items()} for null, each in shared.items()}
-    draws: dict[str, Mapping[str, Array]] = {**of_all, **own_nulls(sample, members, rng, effort)}
+    draws: dict[str, Mapping[str, Array]] = {**shared, **own_nulls(sample, members, rng, effort)}
     trend = compare_trend(fair, ranking_trend(sample, members, rng)) if is_plateau else {}
     if is_plateau and effort.groups > FIRST_DRAWS and is_open(_largest_p(fair, draws, trend)):
         draws |= with_all_groups(draws, sample, members, rng, effort)

@@ -143,9 +143,9 @@ def _target(table: Table) -> str:
     return (
         f"The target of 2 is {verdict}: `influence` with B = 10,000 takes {whole:.0f} times the bare scan. The sums "
         f"per document take {sums:.1f} of it, as they read one column more and add every pair to one of many sums; the "
-        f"resampled means of one class {means:.1f}; the rest is what `influence` gives beyond means: for three classes "
-        "the ends of BCa intervals of two statistics, for which all replicates are sorted, sign tests, and ranks and "
-        "the ranked curve of the first 2,000 resamples."
+        f"resampled means of one statistic of one class {means:.1f}, and there are six of them; the rest is the ends "
+        "of their BCa intervals, for which all replicates are sorted, sign tests of three classes, and ranks and the "
+        "ranked curve of the first 2,000 resamples."
     )
 
 

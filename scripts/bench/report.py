@@ -2,6 +2,8 @@
 
 `rt report` on a run of the default extraction (16,128 positions of the default model; 2,024 for `make bench`): every
 analysis, its intervals and nulls, figures and tables. The target was 60 s. The second row holds DuckDB to 1 GB.
+Seconds depend on what else a machine does: the code of 2026-11-23 took 71 s (64 to 73) on a virtual machine of the
+same kind whose processors others used too.
 """
 
 import sys

@@ -114,3 +114,16 @@ def test_no_law_fits_worse_than_a_case_of_it(draw):
         ("truncated_pareto_lognormal", "pareto_lognormal"), ("truncated_power_law", "power_law"),
     ):  # fmt: skip
         assert (fits[name] > fits[case] - 0.1).all()
+
+
+@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if law.gradient])
+def test_derivatives_in_closed_form_are_those_of_the_density(name):
+    law, bins = LAWS[name], make_bins(LOGS, np.full(len(LOGS), 0.05))
+    start = np.atleast_2d(law.start(bins))
+    for at in (start, start + 0.5, start - 1.0):
+        slopes = law.gradient(at, bins)
+        assert len(slopes) == at.shape[1]
+        for i, slope in enumerate(slopes):
+            step = 1e-5 * np.eye(at.shape[1])[i]
+            numeric = (law.log_density(at + step, bins) - law.log_density(at - step, bins)) / 2e-5
+            np.testing.assert_allclose(slope, numeric, rtol=1e-5, atol=1e-5)
