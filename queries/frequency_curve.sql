@@ -84,7 +84,8 @@ select
     cells.document,
     any_value(groups.n_neurons) as n_neurons,
     sum(sums.n_positions)::bigint // any_value(groups.n_neurons) as n_positions,
-    sum(sums.sum_abs_delta) as sum_abs_delta
+    -- in order: sums of floats depend on it, and threads come to neurons in any
+    sum(sums.sum_abs_delta order by sums.neuron) as sum_abs_delta
 from sums
 inner join cells on sums.cell = cells.cell
 inner join groups on cells.run = groups.run and sums.neuron = groups.neuron
