@@ -130,7 +130,10 @@ class Ablation:
         self.mean = mean.to(device, torch.float64)
         self.memory = memory
         self.half = has_fast_half(device) if half is None else half
-        if device.type == "cuda":  # partial sums of a product stay in float32: the bound allows for no rounding of them
+        # the bound allows for no other rounding: products of float32 are not of shorter numbers (TF32), nor, on CUDA,
+        # partial sums of a product of bfloat16
+        torch.set_float32_matmul_precision("highest")
+        if device.type == "cuda":
             torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         direction = _unit(log_unigram) if frozen and log_unigram is not None else None
         self.names = ["delta_loss"]
@@ -194,11 +197,8 @@ class Ablation:
             positions = self._reader.read(residual[rows], target[rows])
             baselines.append((positions.loss.float(), positions.entropy.float(), positions.rank))
             for columns in blocks(self.last.d_mlp, self.n_neurons):
-                neurons = self._neurons(columns)
                 difference = activation[rows, columns].double() - self.mean[columns]
-                changes = changes_of(self.last, positions, neurons, difference, names)
-                found = expectations(self.vocabulary, positions, neurons, changes)
-                for name, change, each in zip(names, changes, found, strict=True):
+                for name, change, each in self._found(positions, columns, difference, names):
                     deltas[name][rows, columns] = each.delta.float()
                     routes[name].count(each)
                     left.add(name, each.left, change, rows.start, columns.start)
@@ -213,17 +213,24 @@ class Ablation:
         loss, entropy, rank = (torch.cat(each) for each in zip(*baselines, strict=True))
         return Result(deltas, loss, entropy, rank, routes)
 
+    def _found(
+        self, positions: Positions, columns: slice, difference: Tensor, names: list[str]
+    ) -> list[tuple[str, Change, Found]]:
+        """Of each column the changes and what they do; the neurons, unless all fit, are gone when it returns."""
+        neurons = self._neurons(columns)
+        changes = changes_of(self.last, positions, neurons, difference, names)
+        return list(zip(names, changes, expectations(self.vocabulary, positions, neurons, changes), strict=True))
+
     def _rows(self, n: int) -> Iterator[slice]:
         """Blocks of positions, all of about the same size."""
         return blocks(n, -(-n // -(-n // self.n_positions)) if n else 1)
 
     def _neurons(self, columns: slice) -> Neurons:
-        if self._all_neurons is not None:
-            return self._all_neurons
-        neurons = read_neurons(self.vocabulary, columns, self.half)
-        if self.n_neurons == self.last.d_mlp:  # they all fit: keep them for the next block of positions
-            self._all_neurons = neurons
-        return neurons
+        if self.n_neurons < self.last.d_mlp:
+            return read_neurons(self.vocabulary, columns, self.half)
+        if self._all_neurons is None:  # they all fit: kept for the next block of positions
+            self._all_neurons = read_neurons(self.vocabulary, columns, self.half)
+        return self._all_neurons
 
 
 class _Left:

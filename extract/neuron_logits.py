@@ -27,7 +27,9 @@ def neuron_logits(last: LastLayer) -> pa.Table:
     kept = min(N_TOKENS, last.n_vocabulary)
     found = []
     for part in blocks(last.d_mlp, max(1, ELEMENTS // last.n_vocabulary)):
-        effect = torch.cat([written[part] @ vocabulary.rows(each).T for each in vocabulary.parts()], dim=1)
+        effect = written.new_empty(part.stop - part.start, last.n_vocabulary)
+        for each in vocabulary.parts():
+            torch.matmul(written[part], vocabulary.rows(each).T, out=effect[:, each])
         ends = [effect.topk(kept, largest=largest) for largest in (True, False)]
         found.append([torch.stack([end.indices.double(), end.values.double()]).cpu().numpy() for end in ends])
     token, value = np.concatenate([np.stack(pair, axis=2) for pair in found], axis=1)  # (N, 2, kept) each

@@ -11,9 +11,14 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
+def is_compiled(device: torch.device) -> bool:
+    """Whether loops on this device are those of `extract.compiled`, which run on as many threads as torch has."""
+    return device.type == "cpu"
+
+
 def run_each(work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device) -> list[Result]:
     """`work` of each piece, in order. On the CPU in parallel: torch releases the GIL in its operations."""
-    if device.type != "cpu" or len(pieces) < 2:
+    if not is_compiled(device) or len(pieces) < 2:
         return [work(piece) for piece in pieces]
     with _one_thread_each() as n_threads, ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(work, pieces))

@@ -88,12 +88,7 @@ class Reader:
             residual.device,
         )
         joined: dict[str, Any] = {name: torch.cat([each[name] for _, each in found]) for name in found[0][1]}
-        unembedded = torch.stack(
-            [
-                torch.stack([rest[:, piece] @ vocabulary.rows(piece) for piece in vocabulary.pieces(part)]).sum(0)
-                for part in vocabulary.segments
-            ]
-        )
+        unembedded = torch.stack([_unembedded(vocabulary, rest, part) for part in vocabulary.segments])
         return Positions(
             centred=centred,
             scale=scale,
@@ -114,6 +109,14 @@ class Reader:
             kinds = [torch.float32, torch.float32, *([torch.bfloat16] if self.half else [])]
             self._buffers = [torch.empty(shape, device=device, dtype=kind) for kind in kinds]
         return [each[:n] for each in self._buffers]
+
+
+def _unembedded(vocabulary: Vocabulary, rest: Tensor, segment: slice) -> Tensor:
+    """`rest` (T, V) of a segment times the unembedding, (T, d) float32."""
+    total = torch.zeros(len(rest), vocabulary.last.d_model, dtype=torch.float64, device=rest.device)
+    for piece in vocabulary.pieces(segment):
+        total += rest[:, piece] @ vocabulary.rows(piece)
+    return total.float()
 
 
 def _softmax(

@@ -2,9 +2,8 @@
 
 A float32 forward pass cannot show that a delta of 1e-6 nats is right, as two losses differ by 2.5e-5 from rounding
 alone. So the checks run the whole model with its own code, but from the last decoder layer on (that layer, the final
-norm and the unembedding) in float64: the parameters are swapped for the call and the layer's inputs are cast. Whatever
-the model's code does there (a soft-cap, a multiplier, a hook) is still done. That this forward is the model's own is
-one of the checks: its logits agree with those of a plain forward pass within what the model's number format allows.
+norm and the unembedding) in float64 (`extract.double_tail`). That this forward is the model's own is one of the checks:
+its logits agree with those of a plain forward pass within what the model's number format allows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from extract.ablation import Ablation
+from extract.ablation import MEMORY, Ablation
+from extract.double_tail import DoubleTail
 from extract.families import LastLayer, capture, down_projection, last_inputs, last_layer
 from extract.pairs import ABSOLUTE, RELATIVE
+from extract.vocabulary import linear
 from warehouse.errors import ModelError
 
 # Largest difference that counts as rounding between a plain forward and the float64 one, relative to the largest value.
@@ -27,68 +27,6 @@ ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 1e-2, torch
 EXACT = 1e-8
 # Prefix of the windows that is read: the algebra knows no position, and logits are kept for all of it.
 _PREFIX = 48
-
-
-class _KeepDouble(TorchFunctionMode):
-    """Casts from float64 to float32 do nothing: Llama's norm computes in float32 whatever its input."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in (torch.Tensor.to, torch.Tensor.float) and args[0].dtype is torch.float64:
-            asked = (*args[1:], *kwargs.values())
-            if func is torch.Tensor.float or torch.float32 in asked:
-                return args[0]
-        return func(*args, **kwargs)
-
-
-def _cast(value: Any) -> Any:
-    """Floating tensors in (nested) arguments as float64."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, tuple | list):
-        return type(value)(_cast(each) for each in value)
-    if isinstance(value, dict):
-        return {name: _cast(each) for name, each in value.items()}
-    return value
-
-
-class _DoubleTail:
-    """The model with its last layer, final norm and unembedding in float64; call it with `input_ids` (B, C).
-
-    `parameters` are made once; `calls` counts forward passes of the last layer.
-    """
-
-    def __init__(self, model: Any, last: LastLayer) -> None:
-        self.model, self.last = model, last
-        head = model.get_output_embeddings()
-        modules = [last_layer(model, last), model.get_submodule(last.parts.norm), head]
-        names = {id(module): name for name, module in model.named_modules()}
-        self.parameters = {
-            f"{names[id(module)]}.{name}": tensor.detach().double()
-            for module in modules
-            for name, tensor in (*module.named_parameters(), *module.named_buffers())
-            if tensor.is_floating_point()
-        }
-
-    def __call__(self, input_ids: Tensor, **options: Any) -> Tensor:
-        """Logits (B, C, V), or (B, K, V) with `logits_to_keep`, in float64."""
-        layer = last_layer(self.model, self.last)
-        handle = layer.register_forward_pre_hook(
-            lambda _module, args, kwargs: (_cast(args), _cast(kwargs)), with_kwargs=True
-        )
-        try:
-            with torch.no_grad(), _KeepDouble():
-                # ties are not followed: a tied input embedding stays as it is
-                output = torch.func.functional_call(
-                    self.model,
-                    self.parameters,
-                    kwargs={"input_ids": input_ids, "use_cache": False, **options},
-                    tie_weights=False,
-                )
-        finally:
-            handle.remove()
-        logits: Tensor = output.logits
-        return logits.double()
 
 
 @contextmanager
@@ -125,7 +63,7 @@ def hooked_delta(
     `batch` forward passes are made at a time, from the last layer on in float64 (see the module).
     """
     device = last.unembed.device
-    tail = _DoubleTail(model, last)
+    tail = DoubleTail(model, last)
     ids = input_ids[: position + 1].to(device)
 
     def losses(rows: Tensor) -> Tensor:
@@ -152,7 +90,7 @@ def hooked_deltas(
     if len(positions.unique()) != len(positions):
         raise ValueError("more than one neuron at a position: their ablations would add up")
     device = last.unembed.device
-    tail = _DoubleTail(model, last)
+    tail = DoubleTail(model, last)
     ids = input_ids[None].to(device)
     place, chosen, target = (each.to(device) for each in (positions, neurons, targets))
     clean = _losses(tail(ids)[0, place], target)
@@ -161,19 +99,26 @@ def hooked_deltas(
 
 
 def self_check(
-    model: Any, last: LastLayer, input_ids: Tensor, mean: Tensor, rng: np.random.Generator, n_pairs: int = 128
+    model: Any,
+    last: LastLayer,
+    input_ids: Tensor,
+    mean: Tensor,
+    rng: np.random.Generator,
+    n_pairs: int = 128,
+    memory: int = MEMORY,
 ) -> dict[str, float]:
     """Prove on `input_ids` (B, C) that `last` describes `model`; the measured errors by the name of the check.
 
-    `mean` (N,) is what ablation sets. `n_pairs` (token, neuron) pairs, half of them drawn and half those with the
-    largest |a - mean| of their position, go through a hooked forward pass: one neuron per position in one pass, as the
-    last MLP acts on its own position only. Raises ModelError naming the check that failed, the error and the tolerance.
+    `mean` (N,) is what ablation sets, `memory` that of `Ablation`. `n_pairs` (token, neuron) pairs, half of them drawn
+    and half those with the largest |a - mean| of their position, go through a hooked forward pass: one neuron per
+    position in one pass, as the last MLP acts on its own position only. Raises ModelError naming the check that failed,
+    the error and the tolerance.
     """
     device = last.unembed.device
     n_rows = max(1, n_pairs // _PREFIX)
     ids = input_ids[:n_rows, : min(_PREFIX + 1, n_pairs // n_rows + 1)].to(device)
     ids, target = ids[:, :-1], ids[:, 1:].flatten()
-    tail = _DoubleTail(model, last)
+    tail = DoubleTail(model, last)
     errors = _check_hooks(model, last, ids)
     with last_inputs(model, last) as seen, _branches(model, last) as branch:
         logits = tail(ids).flatten(0, 1)
@@ -186,7 +131,7 @@ def self_check(
     with _ablated(model, last, (place // length, place % length, neuron), mean.to(device)[neuron]):
         hooked = tail(ids).flatten(0, 1)
     truth = _losses(hooked, target) - _losses(logits, target)
-    closed = Ablation(last, mean).delta(residual.float(), activation.float(), target)
+    closed = Ablation(last, mean, memory).delta(residual.float(), activation.float(), target)
     error = (closed[place, neuron].double() - truth).abs()
     errors |= passed("closed form, as a share of its tolerance", error / (ABSOLUTE + RELATIVE * truth.abs()), 1.0)
     return errors | {"closed form, nats": float(error.max()), "pairs": float(n_windows * length)}
@@ -226,7 +171,7 @@ def _check_algebra(
     centred = residual - residual.mean(1, keepdim=True) if last.norm_kind == "layer" else residual
     y = centred * (centred.square().mean(1, keepdim=True) + last.eps).rsqrt() * last.gain.double()
     y = y if last.norm_bias is None else y + last.norm_bias.double()
-    recomputed = torch.cat([y @ part.double().T for part in last.unembed.split(4096)], dim=1)
+    recomputed = linear(y, last.unembed)
     recomputed = recomputed if last.unembed_bias is None else recomputed + last.unembed_bias.double()
     return (
         passed("residual is input + attention + MLP", relative(start + attention + mlp, residual), EXACT)

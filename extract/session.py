@@ -136,8 +136,9 @@ class Session:
         ids = stack(windows[:CHECK_WINDOWS]).to(self.model.device)
         _, activation = capture(self.model, self.last, ids)
         mean = activation.flatten(0, 1).double().mean(dim=0)
-        rng = np.random.default_rng(self.inputs.settings.seed)
-        return self_check(self.model, self.last, ids, mean, rng, n_pairs=CHECK_PAIRS)
+        settings = self.inputs.settings
+        rng = np.random.default_rng(settings.seed)
+        return self_check(self.model, self.last, ids, mean, rng, n_pairs=CHECK_PAIRS, memory=settings.memory_bytes)
 
 
 def stack(windows: list[Window]) -> torch.Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from extract import compiled
-from extract.terms import arrays, is_compiled
+from extract.parallel import is_compiled
+from extract.terms import arrays
 
 # Rounding of the weights of a softmax, relative, in 2^-24: two exponentials (on a device; compiled it is one), their
 # product and that with 1 / total.

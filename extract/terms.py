@@ -15,6 +15,7 @@ from torch import Tensor
 
 from extract import compiled
 from extract.compiled import TERMS
+from extract.parallel import is_compiled
 from extract.vocabulary import blocks
 
 TERM = 1 + compiled.EXPM1  # that of p itself is among the `TERMS`, which are one addition less
@@ -56,11 +57,6 @@ class Sets:
 def ends_of(counts: Tensor) -> Tensor:
     """Where each of several runs begins and ends, (T + 1,), from how long they are (T,)."""
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-
-
-def is_compiled(device: torch.device) -> bool:
-    """Whether loops on this device are those of `extract.compiled`."""
-    return device.type == "cpu"
 
 
 def sums_over_sets(effects: Tensor, sets: Sets, direction: Tensor | None, factors: Factors) -> Tensor:

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from extract import compiled
 from extract.families import LastLayer
+from extract.parallel import is_compiled
 
 # Ends of the segments, as shares of the vocabulary. Past each of them the rest is bounded anew.
 CUTS = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 3 / 4, 1.0)
-# Elements of the unembedding that are turned into float64 at a time: 4 MB, which the allocator keeps.
+# Elements of the unembedding that are turned into float64 at a time: 4 MB, which the allocator keeps, unless what was
+# made of them stays between: so results are added up, or go into one array.
 DOUBLE_ELEMENTS = 1 << 19
 # A constant part of a logit below this makes its token impossible.
 LEAST_LOGIT = -1e6
@@ -37,7 +39,10 @@ class Vocabulary:
         self.segments = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self.order = torch.arange(n, device=last.unembed.device)
         # any row may be taken off, so one that float32 and float64 agree on
-        self._mean = last.unembed.mean(0, dtype=torch.float64).float().double()
+        total = torch.zeros(last.d_model, dtype=torch.float64, device=self.order.device)
+        for part in self.parts():
+            total += last.unembed[part].sum(0, dtype=torch.float64)
+        self._mean = (total / n).float().double()
         self._held: Tensor | None = None
         self.constant = _constant(last)
         if sample is not None:
@@ -70,7 +75,7 @@ class Vocabulary:
         As from `double`, with less work.
         """
         gained, unembed, ids = units * self.last.gain.double(), self.last.unembed, self.order[places]
-        if unembed.device.type == "cpu" and unembed.dtype == torch.float32:
+        if is_compiled(unembed.device):
             found = torch.empty(len(places), dtype=torch.float64)
             compiled.products(unembed.detach().numpy(), ids.numpy(), ends.numpy(), gained.numpy(), found.numpy())
         else:
@@ -103,8 +108,10 @@ class Vocabulary:
 
     def _along(self, direction: Tensor) -> Tensor:
         """(d,) float64: `direction` through the unembedding."""
-        place = torch.arange(len(direction), device=direction.device)
-        return torch.stack([direction[part] @ self.double(place[part]) for part in self.parts()]).sum(0)
+        place, total = torch.arange(len(direction), device=direction.device), torch.zeros_like(self._mean)
+        for part in self.parts():
+            total += direction[part] @ self.double(place[part])
+        return total
 
 
 def _constant(last: LastLayer) -> Tensor | None:
@@ -115,13 +122,20 @@ def _constant(last: LastLayer) -> Tensor | None:
     """
     found = None if last.unembed_bias is None else last.unembed_bias.double()
     if last.norm_bias is not None:
-        step = max(1, DOUBLE_ELEMENTS // last.d_model)
-        through = torch.cat([part.double() @ last.norm_bias.double() for part in last.unembed.split(step)])
+        through = linear(last.norm_bias.double()[None], last.unembed)[0]
         found = through if found is None else through + found
     if found is None:
         return None
     possible = found[found > LEAST_LOGIT]
     return (found - possible.mean() if len(possible) else found).clamp_min(LEAST_LOGIT)
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """`x` (..., d) float64 times the rows of `weight` (V, d) in float64: (..., V)."""
+    found = x.new_empty(*x.shape[:-1], len(weight))
+    for rows in blocks(len(weight), max(1, DOUBLE_ELEMENTS // weight.shape[1])):
+        torch.matmul(x, weight[rows].double().T, out=found[..., rows])
+    return found
 
 
 def centre(last: LastLayer, rows: Tensor) -> Tensor:

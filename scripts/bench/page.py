@@ -20,9 +20,10 @@ make bench-full    # full sizes, into docs/: hours; goes on where it stopped
 ```
 
 The tools that rt is compared with are installed into an environment of their own, `.venv-bench`, in the versions of
-`scripts/bench/requirements.txt`. All answers are compared before any time is taken. What is compared takes turns, so
-that other work on the machine slows all of it; ratios are of processor time, all threads of the process, and the median
-over the turns. `least` and `most` are over the repeats.
+`scripts/bench/requirements.txt`. Where tools are compared, so are their answers, before any time is taken. What is
+compared takes turns, so that other work on the machine slows all of it; ratios are of processor time, all threads of
+the process, unless they are said to be by the clock, and the median over the turns. `least` and `most` are over the
+repeats.
 """
 
 

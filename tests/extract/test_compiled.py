@@ -5,7 +5,7 @@ import pytest
 import torch
 from numba import config
 
-from extract import compiled, softmax, terms
+from extract import compiled, parallel, softmax, terms, vocabulary
 from extract.ablation import Ablation
 from extract.bound import UNIT
 from extract.reference import reference_delta
@@ -98,7 +98,7 @@ def test_array_operations_give_the_same(kind, n_vocabulary, monkeypatch):
     frequency = torch.linspace(0, 3, n_vocabulary)
     found = []
     for is_compiled in (True, False):
-        for module in (terms, softmax):
+        for module in (terms, softmax, vocabulary, parallel):
             monkeypatch.setattr(module, "is_compiled", lambda device, answer=is_compiled: answer)
         engine = Ablation(last, mean, sample=residual, frozen=True, log_unigram=frequency)
         found.append(engine.run(residual, activation, target))

@@ -42,6 +42,21 @@ def test_hard_scales(kind, scales):
         assert excess(closed, reference_delta(last, *arguments)) < 1
 
 
+@pytest.mark.parametrize("scale", [30.0, 0.01])
+@pytest.mark.parametrize("kind", ["rms", "layer"])
+def test_fifty_thousand_tokens_one_hot_or_nearly_uniform(kind, scale):
+    last, residual, activation, mean, target = drawn(kind, n_vocabulary=50_000, unembed=scale)
+    if last.unembed_bias is not None:
+        last = dataclasses.replace(last, unembed_bias=scale * last.unembed_bias)
+    found = Ablation(last, mean).run(residual, activation, target)
+    if scale > 1:
+        assert float(found.entropy.median()) < 0.01
+        assert found.routes["delta_loss"].n_double > 100
+    else:
+        assert float(found.entropy.min()) > 10.8  # of at most ln 50,000 = 10.82
+    assert excess(found.deltas["delta_loss"], reference_delta(last, residual, activation, mean, target)) < 1
+
+
 @pytest.mark.parametrize("kind", ["rms", "layer"])
 def test_confident_and_right(kind):
     """p of the target near one: the delta is the small difference of two large terms."""

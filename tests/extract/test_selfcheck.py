@@ -1,6 +1,8 @@
 """The self-check passes on every family and fails on every way of being wrong that we could think of."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,24 @@ from extract.families import capture, describe, down_projection
 from extract.selfcheck import hooked_delta, hooked_deltas, self_check
 from tests.extract.tiny_models import CONFIGS, tiny_model, tokens
 from warehouse.errors import ModelError
+
+# By how much the most resident memory exceeds what a model of 256,000 tokens and width 1,024 takes, in 16 bits.
+_MEASURE = """
+import resource, numpy as np, torch, transformers
+from extract.families import capture, describe
+from extract.selfcheck import self_check
+
+config = transformers.LlamaConfig(
+    hidden_size=1024, intermediate_size=256, vocab_size=256_000, num_hidden_layers=1, num_attention_heads=8,
+    tie_word_embeddings=True, dtype="bfloat16",
+)
+model = transformers.AutoModelForCausalLM.from_config(config).eval()
+last, ids = describe(model), torch.arange(3, 67)[None]
+mean = capture(model, last, ids)[1].flatten(0, 1).double().mean(0)
+held = 4096 * int(open("/proc/self/statm").read().split()[1])
+self_check(model, last, ids, mean, np.random.default_rng(0), n_pairs=48, memory=1_000_000_000)
+print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held)
+"""
 
 
 def prepared(name, **options):
@@ -160,3 +180,10 @@ def test_one_neuron_per_position_in_one_pass_is_each_of_them_alone(name):
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-4, atol=1e-7)  # the layers before are float32
     with pytest.raises(ValueError, match="more than one neuron at a position"):
         hooked_deltas(model, last, ids[0], torch.tensor([3, 3]), neurons[:2], mean, targets[:2])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_large_vocabulary_takes_no_second_unembedding():
+    """In float64 it would take 2.1 GB. What the ablation may hold is 1 GB; logits of 48 positions take 0.1 GB each."""
+    found = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 1.5e9

@@ -56,9 +56,17 @@ CONFIGS: dict[str, Callable[[], Any]] = {
 }
 
 
-def tiny_model(name: str, seed: int = 0, spread: float = 0.25, dtype: torch.dtype = torch.float32) -> Any:
+def tiny_model(
+    name: str,
+    seed: int = 0,
+    spread: float = 0.25,
+    dtype: torch.dtype = torch.float32,
+    vocabulary: int = VOCABULARY,
+) -> Any:
     """The model `name` of CONFIGS in evaluation mode: weights N(0, spread), norm gains around 1, biases not zero."""
-    return randomised(transformers.AutoModelForCausalLM.from_config(CONFIGS[name]()), seed, spread).to(dtype)
+    config = CONFIGS[name]()
+    config.vocab_size = vocabulary
+    return randomised(transformers.AutoModelForCausalLM.from_config(config), seed, spread).to(dtype)
 
 
 def randomised(model: Any, seed: int = 0, spread: float = 0.25) -> Any:

@@ -1,0 +1,90 @@
+"""The model with all that follows its second last layer in float64, by its own code.
+
+The parameters of the last decoder layer and of the final norm are swapped for the call and the layer's inputs are cast.
+Of the unembedding, a plain linear layer, a few rows are cast at a time: a second one would be larger than many a model.
+Whatever the model's code does there (a soft-cap, a multiplier, a hook) is still done.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from extract.families import LastLayer, last_layer
+from extract.vocabulary import linear
+
+
+class _KeepDouble(TorchFunctionMode):
+    """Casts from float64 to float32 do nothing: Llama's norm computes in float32 whatever its input."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.to, torch.Tensor.float) and args[0].dtype is torch.float64:
+            asked = (*args[1:], *kwargs.values())
+            if func is torch.Tensor.float or torch.float32 in asked:
+                return args[0]
+        return func(*args, **kwargs)
+
+
+def _cast(value: Any) -> Any:
+    """Floating tensors in (nested) arguments as float64."""
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, tuple | list):
+        return type(value)(_cast(each) for each in value)
+    if isinstance(value, dict):
+        return {name: _cast(each) for name, each in value.items()}
+    return value
+
+
+class DoubleTail:
+    """The model with its last layer, final norm and unembedding in float64; call it with `input_ids` (B, C)."""
+
+    def __init__(self, model: Any, last: LastLayer) -> None:
+        self.model, self.last = model, last
+        modules = [last_layer(model, last), model.get_submodule(last.parts.norm)]
+        names = {id(module): name for name, module in model.named_modules()}
+        self.parameters = {
+            f"{names[id(module)]}.{name}": tensor.detach().double()
+            for module in modules
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())
+            if tensor.is_floating_point()
+        }
+
+    def __call__(self, input_ids: Tensor, **options: Any) -> Tensor:
+        """Logits (B, C, V), or (B, K, V) with `logits_to_keep`, in float64."""
+        layer = last_layer(self.model, self.last)
+        handle = layer.register_forward_pre_hook(
+            lambda _module, args, kwargs: (_cast(args), _cast(kwargs)), with_kwargs=True
+        )
+        try:
+            with torch.no_grad(), _KeepDouble(), _double_head(self.model):
+                output = torch.func.functional_call(
+                    self.model, self.parameters, kwargs={"input_ids": input_ids, "use_cache": False, **options}
+                )
+        finally:
+            handle.remove()
+        logits: Tensor = output.logits
+        return logits.double()
+
+
+@contextmanager
+def _double_head(model: Any) -> Iterator[None]:
+    """Within the block the unembedding gives what it would in float64, a few of its rows cast at a time."""
+    head = model.get_output_embeddings()
+
+    def forward(x: Tensor) -> Tensor:
+        logits = linear(x, head.weight)
+        return logits if head.bias is None else logits + head.bias.double()
+
+    own = vars(head).get("forward")
+    head.forward = forward
+    try:
+        yield
+    finally:
+        del head.forward
+        if own is not None:
+            head.forward = own
