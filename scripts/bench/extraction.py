@@ -22,6 +22,7 @@ from extract.settings import Settings
 from scripts.bench.results import Result, Table
 from scripts.bench.timing import Turn, spread, timed
 
+TARGET = 2.5
 STEPS = ("forward", "ablation", "merge")
 
 
@@ -67,7 +68,20 @@ def measure(full: bool) -> Result:
         before = after
     table = Table(f"{ids.numel():,} tokens read, {torch.get_num_threads()} threads", ["", "median", "least", "most"])
     table.rows = [[name, *spread([row[name] for row in rows])] for name in rows[0]]
-    return Result([table])
+    return Result([table], [verdict(table)])
+
+
+def verdict(table: Table) -> str:
+    """Which of the ratios reach the target."""
+    found = {row[0]: row[1] for row in table.rows}
+    named = {
+        "forward pass, ablation and Parquet": found["**ratio of the extraction to the forward pass**"],
+        "with loading and self-check": found["ratio of all of `rt extract`, with loading and self-check"],
+        "without them, to the forward pass with fused attention": found["ratio of the extraction to that"],
+        "with them": found["ratio of all of `rt extract` to that"],
+    }
+    each = (f"{name} {value:.2f} ({'reached' if value <= TARGET else 'missed'})" for name, value in named.items())
+    return f"The target of {TARGET}: {'; '.join(each)}."
 
 
 def _row(

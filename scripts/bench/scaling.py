@@ -3,7 +3,8 @@
 Processor time of the ablation engine, without the forward pass. Tokens: the default model, the engine prepared, as it
 is for all but the first of a run's shards. Neurons and vocabulary: Llama models of width 256 with random weights, 512
 positions, where one of both varies, preparation included. The slope is that of a straight line through the logarithms:
-1 is linear, less says that part of the work is done once.
+1 is linear, less says that part of the work is done once. With 131,072 tokens the effects of the 1,024 neurons no
+longer fit into `--memory`, and the positions are two blocks: the effects are computed twice.
 """
 
 from collections.abc import Callable
