@@ -110,7 +110,7 @@ class Ablation:
     blocks, not the numbers. `sample` (n, d): residuals that tell which tokens are usually probable; makes it faster.
     `frozen`: give `delta_frozen_norm` too and, with `log_unigram` (V,), the logarithm of every token's frequency,
     `delta_frozen_frequency`. `half`: take bfloat16 for the largest matrix products; by default where the processor has
-    instructions for them. Runs on the device of `last`.
+    instructions for them. Runs on the device of `last`. For the whole process it turns TF32 products off.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """The model with all that follows its second last layer in float64, by its own code.
 
-The parameters of the last decoder layer and of the final norm are swapped for the call and the layer's inputs are cast.
-Of the unembedding, a plain linear layer, a few rows are cast at a time: a second one would be larger than many a model.
-Whatever the model's code does there (a soft-cap, a multiplier, a hook) is still done.
+The parameters of the last decoder layer, of the final norm and of the unembedding are swapped for the call and the
+layer's inputs are cast. Whatever the model's code does there (a soft-cap, a multiplier, a hook) is still done. Where
+the unembedding is PyTorch's own linear layer, a few of its rows are cast at a time instead: a second one would be
+larger than many a model.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from extract.families import LastLayer, last_layer
@@ -45,7 +46,10 @@ class DoubleTail:
 
     def __init__(self, model: Any, last: LastLayer) -> None:
         self.model, self.last = model, last
-        modules = [last_layer(model, last), model.get_submodule(last.parts.norm)]
+        modules, head = [last_layer(model, last), model.get_submodule(last.parts.norm)], model.get_output_embeddings()
+        self.head = head if type(head).forward is nn.Linear.forward and "forward" not in vars(head) else None
+        if self.head is None:
+            modules.append(head)
         names = {id(module): name for name, module in model.named_modules()}
         self.parameters = {
             f"{names[id(module)]}.{name}": tensor.detach().double()
@@ -61,9 +65,13 @@ class DoubleTail:
             lambda _module, args, kwargs: (_cast(args), _cast(kwargs)), with_kwargs=True
         )
         try:
-            with torch.no_grad(), _KeepDouble(), _double_head(self.model):
+            with torch.no_grad(), _KeepDouble(), _in_double(self.head):
+                # ties are not followed: a tied input embedding stays as it is
                 output = torch.func.functional_call(
-                    self.model, self.parameters, kwargs={"input_ids": input_ids, "use_cache": False, **options}
+                    self.model,
+                    self.parameters,
+                    kwargs={"input_ids": input_ids, "use_cache": False, **options},
+                    tie_weights=False,
                 )
         finally:
             handle.remove()
@@ -72,19 +80,18 @@ class DoubleTail:
 
 
 @contextmanager
-def _double_head(model: Any) -> Iterator[None]:
-    """Within the block the unembedding gives what it would in float64, a few of its rows cast at a time."""
-    head = model.get_output_embeddings()
+def _in_double(head: Any) -> Iterator[None]:
+    """Within the block a linear layer (or None) gives what it would in float64, a few of its rows cast at a time."""
+    if head is None:
+        yield
+        return
 
     def forward(x: Tensor) -> Tensor:
         logits = linear(x, head.weight)
         return logits if head.bias is None else logits + head.bias.double()
 
-    own = vars(head).get("forward")
     head.forward = forward
     try:
         yield
     finally:
         del head.forward
-        if own is not None:
-            head.forward = own

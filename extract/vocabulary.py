@@ -131,7 +131,7 @@ def _constant(last: LastLayer) -> Tensor | None:
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """`x` (..., d) float64 times the rows of `weight` (V, d) in float64: (..., V)."""
+    """`x` (..., d) float64 times the rows of `weight` (V, d) in float64: (..., V). Without gradients."""
     found = x.new_empty(*x.shape[:-1], len(weight))
     for rows in blocks(len(weight), max(1, DOUBLE_ELEMENTS // weight.shape[1])):
         torch.matmul(x, weight[rows].double().T, out=found[..., rows])

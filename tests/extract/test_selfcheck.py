@@ -15,9 +15,10 @@ from warehouse.errors import ModelError
 
 # By how much the most resident memory exceeds what a model of 256,000 tokens and width 1,024 takes, in 16 bits.
 _MEASURE = """
-import resource, numpy as np, torch, transformers
+import numpy as np, torch, transformers
 from extract.families import capture, describe
 from extract.selfcheck import self_check
+from tests.extract.resident import growth
 
 config = transformers.LlamaConfig(
     hidden_size=1024, intermediate_size=256, vocab_size=256_000, num_hidden_layers=1, num_attention_heads=8,
@@ -26,9 +27,9 @@ config = transformers.LlamaConfig(
 model = transformers.AutoModelForCausalLM.from_config(config).eval()
 last, ids = describe(model), torch.arange(3, 67)[None]
 mean = capture(model, last, ids)[1].flatten(0, 1).double().mean(0)
-held = 4096 * int(open("/proc/self/statm").read().split()[1])
+grown = growth()
 self_check(model, last, ids, mean, np.random.default_rng(0), n_pairs=48, memory=1_000_000_000)
-print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held)
+print(grown())
 """
 
 
@@ -187,3 +188,20 @@ def test_a_large_vocabulary_takes_no_second_unembedding():
     """In float64 it would take 2.1 GB. What the ablation may hold is 1 GB; logits of 48 positions take 0.1 GB each."""
     found = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True)
     assert int(found.stdout) < 1.5e9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("is_subclass", [True, False])
+def test_an_unembedding_that_does_more_than_a_linear_layer_is_refused(is_subclass, dtype):
+    class Scaled(torch.nn.Linear):
+        def forward(self, x):
+            return 1.05 * super().forward(x)
+
+    model, last, ids, mean = prepared("llama", dtype=dtype)
+    head = model.get_output_embeddings()
+    if is_subclass:
+        head.__class__ = Scaled
+    else:
+        head.forward = lambda x: 1.05 * torch.nn.functional.linear(x, head.weight)
+    with pytest.raises(ModelError, match="logits from the residual"):
+        check(model, last, ids, mean)
