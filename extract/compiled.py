@@ -288,6 +288,21 @@ def _product(row: Floats, vector: Doubles) -> np.float64:
 
 
 @_loop
+def sum_rows(weight: Floats, found: Doubles) -> None:
+    """Write to `found` (T,) the sums in float64 of the rows of `weight` (T, V)."""
+    for t in range(len(found)):
+        found[t] = _sum(weight[t])
+
+
+@njit(forceinline=True, fastmath=_FAST)
+def _sum(row: Floats) -> np.float64:
+    total = np.float64(0.0)
+    for v in range(np.uint32(len(row))):
+        total += np.float64(row[v])
+    return total
+
+
+@_loop
 def normalise(
     rest: Floats, logits: Floats, constant: Maybe, factor: Floats, z_mean: Doubles, clean_mean: Doubles
 ) -> None:

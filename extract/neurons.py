@@ -36,10 +36,14 @@ def read_neurons(vocabulary: Vocabulary, columns: slice, half: bool) -> Neurons:
     device = centred.device
     n, size = len(centred), last.n_vocabulary
     by_token = torch.empty(size, n, device=device)
+    squares = torch.empty(size if half else 0, n, dtype=torch.bfloat16, device=device)
     place = torch.arange(size, device=device)
     # in float64 once, so that no bound has to allow for it at every position; the gain is in the rows already
     for part in vocabulary.parts():
-        by_token[part] = (vocabulary.double(place[part]) @ centred.T).float()
+        effect = (vocabulary.double(place[part]) @ centred.T).float()
+        by_token[part] = effect
+        if half:
+            squares[part] = effect.square_()
     largest = [torch.maximum(by_token[part].amax(0), -by_token[part].amin(0)) for part in vocabulary.segments]
     span = torch.stack(largest).flip(0).cummax(0).values.flip(0).T.double()
     return Neurons(
@@ -47,7 +51,7 @@ def read_neurons(vocabulary: Vocabulary, columns: slice, half: bool) -> Neurons:
         square_length=centred.square().sum(1),
         effect=by_token.T.contiguous(),
         effect_by_token=by_token,
-        squares=[by_token[part].square().bfloat16() for part in vocabulary.segments] if half else [],
+        squares=[squares[part] for part in vocabulary.segments] if half else [],
         span=span,
         along=None if vocabulary.along is None else centred @ vocabulary.along,
     )

@@ -137,7 +137,7 @@ def _softmax(
     full = own if vocabulary.constant is None else own + vocabulary.constant[places] * LOG2E
     weight = torch.exp2(full - top.double()[row])
     rest[row, places] = 0.0
-    total = rest.sum(1, dtype=torch.float64) + sum_of(weight)
+    total = softmax.sums(rest) + sum_of(weight)
     z_mean, clean_mean = softmax.scale(rest, logits, constant, (1 / total).float())
     if copy is not None:
         copy.copy_(rest)

@@ -8,6 +8,7 @@ its logits agree with those of a plain forward pass within what the model's numb
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,10 @@ def self_check(
     with _ablated(model, last, (place // length, place % length, neuron), mean.to(device)[neuron]):
         hooked = tail(ids).flatten(0, 1)
     truth = _losses(hooked, target) - _losses(logits, target)
-    closed = Ablation(last, mean, memory).delta(residual.float(), activation.float(), target)
-    error = (closed[place, neuron].double() - truth).abs()
+    some, column = neuron.unique(return_inverse=True)
+    engine = Ablation(replace(last, w_out=last.w_out[some], d_mlp=len(some)), mean.to(device)[some], memory)
+    closed = engine.delta(residual.float(), activation[:, some].float(), target)
+    error = (closed[place, column].double() - truth).abs()
     errors |= passed("closed form, as a share of its tolerance", error / (ABSOLUTE + RELATIVE * truth.abs()), 1.0)
     return errors | {"closed form, nats": float(error.max()), "pairs": float(n_windows * length)}
 

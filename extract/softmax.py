@@ -79,6 +79,15 @@ def _probable(weight: Tensor, limit: Tensor, place: Tensor) -> list[Tensor]:
     return list(places[order].split(torch.bincount(rows, minlength=n).tolist()))
 
 
+def sums(rest: Tensor) -> Tensor:
+    """Sums (T,) float64 of the rows of `rest` (T, V), added up in float64."""
+    if is_compiled(rest.device):
+        found = torch.empty(len(rest), dtype=torch.float64)
+        compiled.sum_rows(*arrays(rest, found))
+        return found
+    return rest.sum(1, dtype=torch.float64)
+
+
 def scale(rest: Tensor, logits: Tensor, constant: Tensor | None, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Multiply `rest` (T, V) by `factor` (T,) float32; its means of the logits without and with `constant`, float64."""
     if is_compiled(rest.device):
