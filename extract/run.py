@@ -95,14 +95,13 @@ def _extract_run(
         if runs_folder(settings.lake, run).exists():
             return already_there(settings.lake, run, say, then)
         with Stage.open(settings.lake, run, inputs.identity) as stage:
+            size, staged = disk_bytes(n_positions, session.last, min(settings.frozen_tokens, n_positions))
             if not stage.state["shards"]:
-                check_disk(
-                    settings.lake, disk_bytes(n_positions, session.last, min(settings.frozen_tokens, n_positions))[1]
-                )
+                check_disk(settings.lake, staged)
             say(
                 f"{run}: {len(plan.windows):,} window{'s' * (len(plan.windows) != 1)} of "
                 f"{len(plan.documents):,} document{'s' * (len(plan.documents) != 1)}, "
-                f"{n_positions:,} positions x {session.last.d_mlp:,} neurons"
+                f"{n_positions:,} positions x {session.last.d_mlp:,} neurons, about {size / 1e6:,.0f} MB"
             )
             with stage.timed("self_check"):
                 stage.note(self_check=session.prove(plan.windows))

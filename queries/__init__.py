@@ -5,6 +5,7 @@ statistics per document; `estimate` turns them into one row per estimate; `answe
 The folder listing is the registry: nothing else names an analysis.
 """
 
+import difflib
 import importlib
 import inspect
 import zlib
@@ -137,6 +138,13 @@ def slugs() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
+def no_analysis(name: str) -> QueryError:
+    """The error for a `name` that is no analysis: says which ones are near, and which there are."""
+    near = difflib.get_close_matches(name, slugs(), n=3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return QueryError(f"no analysis `{name}`", hint=f"{meant}there are: {', '.join(slugs())}")
+
+
 def load(slug: str) -> Analysis:
     """The analysis `slug`, with the parts of its docstring and its SQL.
 
@@ -144,7 +152,7 @@ def load(slug: str) -> Analysis:
     a last paragraph that begins with "Source:".
     """
     if slug not in slugs():
-        raise QueryError(f"no analysis `{slug}`", hint=f"there are: {', '.join(slugs())}")
+        raise no_analysis(slug)
     module = importlib.import_module(f"queries.{slug}")
     paragraphs = inspect.cleandoc(module.__doc__ or "").split("\n\n")
     named = dict.fromkeys(("Caveats", "Source"), "")

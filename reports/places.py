@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import queries
-from warehouse.errors import QueryError, RtError
+from warehouse.errors import RtError
 
 
 def selected(only: Sequence[str]) -> list[str]:
     """The slugs to report on, by name."""
     known = queries.slugs()
     if unknown := [slug for slug in only if slug not in known]:
-        raise QueryError(f"no analysis `{unknown[0]}`", hint=f"there are: {', '.join(known)}")
+        raise queries.no_analysis(unknown[0])
     return [slug for slug in known if slug in only] if only else known
 
 

@@ -17,8 +17,9 @@ from matplotlib.patches import Patch
 from reports.charts.canvas import COLOURS, facets, floats, interval, one, runs_of, say, style, words
 
 CAPTION = """Dots are groups of neurons on rare and on common tokens, with their 95 % intervals over documents. The bars
-behind each dot are the middle 95 % of its null models, of the trend its 95 % prediction interval, the dark tick in a
-bar their mean; a group stands out only where its dot is outside all bars."""
+behind each dot are the middle 95 % of its null models, of the trend its 95 % prediction interval (of a straight line,
+which knows no bounds: of a share it may pass 0 and 1), the dark tick in a bar their mean; a group stands out only where
+its dot is outside all bars."""
 _CLASSES = ("rare", "common", "rare_minus_common")
 # Greys and a light blue that stay apart in print: one for each null, in the order of the table's columns
 _BANDS = ("#D9D9D9", "#ABABAB", "#7C7C7C", "#A8C8E8", "#CBB8D9")

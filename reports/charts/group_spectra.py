@@ -14,9 +14,9 @@ from reports.charts.canvas import facets, interval, one, runs_of, style, words
 
 CAPTION = """Three measures of the spectra of the weights of each group of neurons: a dot with its 95 % interval over
 the columns of the weights, where it has one. The grey range is the middle 95 % of random groups of as many neurons, the
-black line in it their mean, the cross the plateau with the values of each row permuted. A tail index to the left of the
-grey range is a heavier tail than that of any neurons; the verdict asks for groups matched on influence and on length,
-too."""
+black line in it their mean. Open marks above the plateau are the means of groups like it in influence and in length,
+the cross is the plateau with the values of each row permuted. A tail index to the left of the grey range is a heavier
+tail than that of any neurons; the verdict asks for one that is heavier than that of all three kinds of groups."""
 _GROUPS = {"plateau": "#D55E00", "power_law": "#0072B2", "decay": "#767676"}
 _MEASURES = {
     "hill_alpha": "tail index (Hill, top 10 %)",
@@ -24,6 +24,8 @@ _MEASURES = {
     "stable_rank": "stable rank",
 }
 _SIDES = ("in", "gate", "out")
+# means of groups that are like the plateau in something: column, mark, words
+_MATCHED = (("influence_mean", "D", "mean, same influence"), ("norm_mean", "s", "mean, same length"))
 _STEP = 0.22  # between the groups of one side
 _SHADE = "#DDDDDD"
 
@@ -42,6 +44,12 @@ def _panel(axes: Axes, table: pl.DataFrame, sides: list[str]) -> None:
             permuted = row.get("permuted_mean", float("nan"))
             if np.isfinite(permuted):
                 axes.plot([permuted], [place], "x", color="black", markersize=6, zorder=4)
+            for column, mark, _ in _MATCHED:
+                mean = row.get(column, float("nan"))
+                if np.isfinite(mean):
+                    axes.plot(
+                        [mean], [y - 0.12], mark, color="black", markerfacecolor="white", markersize=5.5, zorder=3
+                    )
             interval(axes, y, row, colour)
     axes.set_ylim(len(sides) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -53,8 +61,12 @@ def _legend() -> list[Line2D | Patch]:
         Line2D([], [], color=colour, marker="o", markeredgecolor="white", label=words(group))
         for group, colour in _GROUPS.items()
     ]
+    means = [
+        Line2D([], [], color="black", markerfacecolor="white", marker=mark, markersize=5.5, linestyle="", label=label)
+        for _, mark, label in _MATCHED
+    ]
     permuted = Line2D([], [], color="black", marker="x", linestyle="", label="permuted rows")
-    return [*dots, Patch(color=_SHADE, label="95 % of random groups"), permuted]
+    return [*dots, Patch(color=_SHADE, label="95 % of random groups"), *means, permuted]
 
 
 def group_spectra(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
@@ -73,5 +85,5 @@ def group_spectra(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]
                 _panel(axes, table.filter(pl.col("run") == run, pl.col("measure") == measure), sides)
                 axes.set_xlabel(label)
             panels[0].set_yticks(range(len(sides)), [f"side `{side}`".replace("`", "") for side in sides])
-        figure.legend(handles=_legend(), loc="outside upper center", ncols=5, frameon=False, handlelength=1.4)
+        figure.legend(handles=_legend(), loc="outside upper center", ncols=4, frameon=False, handlelength=1.4)
     return figure

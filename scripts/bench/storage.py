@@ -184,7 +184,7 @@ def _writing(values: np.ndarray, copies: int, folder: Path, repeats: int) -> tup
     base = turns["pyarrow alone, rt's encodings"]
     found = Table(
         f"Writing {table.num_rows:,} rows of `neuron_tokens`, {table.nbytes / 1e6:,.0f} MB in memory",
-        ["", "s, median", "least", "most", "speed, of pyarrow alone"],
+        ["", "s, median", "least", "most", "speed by processor time, of pyarrow alone"],
     )
     for name, mine in turns.items():
         found.rows.append([name, *_wall(mine), 1.0 / ratio(mine, base)])
