@@ -110,7 +110,8 @@ class Ablation:
     blocks, not the numbers. `sample` (n, d): residuals that tell which tokens are usually probable; makes it faster.
     `frozen`: give `delta_frozen_norm` too and, with `log_unigram` (V,), the logarithm of every token's frequency,
     `delta_frozen_frequency`. `half`: take bfloat16 for the largest matrix products; by default where the processor has
-    instructions for them. Runs on the device of `last`. For the whole process it turns TF32 products off.
+    instructions for them. `neurons` (N,): what to call them, if they are not all of the layer. Runs on the device of
+    `last`. For the whole process it turns TF32 products off.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Ablation:
         log_unigram: Tensor | None = None,
         frozen: bool = False,
         half: bool | None = None,
+        neurons: Tensor | None = None,
     ) -> None:
         if mean.shape != (last.d_mlp,):
             raise ValueError(f"mean has shape {tuple(mean.shape)}, not ({last.d_mlp},)")
@@ -130,6 +132,7 @@ class Ablation:
         self.mean = mean.to(device, torch.float64)
         self.memory = memory
         self.half = has_fast_half(device) if half is None else half
+        self.neurons = torch.arange(last.d_mlp) if neurons is None else neurons
         # the bound allows for no other rounding: products of float32 are not of shorter numbers (TF32), nor, on CUDA,
         # partial sums of a product of bfloat16
         torch.set_float32_matmul_precision("highest")
@@ -209,7 +212,7 @@ class Ablation:
             if pairs is not None:
                 at, column, change = pairs
                 values[at, column] = in_double(self.vocabulary, residual, target, at, column, change).float()
-            _refuse_infinite(values)
+            _refuse_infinite(values, self.neurons)
         loss, entropy, rank = (torch.cat(each) for each in zip(*baselines, strict=True))
         return Result(deltas, loss, entropy, rank, routes)
 
@@ -296,10 +299,10 @@ def changes_of(last: LastLayer, positions: Positions, neurons: Neurons, D: Tenso
     return [found[name] for name in names]
 
 
-def _refuse_infinite(delta: Tensor) -> None:
+def _refuse_infinite(delta: Tensor, neurons: Tensor) -> None:
     if not bool(torch.isfinite(delta).all()):
         where = (~torch.isfinite(delta)).nonzero()[0].tolist()
         raise ModelError(
-            f"the delta of position {where[0]}, neuron {where[1]} is not finite",
+            f"the delta of position {where[0]}, neuron {int(neurons[where[1]])} is not finite",
             hint="the model's activations or weights overflow: run it with --dtype float32",
         )

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from reports.charts.canvas import COLOURS, facets, floats, interval, one, runs_of, say, style, words
 
 CAPTION = """Dots are groups of neurons on rare and on common tokens, with their 95 % intervals over documents. The bars
-behind each dot are the middle 95 % of its null models, of the trend its 95 % prediction interval (of a straight line,
+behind each dot are the middle 95 % of its null models, of the trend its 95 % prediction interval (of a parabola,
 which knows no bounds: of a share it may pass 0 and 1), the dark tick in a bar their mean; a group stands out only where
 its dot is outside all bars."""
 _CLASSES = ("rare", "common", "rare_minus_common")

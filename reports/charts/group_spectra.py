@@ -16,7 +16,8 @@ CAPTION = """Three measures of the spectra of the weights of each group of neuro
 the columns of the weights, where it has one. The grey range is the middle 95 % of random groups of as many neurons, the
 black line in it their mean. Open marks above the plateau are the means of groups like it in influence and in length,
 the cross is the plateau with the values of each row permuted. A tail index to the left of the grey range is a heavier
-tail than that of any neurons; the verdict asks for one that is heavier than that of all three kinds of groups."""
+tail than that of any neurons; the verdict asks for more: to the left of every kind of groups that could be drawn, with
+its interval, and without the direction that the rows share most, too."""
 _GROUPS = {"plateau": "#D55E00", "power_law": "#0072B2", "decay": "#767676"}
 _MEASURES = {
     "hill_alpha": "tail index (Hill, top 10 %)",
@@ -43,13 +44,11 @@ def _panel(axes: Axes, table: pl.DataFrame, sides: list[str]) -> None:
                 axes.plot([row["null_mean"]] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.0, zorder=2)
             permuted = row.get("permuted_mean", float("nan"))
             if np.isfinite(permuted):
-                axes.plot([permuted], [place], "x", color="black", markersize=6, zorder=4)
+                axes.plot([permuted], [y], "x", color="black", markersize=6, zorder=4)
             for column, mark, _ in _MATCHED:
                 mean = row.get(column, float("nan"))
                 if np.isfinite(mean):
-                    axes.plot(
-                        [mean], [y - 0.12], mark, color="black", markerfacecolor="white", markersize=5.5, zorder=3
-                    )
+                    axes.plot([mean], [y - 0.12], mark, color="black", markerfacecolor="none", markersize=5.5, zorder=3)
             interval(axes, y, row, colour)
     axes.set_ylim(len(sides) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -72,8 +71,8 @@ def _legend() -> list[Line2D | Patch]:
 def group_spectra(tables: Mapping[str, pl.DataFrame], options: Mapping[str, Any]) -> Figure:
     """Dots with intervals for three measures, side by side; the grey range is that of random groups of equal size.
 
-    Takes `spectra` with `run, side, group, measure, estimate, low, high, null_mean, null_low, null_high` and
-    `permuted_mean`; one row of panels a run.
+    Takes `spectra` with `run, side, group, measure, estimate, low, high, null_mean, null_low, null_high`,
+    `influence_mean`, `norm_mean` and `permuted_mean`; one row of panels a run.
     """
     table = tables["spectra"]
     sides = [side for side in _SIDES if side in table["side"].to_list()]

@@ -29,7 +29,7 @@ def simulated_lake(n_positions: int, n_neurons: int, n_documents: int = 100, *, 
 
     `is_whole`: with activations, frozen deltas and weights too, and a plateau of one neuron in 60.
     """
-    name = f"{n_positions}x{n_neurons}" + "-whole" * is_whole
+    name = f"{n_positions}x{n_neurons}x{n_documents}" + "-whole" * is_whole
     lake = FOLDER / f"simulated-{name}"
     if not (lake / "runs").is_dir():
         source = FOLDER / f"source-{name}"

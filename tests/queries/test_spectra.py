@@ -168,3 +168,7 @@ def test_the_figure_draws_all_sides():
     panels = [axes for cell in figure.subfigs for axes in cell.axes]
     assert len(panels) == 3
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["side in", "side out"]
+    for mark, column in (("D", "influence_mean"), ("s", "norm_mean")):
+        drawn = [float(line.get_xdata()[0]) for line in panels[0].lines if line.get_marker() == mark]
+        alpha = table.filter(measure="hill_alpha", group="plateau").sort("side")
+        assert drawn == alpha[column].to_list()
