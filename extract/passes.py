@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from extract.ablation import Ablation, Result, Routes, joined
+from extract.ablation import Ablation
+from extract.ablation_result import Result, Routes, joined
 from extract.families import LastLayer, capture
 from extract.merge import STAGED_NEURONS, gather_rows, merge_pairs
 from extract.progress import Progress

@@ -61,7 +61,7 @@ def _legend() -> list[Line2D | Patch]:
         for group, colour in _GROUPS.items()
     ]
     means = [
-        Line2D([], [], color="black", markerfacecolor="white", marker=mark, markersize=5.5, linestyle="", label=label)
+        Line2D([], [], color="black", markerfacecolor="none", marker=mark, markersize=5.5, linestyle="", label=label)
         for _, mark, label in _MATCHED
     ]
     permuted = Line2D([], [], color="black", marker="x", linestyle="", label="permuted rows")

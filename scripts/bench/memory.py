@@ -6,35 +6,24 @@ uncompressed, ten times DuckDB's `memory_limit` of 1 GB. Every analysis that suc
 process of its own; its memory is the most that this process had, with Python, its libraries and DuckDB.
 """
 
-import sys
-
 import queries
 from scripts.bench.lakes import simulated_lake
 from scripts.bench.results import Result, Table
-from scripts.bench.timing import child
+from scripts.bench.timing import asked
 from warehouse.connection import connect
 
 BYTES = 24  # of a pair, uncompressed: two ids and four values
-ASK = """
-import sys
-from pathlib import Path
-import queries
-from warehouse.connection import connect
-con = connect(Path(sys.argv[1]))
-con.execute("set memory_limit = '1GB'")
-queries.run(con, queries.load(sys.argv[2]))
-"""
 
 
 def measure(full: bool) -> Result:
     """Memory and seconds of each analysis, in the order of their memory."""
     n_positions, n_neurons, n_documents = (274_176, 1_536, 1_000) if full else (20_000, 256, 100)
     small = connect(simulated_lake(2_000, 120, 20, is_whole=True))
-    asked = [slug for slug in queries.slugs() if not queries.run(small, queries.load(slug)).is_empty()]
+    slugs = [slug for slug in queries.slugs() if not queries.run(small, queries.load(slug)).is_empty()]
     lake = simulated_lake(n_positions, n_neurons, n_documents, is_whole=True)
     found = {}
-    for slug in asked:
-        found[slug] = child([sys.executable, "-c", ASK, str(lake), slug])
+    for slug in slugs:
+        found[slug] = asked(slug, lake, "1GB")
         print(f"{slug}: {found[slug].peak / 1e6:,.0f} MB, {found[slug].wall:.0f} s", flush=True)
     n_pairs = n_positions * n_neurons
     caption = (

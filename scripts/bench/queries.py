@@ -8,7 +8,6 @@ intervals and ranks of every neuron and class from B resamples of the documents,
 the bare scan.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,23 +25,13 @@ from queries.stats.bootstrap import document_weights, replicates
 from queries.stats.document_sums import document_sums
 from scripts.bench.lakes import simulated_lake
 from scripts.bench.results import Result, Table
-from scripts.bench.timing import child, in_turns, ratio, spread
+from scripts.bench.timing import asked, in_turns, ratio, spread
 from warehouse.connection import connect, frame
 
 N_NEURONS = 1_536
 QUESTION = """select token_class, neuron, avg(abs(delta_loss)) as influence
 from ablations join token_classes() using (run, token_index) group by all order by all"""
 SCAN = "select sum(neuron), sum(delta_loss) from neuron_tokens"
-# In its own process: memory that an analysis takes on a lake, with DuckDB held to a limit.
-LIMITED = """
-import sys
-from pathlib import Path
-import queries
-from warehouse.connection import connect
-con = connect(Path(sys.argv[1]))
-con.execute(f"set memory_limit = '{sys.argv[2]}'")
-queries.run(con, queries.load("influence"))
-"""
 
 
 def measure(full: bool) -> Result:
@@ -157,6 +146,6 @@ def _memory(lake: Path, file: Path) -> Table:
         ["memory_limit", "most memory, MB", "s"],
     )
     for limit in ("4GB", "1GB", "256MB"):
-        found = child([sys.executable, "-c", LIMITED, str(lake), limit])
+        found = asked("influence", lake, limit)
         table.rows.append([limit, found.peak / 1e6, found.wall])
     return table

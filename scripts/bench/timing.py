@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,20 @@ def child(arguments: Sequence[str]) -> Child:
     wall, processor, peak = json.loads(found.stdout)
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
     return Child(wall, processor, peak * unit)
+
+
+# An analysis of a lake, with DuckDB held to a limit.
+_ASK = """
+import sys
+from pathlib import Path
+import queries
+from warehouse.connection import connect
+con = connect(Path(sys.argv[1]))
+con.execute(f"set memory_limit = '{sys.argv[2]}'")
+queries.run(con, queries.load(sys.argv[3]))
+"""
+
+
+def asked(slug: str, lake: Path, limit: str) -> Child:
+    """What the analysis `slug` of `lake` takes in a process of its own, with DuckDB's `memory_limit` at `limit`."""
+    return child([sys.executable, "-c", _ASK, str(lake), limit, slug])

@@ -167,7 +167,7 @@ def test_a_row_does_not_depend_on_the_others():
         torch.testing.assert_close(alone[0], together[t], rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured from /proc, which only Linux has")
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -184,7 +184,10 @@ def test_memory_is_what_was_allowed(sizes):
     assert float(found.stdout) <= 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="needs a CUDA device; the array operations that it takes are tested on the processor",
+)
 @pytest.mark.parametrize("n_vocabulary", [130, 50_000])
 @pytest.mark.parametrize("kind", ["rms", "layer"])
 def test_the_same_on_cuda(kind, n_vocabulary):

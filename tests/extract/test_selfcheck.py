@@ -190,7 +190,7 @@ def test_a_delta_that_is_not_finite_names_the_neuron_of_the_layer():
         check(model, last, ids, mean)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured from /proc, which only Linux has")
 def test_a_large_vocabulary_takes_no_second_unembedding():
     """In float64 it would take 2.1 GB, the effects of neurons that are not checked 0.4; logits 0.1 an array."""
     found = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True)
